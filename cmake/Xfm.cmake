@@ -1,0 +1,46 @@
+# LLVM and MLIR 22, and the wrappers every folder of the compiler uses.
+
+find_package(MLIR 22.1 REQUIRED CONFIG HINTS /usr/lib/llvm-22/lib/cmake/mlir)
+list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+find_package(Threads REQUIRED)
+
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+include_directories(${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+add_definitions(${LLVM_DEFINITIONS})
+add_compile_options(-Wall -Wextra -Werror -Wno-unused-parameter
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_link_options(-fuse-ld=lld)
+endif()
+
+# One precompiled header for all of the compiler: MLIR's headers cost seconds a file otherwise.
+add_library(xfm-pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/Pch.cpp)
+target_precompile_headers(xfm-pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/Pch.h)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  set_target_properties(xfm-pch PROPERTIES PCH_INSTANTIATE_TEMPLATES ON)
+  target_compile_options(xfm-pch PRIVATE -Xclang -fno-pch-timestamp)
+endif()
+
+# xfm_add_library(name SOURCES a.cpp… [LINK targets…] [DEPENDS tablegen targets…])
+function(xfm_add_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;DEPENDS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_precompile_headers(${name} REUSE_FROM xfm-pch)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${name} PRIVATE -Xclang -fno-pch-timestamp)
+  endif()
+  if(ARG_DEPENDS)
+    add_dependencies(${name} ${ARG_DEPENDS})
+  endif()
+  # The shared libraries alone: linking a static MLIR library beside them would double every TypeID.
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} MLIR LLVM Threads::Threads)
+endfunction()
+
+function(xfm_add_tool name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+endfunction()

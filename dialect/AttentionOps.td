@@ -1,0 +1,140 @@
+//===- AttentionOps.td - rotary positions, attention, caches ---*- tablegen -*-===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===--------------------------------------------------------------------------===//
+
+#ifndef DIALECT_ATTENTIONOPS
+#define DIALECT_ATTENTIONOPS
+
+include "dialect/TransformerTypes.td"
+
+def Transformer_RopeOp : Transformer_TensorOp<"rope"> {
+  let summary = "rotary position embedding";
+  let description = [{
+    Rotates pairs of each head by the angle of its position (arXiv:2104.09864):
+    with p = offsets[b] + s, c = cos[p, i] and s = sin[p, i], the pair (a, b)
+    becomes (a c - b s, b c + a s). `half_split` pairs i with i + rotary_dim/2,
+    `interleaved` 2i with 2i + 1. rotary_dim is twice the tables' width; elements
+    of a head from rotary_dim on pass through. The input is [B, S, H, D].
+
+    Constraints:
+    - C1: cos and sin have the same shape [positions, rotary_dim/2], rotary_dim <= D.
+    - C2: there is one offset per row.
+    - C3: the result has the input's shape.
+
+    ```mlir
+    func.func @rotate(%x: tensor<?x?x4x8xf32>, %cos: tensor<512x4xf32>, %sin: tensor<512x4xf32>, %at: tensor<?xi32>) -> tensor<?x?x4x8xf32> {
+      %0 = transformer.rope half_split %x, %cos, %sin at %at : tensor<?x?x4x8xf32>, tensor<512x4xf32>, tensor<512x4xf32>, tensor<?xi32> -> tensor<?x?x4x8xf32>
+      return %0 : tensor<?x?x4x8xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Transformer_RopeStyleAttr:$style,
+    Transformer_FloatTensor<[4]>:$input,
+    Transformer_FloatTensor<[2]>:$cos,
+    Transformer_FloatTensor<[2]>:$sin,
+    TensorRankOf<[I32], [1]>:$offsets
+  );
+  let results = (outs Transformer_FloatTensor<[4]>:$result);
+  let assemblyFormat = "$style $input `,` $cos `,` $sin `at` $offsets attr-dict `:` type(operands) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperandSegments]> {
+  let summary = "softmax(scale * Q K^T + bias, masked) V";
+  let description = [{
+    Per row and head, over all visible keys (arXiv:1706.03762):
+    softmax_j(cap(scale * q_i . k_j) + bias_ij) v_j, where cap(x) is
+    softcap * tanh(x / softcap) if `softcap` is given. Queries are [B, Sq, H, D];
+    keys and values are either tensors [B, Sk, KV, D] or a cache that already
+    holds the keys of the queries' own positions. H is a multiple of KV: query
+    head h reads key/value head h / (H/KV) (grouped queries, arXiv:2305.13245).
+
+    The mask compares positions. Query s is at position length - Sq + s, where
+    length is Sk or the number of positions in the cache. A query that sees no
+    key gets zeros.
+
+    Constraints:
+    - C1: either key and value, or a cache.
+    - C2: key and value have the same shape; its heads divide the query's.
+    - C3: the head dimensions of query, key/value and result are equal.
+    - C4: the bias is [B or 1, H or 1, Sq, Sk].
+    - C5: softcap is positive.
+    - C6: a ring cache is read through a window mask no wider than the ring.
+
+    ```mlir
+    func.func @attend(%q: tensor<?x?x8x64xf32>, %c: !transformer.kv_cache<4 x 64 x f32, full>) -> tensor<?x?x8x64xf32> {
+      %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x?x8x64xf32>, !transformer.kv_cache<4 x 64 x f32, full> -> tensor<?x?x8x64xf32>
+      return %0 : tensor<?x?x8x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Transformer_FloatTensor<[4]>:$query,
+    Optional<Transformer_FloatTensor<[4]>>:$key,
+    Optional<Transformer_FloatTensor<[4]>>:$value,
+    Optional<Transformer_KVCacheType>:$cache,
+    Optional<Transformer_FloatTensor<[4]>>:$bias,
+    F64Attr:$scale,
+    Transformer_MaskAttr:$mask,
+    OptionalAttr<F64Attr>:$softcap
+  );
+  let results = (outs Transformer_FloatTensor<[4]>:$result);
+  let assemblyFormat = [{
+    $query (`,` $key^ `,` $value)? (`cache` $cache^)? (`bias` $bias^)?
+    `scale` custom<F64>($scale) `mask` $mask (`softcap` custom<OptionalF64>($softcap)^)? attr-dict
+    `:` type(operands) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Transformer_CacheAppendOp : Transformer_Op<"cache_append", [
+    Pure, AllTypesMatch<["cache", "result"]>]> {
+  let summary = "adds positions to a cache";
+  let description = [{
+    Writes the keys and values [B, S, KV, D] of S new positions after those that
+    each row of the cache holds and returns the longer cache. The operand is
+    consumed: the buffers are updated in place.
+
+    Constraints:
+    - C1: keys and values have the same shape, of the cache's heads and head_dim.
+    - C2: the consumed cache has no other consumer (a return is one) and is not
+      read afterwards.
+
+    ```mlir
+    func.func @append(%c: !transformer.kv_cache<4 x 8 x f32, full>, %k: tensor<?x?x4x8xf32>, %v: tensor<?x?x4x8xf32>) -> !transformer.kv_cache<4 x 8 x f32, full> {
+      %0 = transformer.cache_append %c, %k, %v : !transformer.kv_cache<4 x 8 x f32, full>, tensor<?x?x4x8xf32>, tensor<?x?x4x8xf32>
+      return %0 : !transformer.kv_cache<4 x 8 x f32, full>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Transformer_KVCacheType:$cache,
+    Transformer_FloatTensor<[4]>:$key,
+    Transformer_FloatTensor<[4]>:$value
+  );
+  let results = (outs Transformer_KVCacheType:$result);
+  let assemblyFormat = "$cache `,` $key `,` $value attr-dict `:` type($cache) `,` type($key) `,` type($value)";
+  let hasVerifier = 1;
+}
+
+def Transformer_CacheLengthOp : Transformer_Op<"cache_length", [Pure]> {
+  let summary = "how many positions each row of a cache holds";
+  let description = [{
+    ```mlir
+    func.func @length(%c: !transformer.kv_cache<4 x 8 x f32, full>) -> tensor<?xi32> {
+      %0 = transformer.cache_length %c : !transformer.kv_cache<4 x 8 x f32, full> -> tensor<?xi32>
+      return %0 : tensor<?xi32>
+    }
+    ```
+  }];
+  let arguments = (ins Transformer_KVCacheType:$cache);
+  let results = (outs TensorRankOf<[I32], [1]>:$result);
+  let assemblyFormat = "$cache attr-dict `:` type($cache) `->` type($result)";
+}
+
+#endif // DIALECT_ATTENTIONOPS

@@ -1,0 +1,54 @@
+//===- LaunchOps.cpp - dispatches on the host -----------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialect/Transformer.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+void LaunchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  // Tensors and caches are values; only on memrefs does a launch have effects.
+  for (OpOperand &operand : getInputsMutable())
+    if (isa<MemRefType>(operand.get().getType()))
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+  for (OpOperand &operand : getOutputsMutable())
+    if (isa<MemRefType>(operand.get().getType())) {
+      effects.emplace_back(MemoryEffects::Read::get(), &operand);
+      effects.emplace_back(MemoryEffects::Write::get(), &operand);
+    }
+}
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
+  // C1
+  auto kernel = tables.lookupNearestSymbolFrom<FunctionOpInterface>(*this, getKernelAttr());
+  if (!kernel)
+    return emitOpError("expected a function of this module, but ") << getKernelAttr() << " is none";
+  SmallVector<Type> operands(getInputs().getTypes());
+  llvm::append_range(operands, getOutputs().getTypes());
+  if (getGrid())
+    operands.append(2, IndexType::get(getContext()));
+  ArrayRef<Type> arguments = kernel.getArgumentTypes();
+  if (arguments.size() != operands.size())
+    return emitOpError("expected a kernel of ")
+           << operands.size() << " arguments, but " << getKernelAttr() << " has " << arguments.size();
+  for (auto [i, operand, argument] : llvm::enumerate(operands, arguments))
+    if (operand != argument)
+      return emitOpError("expected argument ")
+             << i << " of " << getKernelAttr() << " to be " << operand << ", but got " << argument;
+  // C2
+  SmallVector<Type> results;
+  for (Type type : getOutputs().getTypes())
+    if (!isa<MemRefType>(type))
+      results.push_back(type);
+  if (TypeRange(results) != getResultTypes())
+    return emitOpError("expected one result per tensor or cache in outs, of its type");
+  return success();
+}

@@ -1,0 +1,130 @@
+//===- TransformerAttrs.td - enums and attributes --------------*- tablegen -*-===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===--------------------------------------------------------------------------===//
+
+#ifndef DIALECT_TRANSFORMERATTRS
+#define DIALECT_TRANSFORMERATTRS
+
+include "dialect/TransformerBase.td"
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+def Transformer_ActivationKind : I32EnumAttr<"ActivationKind", "an elementwise activation", [
+    I32EnumAttrCase<"Silu", 0, "silu">,           // x / (1 + exp(-x))
+    I32EnumAttrCase<"GeluErf", 1, "gelu_erf">,    // x/2 * (1 + erf(x / sqrt 2))
+    I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,  // x/2 * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+    I32EnumAttrCase<"Relu", 3, "relu">,           // max(x, 0)
+    I32EnumAttrCase<"QuickGelu", 4, "quick_gelu"> // x / (1 + exp(-1.702 x))
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+def Transformer_ActivationKindAttr
+    : EnumAttr<Transformer_Dialect, Transformer_ActivationKind, "activation_kind"> {
+  let assemblyFormat = "$value";
+}
+
+def Transformer_MaskKind : I32EnumAttr<"MaskKind", "which keys a query sees", [
+    I32EnumAttrCase<"None", 0, "none">,
+    I32EnumAttrCase<"Causal", 1, "causal">,
+    I32EnumAttrCase<"Window", 2, "window">
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+
+def Transformer_RopeStyle : I32EnumAttr<"RopeStyle", "which elements of a head rotate together", [
+    I32EnumAttrCase<"HalfSplit", 0, "half_split">,    // i with i + rotary_dim/2
+    I32EnumAttrCase<"Interleaved", 1, "interleaved">  // 2i with 2i + 1
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+def Transformer_RopeStyleAttr
+    : EnumAttr<Transformer_Dialect, Transformer_RopeStyle, "rope_style"> {
+  let assemblyFormat = "$value";
+}
+
+def Transformer_CachePolicy : I32EnumAttr<"CachePolicy", "what a cache keeps", [
+    I32EnumAttrCase<"Full", 0, "full">,
+    I32EnumAttrCase<"Ring", 1, "ring">
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+
+def Transformer_DeriveKind : I32EnumAttr<"DeriveKind", "how a derived weight is computed", [
+    I32EnumAttrCase<"Convert", 0, "convert">,      // the source, rounded to the result's element type
+    I32EnumAttrCase<"Transpose", 1, "transpose">,  // 2-D transpose
+    I32EnumAttrCase<"Concat", 2, "concat">,        // sources joined along `axis`
+    I32EnumAttrCase<"AddScalar", 3, "add_scalar">, // source + `value`
+    I32EnumAttrCase<"Scale", 4, "scale">,          // source * `value`
+    I32EnumAttrCase<"Slice", 5, "slice">,          // rows [`begin`, `end`) along `axis`
+    I32EnumAttrCase<"RopeTable", 6, "rope_table">, // cos or sin of rotary angles
+    I32EnumAttrCase<"Sinusoid", 7, "sinusoid">     // fixed sinusoidal position table
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+def Transformer_DeriveKindAttr
+    : EnumAttr<Transformer_Dialect, Transformer_DeriveKind, "derive_kind"> {
+  let assemblyFormat = "$value";
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+def Transformer_MaskAttr : Transformer_Attr<"Mask", "mask"> {
+  let summary = "which keys a query sees, as algebra over positions";
+  let description = [{
+    `none`: every key. `causal`: keys at positions j <= i. `window, w`: keys at
+    positions i - w < j <= i, so that a window of w counts the query's own
+    position (Mistral, arXiv:2310.06825).
+
+    Constraints:
+    - C1: a window has a width of at least 1; the other kinds have none.
+
+    ```mlir
+    #transformer.mask<causal>
+    #transformer.mask<window, 4096>
+    ```
+  }];
+  let parameters = (ins
+    EnumParameter<Transformer_MaskKind>:$kind,
+    DefaultValuedParameter<"int64_t", "0">:$window
+  );
+  let assemblyFormat = "`<` $kind (`,` $window^)? `>`";
+  let genVerifyDecl = 1;
+}
+
+def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowering_config"> {
+  let summary = "how a dispatch is turned into loops";
+  let description = [{
+    Written by `--transformer-select-strategy` on a dispatch and read by kernel
+    emission; nothing else decides. `template` names the kernel template, `tile`
+    the register tile (rows, columns), `vector` the elements of a vector, `grain`
+    the least number of tasks worth handing to another thread.
+
+    ```mlir
+    #transformer.lowering_config<template = "generic", tile = [4, 4], vector = 16, grain = 8>
+    ```
+  }];
+  let parameters = (ins
+    StringRefParameter<"kernel template">:$template_name,
+    ArrayRefParameter<"int64_t", "register tile">:$tile,
+    "int64_t":$vector,
+    "int64_t":$grain
+  );
+  let assemblyFormat = [{
+    `<` `template` `=` $template_name `,` `tile` `=` `[` $tile `]` `,` `vector` `=` $vector `,` `grain` `=` $grain `>`
+  }];
+}
+
+#endif // DIALECT_TRANSFORMERATTRS
