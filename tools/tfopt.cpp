@@ -1,4 +1,4 @@
-#include "dialect/Transformer.h"
+#include "codegen/Passes.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/InitAllPasses.h"
@@ -9,5 +9,6 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   registry.insert<mlir::transformer::TransformerDialect>();
   mlir::registerAllPasses();
+  mlir::transformer::registerTransformerCodegenPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "tfopt", registry));
 }
