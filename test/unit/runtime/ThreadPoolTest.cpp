@@ -86,19 +86,23 @@ TEST(ThreadPool, SmallRegionsStayOnTheCaller) {
   EXPECT_EQ(recorder.pieces.size(), 1u);
 }
 
-// Every thread must come: each piece waits until all have arrived.
+// Every thread must come: each piece waits until all have arrived. After the
+// pause the workers are asleep and must be woken.
 TEST(ThreadPool, AllThreadsTakePart) {
   constexpr int32_t threads = 4;
   std::unique_ptr<ThreadPool> pool = makePool(threads);
-  std::atomic<int> arrived{0};
   auto meet = [](void *args, int64_t, int64_t) {
     auto *count = static_cast<std::atomic<int> *>(args);
     count->fetch_add(1);
     while (count->load() < threads)
       std::this_thread::yield();
   };
-  pool->parallelFor(meet, &arrived, threads, 1);
-  EXPECT_EQ(arrived.load(), threads);
+  for (int i = 0; i < 5; ++i) {
+    std::atomic<int> arrived{0};
+    pool->parallelFor(meet, &arrived, threads, 1);
+    EXPECT_EQ(arrived.load(), threads);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 TEST(ThreadPool, NestedRegionsRunInline) {
