@@ -93,14 +93,18 @@ Error Checkpoint::require(StringRef name, ArrayRef<int64_t> shape) {
   if (!isFloat(tensor->dtype) || tensor->dtype == Dtype::F64)
     return makeError(Twine(where) + ": expected dtype F32, F16 or BF16, but found " +
                      dtypeName(tensor->dtype));
-  Entry &entry = required[name];
-  entry = {it->second, tensor->dtype, SmallVector<int64_t, 4>(shape)};
+  auto [entry, isNew] =
+      required.try_emplace(name, Entry{it->second, tensor->dtype, SmallVector<int64_t, 4>(shape)});
+  if (isNew)
+    order.push_back(entry->first());
   return Error::success();
 }
 
-const Checkpoint::Entry *Checkpoint::find(StringRef name) const {
-  auto it = required.find(name);
-  return it == required.end() ? nullptr : &it->second;
+std::vector<Checkpoint::Required> Checkpoint::used() const {
+  std::vector<Required> used;
+  for (StringRef name : order)
+    used.push_back({name, &required.find(name)->second});
+  return used;
 }
 
 std::vector<StringRef> Checkpoint::unused() const {

@@ -18,6 +18,7 @@ namespace mlir::transformer {
 /// tensor it reads; what it required is what it may use.
 class Checkpoint {
 public:
+  /// A tensor that was required.
   struct Entry {
     std::string file;
     Dtype dtype;
@@ -32,8 +33,12 @@ public:
   /// and marks it as used.
   llvm::Error require(StringRef name, ArrayRef<int64_t> shape);
 
-  /// A tensor that was required, or null.
-  const Entry *find(StringRef name) const;
+  /// What was required, in the order in which it first was.
+  struct Required {
+    StringRef name;
+    const Entry *entry;
+  };
+  std::vector<Required> used() const;
 
   /// The names of the tensors nobody required, sorted.
   std::vector<StringRef> unused() const;
@@ -45,6 +50,7 @@ private:
   WeightStore *store;
   llvm::StringMap<std::string> files; // by tensor
   llvm::StringMap<Entry> required;
+  std::vector<StringRef> order; // the keys of `required`
 };
 
 } // namespace mlir::transformer
