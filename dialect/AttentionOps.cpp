@@ -29,7 +29,8 @@ LogicalResult RopeOp::verify() {
            << cos[1] << " to be at most the static head dimension, but got " << input[3];
   // C2
   if (!dimsMatch(shapeOf(getOffsets())[0], input[0]))
-    return emitOpError("expected one offset per row, ") << input[0] << ", but got " << shapeOf(getOffsets())[0];
+    return emitOpError("expected one offset per row, ")
+           << input[0] << ", but got " << shapeOf(getOffsets())[0];
   // C3
   if (!shapesMatch(input, shapeOf(getResult())))
     return emitOpError("expected a result of the input's shape ")
@@ -73,7 +74,8 @@ LogicalResult AttentionOp::verify() {
     headDim = key[3];
   }
   // C2
-  if (ShapedType::isDynamic(query[2]) || ShapedType::isDynamic(kvHeads) || query[2] % kvHeads != 0)
+  if (ShapedType::isDynamic(query[2]) || ShapedType::isDynamic(kvHeads) || kvHeads == 0 ||
+      query[2] % kvHeads != 0)
     return emitOpError("expected key/value heads to divide the static query heads ")
            << query[2] << ", but got " << kvHeads;
   // C3
@@ -124,8 +126,8 @@ LogicalResult CacheAppendOp::verify() {
     return emitOpError("expected keys and values of the same shape, but got ")
            << getKey().getType() << " and " << getValue().getType();
   if (key[2] != type.getHeads() || key[3] != type.getHeadDim())
-    return emitOpError("expected keys of ") << type.getHeads() << " x " << type.getHeadDim() << " as in the cache, but got "
-                                            << getKey().getType();
+    return emitOpError("expected keys of ") << type.getHeads() << " x " << type.getHeadDim()
+                                            << " as in the cache, but got " << getKey().getType();
   // C2
   for (OpOperand &use : getCache().getUses()) {
     Operation *user = use.getOwner();

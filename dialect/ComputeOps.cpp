@@ -27,7 +27,8 @@ static LogicalResult expectShape(Operation *op, Value result, ArrayRef<int64_t> 
 static LogicalResult expectLength(Operation *op, StringRef what, Value vector, int64_t length) {
   if (!vector || dimsMatch(shapeOf(vector)[0], length))
     return success();
-  return op->emitOpError("expected ") << what << " of length " << length << ", but got " << shapeOf(vector)[0];
+  return op->emitOpError("expected ")
+         << what << " of length " << length << ", but got " << shapeOf(vector)[0];
 }
 
 //===----------------------------------------------------------------------===//

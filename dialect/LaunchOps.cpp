@@ -59,6 +59,10 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
       results.push_back(type);
   if (TypeRange(results) != getResultTypes())
     return emitOpError("expected one result per tensor or cache in outs, of its type");
+  // C3
+  if (kernel.getResultTypes() != ArrayRef<Type>(results))
+    return emitOpError("expected ") << getKernelAttr() << " to return " << results << ", but it returns "
+                                    << kernel.getResultTypes();
   return success();
 }
 

@@ -27,6 +27,7 @@ def Transformer_LaunchOp : Transformer_Op<"launch", [
     - C1: the kernel is a function of this module whose arguments are `ins`, then
       `outs` (then, once emitted, the bounds of the tasks).
     - C2: there is a result for each tensor or cache in `outs`, of its type.
+    - C3: the kernel returns what the launch returns.
 
     ```mlir
     func.func private @double(memref<?xf32>, memref<?xf32>, index, index)

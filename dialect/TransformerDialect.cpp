@@ -51,11 +51,15 @@ static ParseResult parseF64(OpAsmParser &parser, FloatAttr &attr) {
   return success();
 }
 
-static void printF64(OpAsmPrinter &printer, Operation *, FloatAttr attr) { printer.printFloat(attr.getValue()); }
+static void printF64(OpAsmPrinter &printer, Operation *, FloatAttr attr) {
+  printer.printFloat(attr.getValue());
+}
 
 static ParseResult parseOptionalF64(OpAsmParser &parser, FloatAttr &attr) { return parseF64(parser, attr); }
 
-static void printOptionalF64(OpAsmPrinter &printer, Operation *op, FloatAttr attr) { printF64(printer, op, attr); }
+static void printOptionalF64(OpAsmPrinter &printer, Operation *op, FloatAttr attr) {
+  printF64(printer, op, attr);
+}
 
 /// The call structure is always an LLVM pointer; its type is not written.
 static ParseResult parseCallType(OpAsmParser &parser, Type &type) {
@@ -98,12 +102,13 @@ LogicalResult MaskAttr::verify(function_ref<InFlightDiagnostic()> emitError, Mas
   if (kind == MaskKind::Window && window < 1)
     return emitError() << "expected a window of at least 1, but got " << window;
   if (kind != MaskKind::Window && window != 0)
-    return emitError() << "expected no window on a " << stringifyMaskKind(kind) << " mask, but got " << window;
+    return emitError() << "expected no window on a " << stringifyMaskKind(kind) << " mask, but got "
+                       << window;
   return success();
 }
 
-LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t heads, int64_t headDim,
-                                  Type element, CachePolicy policy, int64_t window) {
+LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t heads,
+                                  int64_t headDim, Type element, CachePolicy policy, int64_t window) {
   // C1
   if (heads < 1 || headDim < 1)
     return emitError() << "expected positive heads and head_dim, but got " << heads << " x " << headDim;

@@ -31,11 +31,11 @@ LogicalResult WeightOp::verify() {
 //===----------------------------------------------------------------------===//
 
 /// C2: the parameter `name` must be there with type `AttrT`.
-template <typename AttrT>
-static FailureOr<AttrT> parameter(DeriveOp op, StringRef name, StringRef type) {
+template <typename AttrT> static FailureOr<AttrT> parameter(DeriveOp op, StringRef name, StringRef type) {
   auto attr = op->getAttrOfType<AttrT>(name);
   if (!attr) {
-    op.emitOpError() << stringifyDeriveKind(op.getKind()) << " needs the parameter '" << name << "' of type " << type;
+    op.emitOpError() << stringifyDeriveKind(op.getKind()) << " needs the parameter '" << name << "' of type "
+                     << type;
     return failure();
   }
   return attr;
@@ -86,7 +86,8 @@ LogicalResult DeriveOp::verify() {
   // C1
   if (isTable ? count != 0 : (kind == DeriveKind::Concat ? count < 1 : count != 1))
     return emitOpError() << stringifyDeriveKind(kind) << " expected " << (isTable ? "no" : "one")
-                         << (kind == DeriveKind::Concat ? " or more" : "") << " source, but got " << count;
+                         << (kind == DeriveKind::Concat ? " or more sources" : " source") << ", but got "
+                         << count;
   if (isTable && getTensorType().getRank() != 2)
     return emitOpError("expected a table of rank 2, but got ") << getType();
   // C2
@@ -187,7 +188,8 @@ LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &tables) {
   // C1
   RankedTensorType type = weightType(tables.lookupNearestSymbolFrom(*this, getWeightAttr()));
   if (!type)
-    return emitOpError("expected a weight or derived weight, but ") << getWeightAttr() << " is none of this module";
+    return emitOpError("expected a weight or derived weight, but ")
+           << getWeightAttr() << " is none of this module";
   auto shaped = cast<ShapedType>(getResult().getType());
   if (shaped.getShape() != type.getShape() || shaped.getElementType() != type.getElementType())
     return emitOpError("expected the type of ") << getWeightAttr() << ", " << type << ", but got " << shaped;
