@@ -1,4 +1,10 @@
-//@ The runtime's handles as C++ objects
+//===- Model.cpp - The runtime's handles as C++ objects -----------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #include "tools/tfrun/Model.h"
 
@@ -36,8 +42,8 @@ void Model::needEntry(const std::string &name) const {
       return;
     known += (known.empty() ? "" : ", ") + std::string(entry);
   }
-  throw std::runtime_error("'" + std::string(xfm_model_path(get())) + "' has no entry point '" + name + "', but " +
-                           (known.empty() ? "none" : known));
+  throw std::runtime_error("'" + std::string(xfm_model_path(get())) + "' has no entry point '" + name +
+                           "', but " + (known.empty() ? "none" : known));
 }
 
 std::vector<xfm_tensor_info> Model::inputs(const std::string &entry) const {
@@ -54,8 +60,8 @@ std::vector<xfm_tensor_info> Model::outputs(const std::string &entry) const {
   return infos;
 }
 
-std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model &model, int32_t threads, int64_t batch,
-                                                                    int64_t context) {
+std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model &model, int32_t threads,
+                                                                    int64_t batch, int64_t context) {
   xfm_session_options options{};
   options.size = sizeof options;
   options.threads = threads;

@@ -1,4 +1,10 @@
-//@ The runtime's handles as C++ objects
+//===- Model.h - The runtime's handles as C++ objects -------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef XFM_TOOLS_TFRUN_MODEL_H
 #define XFM_TOOLS_TFRUN_MODEL_H
@@ -61,8 +67,8 @@ private:
 };
 
 /// A session; see xfm_session_options.
-std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model &model, int32_t threads, int64_t batch,
-                                                                    int64_t context);
+std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model &model, int32_t threads,
+                                                                    int64_t batch, int64_t context);
 
 /// Cores this process may use.
 int32_t availableCores();

@@ -1,4 +1,10 @@
-//@ The command line of tfrun
+//===- Options.cpp - The command line of tfrun --------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #include "tools/tfrun/Options.h"
 #include "runtime/text/Utf8.h"
@@ -31,7 +37,8 @@ std::vector<int32_t> parseTokens(const std::string &list) {
 NamedFile parseNamedFile(const std::string &text, const char *option) {
   size_t sign = text.find('=');
   if (sign == std::string::npos || sign == 0 || sign + 1 == text.size())
-    throw std::runtime_error(std::string("expected ") + option + " to be NAME=FILE.npy, but got '" + text + "'");
+    throw std::runtime_error(std::string("expected ") + option + " to be NAME=FILE.npy, but got '" + text +
+                             "'");
   return {text.substr(0, sign), text.substr(sign + 1)};
 }
 
@@ -48,22 +55,30 @@ struct Raw {
 
 /// Exactly one value for each time the option is given.
 static void takesOne(CLI::Option *option) {
-  option->type_size(1)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
+  option->type_size(1)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
 }
 
 static void addGeneration(CLI::App &app, Options &options, Raw &raw) {
   const char *group = "Generation";
-  raw.promptOption = app.add_option("-p,--prompt", options.prompt, "Continue this text; an empty one starts from BOS");
+  raw.promptOption =
+      app.add_option("-p,--prompt", options.prompt, "Continue this text; an empty one starts from BOS");
   raw.tokensOption = app.add_option("--tokens", raw.tokens, "Continue these ids (1,2,3) and write ids");
   CLI::Option *all[] = {
       raw.promptOption,
       raw.tokensOption,
-      app.add_option("-n,--count", options.count, "Tokens to generate at most")->check(CLI::NonNegativeNumber),
+      app.add_option("-n,--count", options.count, "Tokens to generate at most")
+          ->check(CLI::NonNegativeNumber),
       app.add_option("--temperature", options.sampling.temperature, "0 takes the most likely token"),
       app.add_option("--top-k", options.sampling.topK, "Draw from the k most likely; 0 is off"),
-      app.add_option("--top-p", options.sampling.topP, "Draw from the fewest that hold this probability; 1 is off"),
-      app.add_option("--min-p", options.sampling.minP, "Least fraction of the most likely's probability; 0 is off"),
-      app.add_option("--repetition-penalty", options.sampling.repetitionPenalty, "Of tokens that occurred; 1 is off"),
+      app.add_option("--top-p", options.sampling.topP,
+                     "Draw from the fewest that hold this probability; 1 is off"),
+      app.add_option("--min-p", options.sampling.minP,
+                     "Least fraction of the most likely's probability; 0 is off"),
+      app.add_option("--repetition-penalty", options.sampling.repetitionPenalty,
+                     "Of tokens that occurred; 1 is off"),
       app.add_option("--seed", raw.seed, "Of the random numbers (default: a random one, shown with -v)"),
       app.add_option("--stop", options.stops, "Stop before this text (repeatable)"),
       app.add_flag("--ignore-eos", options.ignoreEos, "Go on at end-of-sequence tokens")};
@@ -91,7 +106,8 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
   app.add_flag("--json", options.json, "Write --info or --bench as JSON");
   app.add_option("--threads", options.threads, "Threads to use; 0 is one per available core")
       ->check(CLI::Range(0, 4096));
-  app.add_option("--context", options.context, "Positions the cache holds (default: the model's, at most 4096)")
+  app.add_option("--context", options.context,
+                 "Positions the cache holds (default: the model's, at most 4096)")
       ->check(CLI::PositiveNumber);
   app.add_flag("--no-verify", raw.noVerify, "Do not verify the hash of the weights");
   app.add_flag("-v,--verbose", options.verbose, "Say more on stderr");

@@ -1,4 +1,10 @@
-//@ The command line of tfrun
+//===- Options.h - The command line of tfrun ----------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef XFM_TOOLS_TFRUN_OPTIONS_H
 #define XFM_TOOLS_TFRUN_OPTIONS_H
@@ -47,8 +53,8 @@ struct Options {
   bool json = false, verify = true, verbose = false, quiet = false;
 };
 
-/// Reads the command line. Returns nothing if only help or the version was asked for and has been written. Throws
-/// std::runtime_error with one line if the command line is wrong.
+/// Reads the command line. Returns nothing if only help or the version was asked for and has been written.
+/// Throws std::runtime_error with one line if the command line is wrong.
 std::optional<Options> parseOptions(int argc, const char *const *argv);
 
 /// "1,2,3" as token ids.

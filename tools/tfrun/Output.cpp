@@ -1,12 +1,16 @@
-//@ What tfrun writes
+//===- Output.cpp - What tfrun writes -----------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #include "tools/tfrun/Output.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <stdexcept>
-#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -53,48 +57,6 @@ std::string oneLine(std::string text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
       c = ' ';
   return text;
-}
-
-OutputFile::OutputFile(std::string target)
-    : path(std::move(target)), temporary(path + ".tmp" + std::to_string(getpid())) {
-  descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor < 0) {
-    temporary.clear();
-    fail("create");
-  }
-}
-
-OutputFile::OutputFile(OutputFile &&other) noexcept
-    : path(std::move(other.path)), temporary(std::exchange(other.temporary, {})),
-      descriptor(std::exchange(other.descriptor, -1)) {}
-
-OutputFile::~OutputFile() {
-  if (descriptor >= 0)
-    ::close(descriptor);
-  if (!temporary.empty())
-    unlink(temporary.c_str());
-}
-
-void OutputFile::fail(const char *what) const {
-  throw std::runtime_error(std::string("cannot ") + what + " '" + path + "': " + std::strerror(errno));
-}
-
-void OutputFile::write(const void *data, size_t size) {
-  if (!writeAll(descriptor, static_cast<const char *>(data), size))
-    fail("write");
-}
-
-void OutputFile::close() {
-  if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP)
-    fail("write");
-  if (::close(std::exchange(descriptor, -1)) != 0)
-    fail("write");
-}
-
-void OutputFile::commit() {
-  if (std::rename(temporary.c_str(), path.c_str()) != 0)
-    fail("write");
-  temporary.clear();
 }
 
 } // namespace xfm::tfrun

@@ -1,4 +1,10 @@
-//@ Where generated text ends
+//===- StopStrings.h - Where generated text ends ------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef XFM_TOOLS_TFRUN_STOPSTRINGS_H
 #define XFM_TOOLS_TFRUN_STOPSTRINGS_H
