@@ -28,6 +28,8 @@ static Json listOf(const Json &object, const char *key) {
 
 /// Those of `keys` that an object has.
 static Json pick(const Json &object, std::initializer_list<const char *> keys) {
+  if (!object.is_object())
+    throw std::runtime_error("expected an object in the manifest, but got " + object.dump());
   Json picked = Json::object();
   for (const char *key : keys)
     if (object.contains(key))
