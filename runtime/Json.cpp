@@ -65,10 +65,10 @@ Status JsonDocument::parse(std::string_view text, const std::string &name) {
   return {};
 }
 
-JsonReader JsonDocument::root(Status &status) const { return {value.get(), what, &status}; }
+JsonReader JsonDocument::root(Status &status) const { return {value.get(), what + ":", &status}; }
 
 std::string JsonReader::place(const char *name) const {
-  return where + (where.find(": ") == std::string::npos ? ": " : ".") + name;
+  return where + (where.back() == ':' ? " " : ".") + name;
 }
 
 JsonReader JsonReader::member(const char *name) const {

@@ -45,7 +45,7 @@ public:
   /// Records a failure at this place.
   template <typename... Parts> void fail(const Parts &...parts) const {
     if (status && status->ok())
-      *status = xfm::fail(XFM_CORRUPT, where, ": ", parts...);
+      *status = xfm::fail(XFM_CORRUPT, where, where.back() == ':' ? " " : ": ", parts...);
   }
   bool failed() const { return !status || !status->ok(); }
 
@@ -57,7 +57,7 @@ private:
   std::string place(const char *name) const;
 
   const nlohmann::json *node;
-  std::string where;
+  std::string where; ///< "file:" at the root, else "file: weights[3].name"
   Status *status;
 };
 

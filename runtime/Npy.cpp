@@ -16,12 +16,11 @@
 #include "runtime/Tensor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace xfm;
@@ -259,6 +258,18 @@ static std::vector<char> widenBf16(const char *data, size_t elements) {
   return wide;
 }
 
+/// Creates a file in the folder of `path`, as a rename works only within one file
+/// system; its name is no other process's or thread's.
+static int createBeside(const std::string &path, std::string &name) {
+  static std::atomic<unsigned> count{0};
+  int fd;
+  do {
+    name = path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(count++);
+    fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (fd < 0 && errno == EEXIST);
+  return fd;
+}
+
 Status xfm::writeNpy(const std::string &path, const xfm_tensor &tensor) {
   int64_t bytes;
   if (!isDtype(tensor.dtype) || tensor.rank < 0 || tensor.rank > XFM_MAX_RANK ||
@@ -274,17 +285,12 @@ Status xfm::writeNpy(const std::string &path, const xfm_tensor &tensor) {
     data = widened.data();
     size = widened.size();
   }
-  // Beside the target: a rename works only within one file system.
-  std::string temporary = path + ".XXXXXX";
-  int fd = mkostemp(temporary.data(), O_CLOEXEC);
+  std::string temporary;
+  int fd = createBeside(path, temporary);
   if (fd < 0)
     return fail(XFM_IO_ERROR, path, ": cannot create a file beside it: ", std::strerror(errno));
-  // mkostemp makes files private; this one is a result like any other.
-  mode_t mask = umask(0);
-  umask(mask);
   std::string header = headerText(tensor);
-  bool written =
-      fchmod(fd, 0666 & ~mask) == 0 && writeAll(fd, header.data(), header.size()) && writeAll(fd, data, size);
+  bool written = writeAll(fd, header.data(), header.size()) && writeAll(fd, data, size);
   written = ::close(fd) == 0 && written;
   if (written && std::rename(temporary.c_str(), path.c_str()) == 0)
     return {};
