@@ -110,4 +110,23 @@ def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect"];
 }
 
+def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
+  let summary = "Replace exp, tanh, erf and log by polynomials";
+  let description = [{
+    Generated modules have no libm. Functions of upstream's polynomial
+    approximations are expanded (exp: at most 1 ulp over the normal range).
+  }];
+  let dependentDialects = [
+    "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect"
+  ];
+}
+
+def CheckLoweredPass : Pass<"transformer-check-lowered", "::mlir::ModuleOp"> {
+  let summary = "Report every op that did not reach LLVM";
+  let description = [{
+    Stands before translation: lists each op that is left, with its location, so
+    that no internal error of a conversion is the last word.
+  }];
+}
+
 #endif // CODEGEN_PASSES
