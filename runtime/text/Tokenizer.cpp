@@ -59,7 +59,10 @@ Tokenizer::Parts::Parts(const Json &file)
 }
 
 Tokenizer Tokenizer::parse(std::string_view json) {
-  return Tokenizer(std::make_shared<Parts>(parseJson(json)));
+  Json file = parseJson(json);
+  if (!file.is_object())
+    throw Error(std::string("expected a tokenizer.json to be an object, but got ") + file.type_name());
+  return Tokenizer(std::make_shared<Parts>(file));
 }
 
 Tokenizer Tokenizer::load(const std::string &path) {

@@ -107,14 +107,26 @@ TEST(Hostile, CutOffFiles) {
     EXPECT_NE(test::errorOf([&] { Tokenizer::parse(json.substr(0, size)); }), "no error");
 }
 
-TEST(Hostile, DamagedFiles) {
-  std::string json = test::sentencePieceJson(), bytes = "{}[]\":,0919ae\\-\xFF ntSsR";
+/// Uses copies of a file with three bytes changed at random. Most of a file is its vocabulary, so half of the
+/// damage is done within `parts` bytes from `begin`.
+static void damage(const std::string &json, size_t begin, size_t parts) {
+  std::string bytes = "{}[]\":,0919ae\\-\xFF ntSsR";
   text::Random random(1);
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     std::string damaged = json;
-    for (int i = 0; i < 3; ++i) // most of the file is the vocabulary; half of the damage is before it
-      damaged[random.next() % (i % 2 ? json.size() : json.find("vocab"))] =
+    for (int i = 0; i < 3; ++i)
+      damaged[i % 2 ? random.next() % json.size() : begin + random.next() % parts] =
           bytes[random.next() % bytes.size()];
     tryToUse(damaged);
   }
+}
+
+TEST(Hostile, DamagedFiles) {
+  std::string json = test::sentencePieceJson();
+  damage(json, 0, json.find("vocab"));
+  json = test::byteLevelJson(
+      R"json("added_tokens": [{"id": 300, "content": "<s>", "special": true, "rstrip": true},
+    {"id": 301, "content": "a", "single_word": true}], "post_processor": {"type": "RobertaProcessing", "sep": ["s", 2],
+    "cls": ["c", 0]}, "normalizer": {"type": "Replace", "pattern": {"Regex": "[^a](b+|c)*?(?!d)"}, "content": "x"})json");
+  damage(json, json.find("added_tokens"), json.size() - json.find("added_tokens"));
 }

@@ -20,6 +20,14 @@ using text::StreamDecoder;
 using text::Tokenizer;
 using tfrun::StopStrings;
 
+/// What the ids give one after the other.
+static std::string pushAll(StreamDecoder &stream, const std::vector<int32_t> &ids) {
+  std::string text;
+  for (int32_t id : ids)
+    text += stream.push(id);
+  return text;
+}
+
 /// Random ids decode piece by piece to what they decode to at once, and every piece is valid UTF-8.
 static void expectStreamEqualsDecode(const Tokenizer &tokenizer) {
   text::Random random(7);
@@ -60,7 +68,8 @@ TEST(Stream, WaitsForWholeCharacters) {
 TEST(Stream, StripsOnlyTheFirstSpace) {
   Tokenizer tokenizer = Tokenizer::parse(test::sentencePieceJson());
   StreamDecoder stream(tokenizer);
-  EXPECT_EQ(stream.push(263) + stream.push(263) + stream.push(259) + stream.finish(), "a a ");
+  EXPECT_EQ(pushAll(stream, {263, 263, 259}), "a a ");
+  EXPECT_EQ(stream.finish(), "");
 }
 
 TEST(Stream, DecodersThatNeedTheWholeTextWaitForIt) {
@@ -69,7 +78,7 @@ TEST(Stream, DecodersThatNeedTheWholeTextWaitForIt) {
     "decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"},
       {"type": "Replace", "pattern": {"String": "ab"}, "content": "x"}, {"type": "Strip", "content": " ", "start": 1, "stop": 1}]}})");
   StreamDecoder stream(tokenizer);
-  EXPECT_EQ(stream.push(2) + stream.push(0) + stream.push(1) + stream.push(2), "");
+  EXPECT_EQ(pushAll(stream, {2, 0, 1, 2}), "");
   EXPECT_EQ(stream.finish(), "x");
 }
 
@@ -82,14 +91,16 @@ TEST(Stream, StripHoldsBackTheEnd) {
   EXPECT_EQ(stream.push(1), "");
   EXPECT_EQ(stream.push(1), " ");
   EXPECT_EQ(stream.push(0), " a");
-  EXPECT_EQ(stream.push(1) + stream.finish(), "");
+  EXPECT_EQ(stream.push(1), "");
+  EXPECT_EQ(stream.finish(), "");
 }
 
 TEST(Stop, WithinAPiece) {
   StopStrings stops({"END"});
   EXPECT_EQ(stops.push("one END two"), "one ");
   EXPECT_TRUE(stops.stopped());
-  EXPECT_EQ(stops.push("more") + stops.finish(), "");
+  EXPECT_EQ(stops.push("more"), "");
+  EXPECT_EQ(stops.finish(), "");
 }
 
 TEST(Stop, AcrossPieces) {
@@ -119,7 +130,8 @@ TEST(Stop, OverlappingBeginnings) {
   std::string all = "aabaabaac";
   for (size_t cut = 0; cut <= all.size(); ++cut) {
     StopStrings stops({"aabaac"});
-    std::string out = stops.push(all.substr(0, cut)) + stops.push(all.substr(cut));
+    std::string out = stops.push(all.substr(0, cut));
+    out += stops.push(all.substr(cut));
     EXPECT_EQ(out, "aab") << cut;
     EXPECT_TRUE(stops.stopped());
   }
