@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/Backend.h"
+#include "dialect/Transformer.h"
 
 #include "lld/Common/Driver.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -150,7 +151,12 @@ llvm::Expected<std::unique_ptr<CPUBackend>> CPUBackend::create(ModuleOp source, 
   registerLLVMDialectTranslation(*source.getContext());
   auto backend = std::make_unique<CPUBackend>();
   backend->machine = std::move(*machine);
-  backend->module = translateModuleToLLVMIR(source, backend->context, "module");
+  // Weight symbols have no code.
+  OwningOpRef<ModuleOp> code = source.clone();
+  for (Operation &op : llvm::make_early_inc_range(*code->getBody()))
+    if (isa<WeightOp, DeriveOp>(op))
+      op.erase();
+  backend->module = translateModuleToLLVMIR(*code, backend->context, "module");
   if (!backend->module)
     return makeError("the lowered module does not translate to LLVM IR");
   llvm::Module &module = *backend->module;

@@ -22,30 +22,31 @@ namespace cl = llvm::cl;
 
 namespace {
 
-/// Made only when a model is compiled: the opt driver has an -o of its own.
+/// Options of a subcommand do not meet the hundreds that LLVM's libraries (and
+/// lld, while it links) register under the same names.
 struct Options {
-  cl::OptionCategory category{"Compiling a model"};
-  cl::opt<std::string> input{cl::Positional, cl::desc("MODEL"), cl::Required, cl::cat(category)};
+  cl::SubCommand command{"compile", "compile a model"};
+  cl::opt<std::string> input{cl::Positional, cl::desc("MODEL"), cl::Required, cl::sub(command)};
   cl::opt<std::string> output{"o", cl::desc("the artifact to write, or the file with --emit (default: stdout)"),
-                              cl::value_desc("OUT.tfa"), cl::cat(category)};
-  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"), cl::cat(category)};
+                              cl::value_desc("OUT.tfa"), cl::sub(command)};
+  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"), cl::sub(command)};
   cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, …"), cl::init("native"),
-                            cl::cat(category)};
+                            cl::sub(command)};
   cl::opt<std::string> precision{"precision", cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
                                                        "checkpoint's, f32 for F16)"),
-                                 cl::init("auto"), cl::cat(category)};
+                                 cl::init("auto"), cl::sub(command)};
   cl::opt<int64_t> maxPositions{"max-positions", cl::desc("positions to compile for (default: the model's)"),
-                                cl::init(0), cl::value_desc("N"), cl::cat(category)};
+                                cl::init(0), cl::value_desc("N"), cl::sub(command)};
   cl::opt<int64_t> chunk{"chunk", cl::desc("positions one call computes (default: 512)"), cl::init(512),
-                         cl::value_desc("N"), cl::cat(category)};
+                         cl::value_desc("N"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"), cl::init(0),
-                            cl::cat(category)};
+                            cl::sub(command)};
   cl::opt<std::string> emit{"emit", cl::desc("print a stage instead: transformer, linalg, llvm or asm"),
-                            cl::cat(category)};
+                            cl::sub(command)};
   cl::opt<std::string> stopAt{"stop-at", cl::desc("print the IR after a phase instead: " + phaseNames()),
-                              cl::value_desc("phase"), cl::cat(category)};
-  cl::opt<bool> verbose{"v", cl::desc("say more"), cl::cat(category)};
-  cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::cat(category)};
+                              cl::value_desc("phase"), cl::sub(command)};
+  cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
+  cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
 
   static std::string phaseNames() { return llvm::join(cpuPhases(), ", "); }
 };
@@ -168,9 +169,11 @@ bool mlir::transformer::isCompilation(int argc, char **argv) {
 
 int mlir::transformer::compileMain(int argc, char **argv) {
   Options options;
-  cl::HideUnrelatedOptions(options.category);
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "tfopt " << XFM_VERSION << '\n'; });
-  if (!cl::ParseCommandLineOptions(argc, argv, "compiles Transformer models\n"))
+  // The subcommand is implied by the arguments; people do not write it.
+  std::vector<const char *> arguments(argv, argv + argc);
+  arguments.insert(arguments.begin() + 1, "compile");
+  if (!cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(), "compiles Transformer models\n"))
     return 1;
   if (llvm::Error error = run(options)) {
     llvm::errs() << "tfopt: error: " << llvm::toString(std::move(error)) << '\n';
