@@ -100,7 +100,7 @@ Expected<OwningOpRef<ModuleOp>> buildDecoder(ImportSource &source, const Decoder
     return error;
   if (!settings.tiedEmbeddings && !source.checkpoint.contains(settings.headName()))
     return makeError(
-        "the checkpoint has no tensor " + quoted(settings.headName()) +
+        source.checkpoint.getFolder() + ": the checkpoint has no tensor " + quoted(settings.headName()) +
         ", and config.json does not set \"tie_word_embeddings\"; if the model shares its embedding, set it");
   if (Error error = requireDecoderTensors(settings, source.checkpoint))
     return error;
