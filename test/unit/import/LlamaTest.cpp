@@ -211,6 +211,16 @@ TEST_F(Llama, KeyValueHeadsDefaultToHeads) {
   EXPECT_EQ(errorOf(model), "");
 }
 
+// Configs leave out what equals the library's defaults.
+TEST_F(Llama, DefaultsAreTheLibrarys) {
+  TinyModel model;
+  for (const char *key : {"hidden_act", "rms_norm_eps"})
+    model.set(key, "");
+  std::string text = print(*cantFail(import(model)));
+  EXPECT_NE(text.find("silu"), std::string::npos);
+  EXPECT_NE(text.find("epsilon 9.9999999999999995E-7"), std::string::npos) << text;
+}
+
 //===----------------------------------------------------------------------===//
 // Embeddings, tokens, notes
 //===----------------------------------------------------------------------===//
