@@ -1,0 +1,56 @@
+//===- Family.h - what an importer of a model family gets -----------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef IMPORT_FAMILY_H
+#define IMPORT_FAMILY_H
+
+#include "import/Config.h"
+#include "import/DecoderBuilder.h"
+#include "import/HuggingFace.h"
+#include "weights/Checkpoint.h"
+
+namespace mlir::transformer {
+
+/// A folder that is being imported.
+struct ImportSource {
+  MLIRContext &context;
+  const ImportOptions &options;
+  Config config;
+  Config generation; // empty where there is no generation_config.json
+  Checkpoint checkpoint;
+};
+
+/// A model family: the `model_type` of its configs and its importer, which
+/// reads the config, requires its tensors and then builds.
+struct Family {
+  llvm::StringLiteral modelType;
+  llvm::Expected<OwningOpRef<ModuleOp>> (*import)(ImportSource &source);
+};
+
+// One per file in families/; listed in HuggingFace.cpp.
+llvm::Expected<OwningOpRef<ModuleOp>> importLlama(ImportSource &source);
+
+//===----------------------------------------------------------------------===//
+// Shared by the decoder families
+//===----------------------------------------------------------------------===//
+
+/// Reads the keys that all of them have; errors stay in the configs.
+DecoderSettings readDecoder(ImportSource &source);
+
+/// The activation that `name` stands for in configs.
+ActivationKind readActivation(Config &config, StringRef key);
+
+/// The storage type that the options ask for; `name` is the tensor that decides.
+Type storageType(ImportSource &source, StringRef name);
+
+/// Requires the tensors and builds with the plain DecoderBuilder.
+llvm::Expected<OwningOpRef<ModuleOp>> buildDecoder(ImportSource &source, const DecoderSettings &settings);
+
+} // namespace mlir::transformer
+
+#endif // IMPORT_FAMILY_H

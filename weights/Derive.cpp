@@ -1,0 +1,166 @@
+//===- Derive.cpp - evaluates weights and derived weights -----------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "weights/Derive.h"
+#include "weights/Error.h"
+#include "weights/Kernels.h"
+
+using namespace llvm;
+
+namespace mlir::transformer {
+
+/// Derived weights of derived weights: far deeper than any chain of passes.
+static constexpr unsigned maxDepth = 256;
+
+/// A symbol to evaluate. Everything looked up in the context is looked up when
+/// the node is made: evaluation only reads.
+struct WeightEvaluator::Node {
+  Operation *op = nullptr;
+  RankedTensorType type;
+  Dtype dtype = Dtype::F32;
+  SmallVector<Node *> sources;
+  uint64_t memory = 0;
+  bool isComplete = false; // false while its sources are being added: a cycle shows
+
+  std::mutex mutex;     // guards what follows
+  unsigned readers = 0; // evaluations to come
+  HostTensor value;     // kept where there is more than one reader
+  bool hasValue = false;
+};
+
+WeightEvaluator::WeightEvaluator(WeightStore &store) : store(store) {}
+WeightEvaluator::~WeightEvaluator() = default;
+
+Expected<std::unique_ptr<WeightEvaluator>>
+WeightEvaluator::create(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &store) {
+  std::unique_ptr<WeightEvaluator> evaluator(new WeightEvaluator(store));
+  SymbolTable table(module);
+  for (StringRef symbol : symbols) {
+    Expected<Node *> node = evaluator->addNode(table, symbol, 0);
+    if (!node)
+      return node.takeError();
+  }
+  return evaluator;
+}
+
+Expected<WeightEvaluator::Node *> WeightEvaluator::addNode(SymbolTable &table, StringRef symbol,
+                                                           unsigned depth) {
+  std::unique_ptr<Node> &slot = nodes[symbol];
+  if (slot) {
+    if (!slot->isComplete)
+      return makeError("derived weight @" + symbol + " is derived from itself");
+    ++slot->readers;
+    return slot.get();
+  }
+  if (depth > maxDepth)
+    return makeError("derived weight @" + symbol + " ends a chain of more than " + Twine(maxDepth));
+  slot = std::make_unique<Node>();
+  Node *node = slot.get(); // the map may move the pointer, not the node
+  node->readers = 1;
+  node->op = table.lookup(symbol);
+  if (auto weight = dyn_cast_or_null<WeightOp>(node->op))
+    node->type = weight.getTensorType();
+  else if (auto derive = dyn_cast_or_null<DeriveOp>(node->op))
+    node->type = derive.getTensorType();
+  else
+    return makeError("@" + symbol + " is no weight or derived weight of the module");
+
+  std::optional<Dtype> dtype = dtypeFromType(node->type.getElementType());
+  std::optional<uint64_t> bytes = dtype ? byteSize(node->type.getShape(), *dtype) : std::nullopt;
+  if (!bytes) {
+    std::string text;
+    raw_string_ostream(text) << node->type;
+    return makeError("weight @" + symbol + " of type " + text + " has no form in a safetensors file");
+  }
+  node->dtype = *dtype;
+  if (auto derive = dyn_cast<DeriveOp>(node->op)) {
+    node->memory = *bytes;
+    for (auto source : derive.getSources().getAsRange<FlatSymbolRefAttr>()) {
+      Expected<Node *> child = addNode(table, source.getValue(), depth + 1);
+      if (!child)
+        return child.takeError();
+      node->sources.push_back(*child);
+      node->memory = SaturatingAdd(node->memory, (*child)->memory);
+    }
+  }
+  node->isComplete = true;
+  return node;
+}
+
+RankedTensorType WeightEvaluator::typeOf(StringRef symbol) const { return nodes.find(symbol)->second->type; }
+uint64_t WeightEvaluator::memoryOf(StringRef symbol) const { return nodes.find(symbol)->second->memory; }
+
+/// The bytes of a weight of the checkpoint, which must be what the module says they are.
+static Expected<HostTensor> readWeight(WeightOp op, RankedTensorType type, Dtype dtype, WeightStore &store) {
+  Expected<TensorView> tensor = store.lookup(op.getFile(), op.getTensorName());
+  if (!tensor)
+    return tensor.takeError();
+  if (tensor->dtype != dtype || tensor->shape != type.getShape())
+    return makeError("weight @" + op.getSymName() + ": the module says " + dtypeName(dtype) + " " +
+                     shapeText(type.getShape()) + ", but " + op.getFile() + " holds " +
+                     dtypeName(tensor->dtype) + " " + shapeText(tensor->shape) +
+                     "; import the checkpoint again");
+  return HostTensor{type, tensor->data, nullptr};
+}
+
+Expected<HostTensor> WeightEvaluator::compute(Node &node) {
+  if (auto weight = dyn_cast<WeightOp>(node.op))
+    return readWeight(weight, node.type, node.dtype, store);
+  SmallVector<HostTensor> sources;
+  for (Node *source : node.sources) {
+    Expected<HostTensor> value = evaluate(*source);
+    if (!value)
+      return value.takeError();
+    sources.push_back(std::move(*value));
+  }
+  Expected<HostTensor> result = computeDerived(cast<DeriveOp>(node.op), sources);
+  // The pages of what was read are done with, unless the result is a part of them.
+  if (result && !result->isBorrowed())
+    for (const HostTensor &source : sources)
+      if (source.isBorrowed())
+        WeightStore::release(source.data);
+  return result;
+}
+
+Expected<HostTensor> WeightEvaluator::evaluate(Node &node) {
+  if (isa<WeightOp>(node.op))
+    return compute(node);
+  // A second reader waits here until the first has computed the value.
+  std::lock_guard<std::mutex> lock(node.mutex);
+  bool isLast = node.readers <= 1;
+  if (!isLast)
+    --node.readers;
+  if (node.hasValue) {
+    HostTensor value = node.value;
+    if (isLast)
+      node.value.owner.reset();
+    return value;
+  }
+  Expected<HostTensor> value = compute(node);
+  if (value && !isLast) {
+    node.value = *value;
+    node.hasValue = true;
+  }
+  return value;
+}
+
+Expected<HostTensor> WeightEvaluator::evaluate(StringRef symbol) {
+  auto it = nodes.find(symbol);
+  if (it == nodes.end())
+    return makeError("@" + symbol + " was not prepared for evaluation");
+  return evaluate(*it->second);
+}
+
+Expected<HostTensor> evaluateWeight(ModuleOp module, StringRef symbol, WeightStore &store) {
+  Expected<std::unique_ptr<WeightEvaluator>> evaluator = WeightEvaluator::create(module, symbol, store);
+  if (!evaluator)
+    return evaluator.takeError();
+  return (*evaluator)->evaluate(symbol);
+}
+
+} // namespace mlir::transformer
