@@ -113,6 +113,7 @@ xfm_status xfm_model_get_info(const xfm_model *model, xfm_model_info *out_info);
 int32_t xfm_model_entry_count(const xfm_model *model);
 /// The name of an entry point; null when out of range.
 const char *xfm_model_entry_name(const xfm_model *model, int32_t entry);
+/// Tensors of an entry point; -1 where there is no such entry point.
 int32_t xfm_model_input_count(const xfm_model *model, const char *entry);
 int32_t xfm_model_output_count(const xfm_model *model, const char *entry);
 xfm_status xfm_model_input(const xfm_model *model, const char *entry, int32_t index, xfm_tensor_info *out_info);

@@ -1,0 +1,102 @@
+//===- File.cpp - folders and read-only files -----------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/File.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+using namespace xfm;
+
+File::~File() {
+  if (mapping)
+    munmap(mapping, length);
+  if (fd >= 0)
+    ::close(fd);
+}
+
+File::File(File &&other) noexcept { *this = std::move(other); }
+
+File &File::operator=(File &&other) noexcept {
+  std::swap(fd, other.fd);
+  std::swap(length, other.length);
+  std::swap(mapping, other.mapping);
+  std::swap(where, other.where);
+  return *this;
+}
+
+Status File::open(int folder, const std::string &name, const std::string &path) {
+  where = path;
+  // Without O_NONBLOCK a named pipe would block here for ever.
+  fd = openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    if (errno == ENOENT || errno == ENOTDIR)
+      return fail(XFM_NOT_FOUND, path, ": no such file");
+    return fail(XFM_IO_ERROR, path, ": cannot open: ", std::strerror(errno));
+  }
+  struct stat info;
+  if (fstat(fd, &info) != 0)
+    return fail(XFM_IO_ERROR, path, ": cannot read its size: ", std::strerror(errno));
+  if (!S_ISREG(info.st_mode))
+    return fail(XFM_CORRUPT, path, ": expected a regular file");
+  if (info.st_size < 0 || static_cast<uint64_t>(info.st_size) > PTRDIFF_MAX)
+    return fail(XFM_CORRUPT, path, ": cannot be that large: ", info.st_size, " bytes");
+  length = static_cast<size_t>(info.st_size);
+  return {};
+}
+
+Status File::map() {
+  if (mapping || length == 0)
+    return {};
+  void *address = mmap(nullptr, length, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (address == MAP_FAILED)
+    return fail(errno == ENOMEM ? XFM_OUT_OF_MEMORY : XFM_IO_ERROR, where, ": cannot map ", length,
+                " bytes: ", std::strerror(errno));
+  mapping = address;
+  return {};
+}
+
+Folder::~Folder() {
+  if (fd >= 0)
+    ::close(fd);
+}
+
+Status Folder::open(const std::string &path) {
+  where = path;
+  fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (fd >= 0)
+    return {};
+  switch (errno) {
+  case ENOENT:
+    return fail(XFM_NOT_FOUND, path, ": no such artifact: give the folder that the compiler wrote");
+  case ENOTDIR:
+    return fail(XFM_INVALID_ARGUMENT, path,
+                ": an artifact is a folder with a manifest.json, but this is a file");
+  default:
+    return fail(XFM_IO_ERROR, path, ": cannot open the folder: ", std::strerror(errno));
+  }
+}
+
+Status Folder::openFile(const std::string &name, File &out) const {
+  return out.open(fd, name, where + "/" + name);
+}
+
+bool xfm::isPlainName(std::string_view name) {
+  if (name.empty() || name == "." || name.size() > 255 || name.find("..") != std::string_view::npos)
+    return false;
+  for (char c : name)
+    if (c == '/' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      return false;
+  return true;
+}

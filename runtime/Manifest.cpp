@@ -1,0 +1,329 @@
+//===- Manifest.cpp - what an artifact says about itself ------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/Manifest.h"
+#include "runtime/CpuFeatures.h"
+#include "runtime/File.h"
+#include "runtime/Hash.h"
+#include "runtime/Json.h"
+#include "runtime/xfm_abi.h"
+
+#include <algorithm>
+#include <set>
+
+using namespace xfm;
+
+static constexpr std::string_view trailerHead = ",\n  \"checksum\": \"";
+static constexpr std::string_view trailerTail = "\"\n}\n";
+static constexpr size_t digits = 16;
+
+const EntryPoint *Manifest::findEntryPoint(std::string_view name) const {
+  for (const EntryPoint &entry : entryPoints)
+    if (entry.name == name)
+      return &entry;
+  return nullptr;
+}
+
+const FileSpec *Manifest::findFile(std::string_view name) const {
+  for (const FileSpec &file : files)
+    if (file.name == name)
+      return &file;
+  return nullptr;
+}
+
+static Status checkTrailer(std::string_view text, const std::string &path) {
+  constexpr size_t length = trailerHead.size() + digits + trailerTail.size();
+  Status damaged =
+      fail(XFM_CORRUPT, path, ": does not end with its checksum, so it is cut off, edited or no ",
+           "manifest: compile the model again");
+  if (text.size() < length)
+    return damaged;
+  std::string_view body = text.substr(0, text.size() - length);
+  std::string_view trailer = text.substr(body.size());
+  uint64_t expected;
+  if (trailer.substr(0, trailerHead.size()) != trailerHead ||
+      trailer.substr(trailerHead.size() + digits) != trailerTail ||
+      !parseHexDigits(trailer.substr(trailerHead.size(), digits), expected))
+    return damaged;
+  uint64_t actual = hashBytes(body.data(), body.size());
+  if (actual != expected)
+    return fail(XFM_CORRUPT, path, ": checksum is ", hexDigits(actual), ", but the file says ",
+                hexDigits(expected), ": it is damaged, copy or compile the artifact again");
+  return {};
+}
+
+static Status checkVersions(const JsonReader &root, const Status &read, const std::string &path) {
+  std::string format = root.member("format").text();
+  if (read.ok() && format != "xfm-artifact")
+    return fail(XFM_VERSION_MISMATCH, path, ": format is ", quote(format), ", but expected 'xfm-artifact'");
+  int64_t version = root.member("format_version").integer(0, INT32_MAX);
+  if (read.ok() && version != formatVersion)
+    return fail(XFM_VERSION_MISMATCH, path, ": format_version is ", version, ", but this runtime reads ",
+                formatVersion, ": compile the model again with the compiler of this runtime");
+  int64_t abi = root.member("abi_version").integer(0, INT32_MAX);
+  if (read.ok() && abi != XFM_ABI_VERSION)
+    return fail(XFM_VERSION_MISMATCH, path, ": abi_version is ", abi, ", but this runtime has ",
+                XFM_ABI_VERSION, ": compile the model again with the compiler of this runtime");
+  return read;
+}
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+static bool isIdentifier(std::string_view text) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  if (text.empty() || text.size() > 255 || !letter(text[0]))
+    return false;
+  return std::all_of(text.begin(), text.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+/// A name that is an identifier in C: of a symbol in module.so or of a size.
+static std::string readIdentifier(const JsonReader &value) {
+  std::string text = value.text();
+  if (!value.failed() && !isIdentifier(text))
+    value.fail("expected an identifier, but got ", quote(text));
+  return text;
+}
+
+/// A name that none of `known` has yet.
+static std::string readUniqueName(const JsonReader &value, std::set<std::string> &known) {
+  std::string text = value.text();
+  if (!value.failed() && !known.insert(text).second)
+    value.fail("name ", quote(text), " is given twice");
+  return text;
+}
+
+/// `sizes` are the symbols that may stand in the shape.
+static std::vector<Dim> readShape(const JsonReader &shape, const std::vector<std::string> &sizes,
+                                  int64_t elementBytes) {
+  if (shape.size() > XFM_MAX_RANK)
+    shape.fail("expected at most ", XFM_MAX_RANK, " dimensions, but got ", shape.size());
+  std::vector<Dim> dims;
+  std::vector<int64_t> fixed;
+  shape.forEachElement([&](const JsonReader &value) {
+    Dim dim;
+    if (value.isString()) {
+      dim.symbol = value.text();
+      auto found = std::find(sizes.begin(), sizes.end(), dim.symbol);
+      if (found == sizes.end())
+        value.fail("expected a number or one of the sizes, but got ", quote(dim.symbol));
+      dim.size = static_cast<int32_t>(found - sizes.begin());
+    } else {
+      dim.extent = value.integer(0, INT64_MAX);
+      fixed.push_back(dim.extent);
+    }
+    dims.push_back(std::move(dim));
+  });
+  int64_t bytes;
+  if (!shape.failed() && !byteSize(fixed.data(), fixed.size(), elementBytes, bytes))
+    shape.fail("the tensor is larger than any memory");
+  return dims;
+}
+
+static xfm_dtype readDtype(const JsonReader &value) {
+  std::string name = value.text();
+  std::optional<xfm_dtype> dtype = dtypeByName(name);
+  if (!dtype && !value.failed())
+    value.fail("expected one of f32, f16, bf16, i32, i64, i8, but got ", quote(name));
+  return dtype.value_or(XFM_F32);
+}
+
+/// `nameMember` is "name" for tensors of entry points and "part" for buffers.
+static TensorSpec readTensor(const JsonReader &value, const char *nameMember,
+                             const std::vector<std::string> &sizes, std::set<std::string> &names) {
+  TensorSpec tensor;
+  tensor.name = readUniqueName(value.member(nameMember), names);
+  tensor.dtype = readDtype(value.member("dtype"));
+  tensor.dims = readShape(value.member("shape"), sizes, static_cast<int64_t>(xfm_dtype_size(tensor.dtype)));
+  if (JsonReader range = value.optionalMember("range")) {
+    if (range.size() != 2)
+      range.fail("expected [begin, end)");
+    if (!isInteger(tensor.dtype))
+      range.fail("expected an integer type, but got ", xfm_dtype_name(tensor.dtype));
+    ValueRange values{range.element(0).integer(INT64_MIN, INT64_MAX),
+                      range.element(1).integer(INT64_MIN, INT64_MAX)};
+    if (!range.failed() && values.begin >= values.end)
+      range.fail("expected begin < end, but got ", values.begin, " and ", values.end);
+    tensor.range = values;
+  }
+  return tensor;
+}
+
+static CacheSpec readCache(const JsonReader &value, std::set<std::string> &names) {
+  CacheSpec cache;
+  cache.name = readUniqueName(value.member("name"), names);
+  // A policy decides what the room in a cache is; one that is not known cannot
+  // be checked against it.
+  JsonReader policy = value.member("policy");
+  if (std::string text = policy.text(); !policy.failed() && text != "full")
+    policy.fail("expected 'full', the only policy of this runtime, but got ", quote(text));
+  std::set<std::string> parts;
+  value.member("buffers").forEachElement([&](const JsonReader &buffer) {
+    cache.buffers.push_back(readTensor(buffer, "part", {"B", "C"}, parts));
+    const TensorSpec &spec = cache.buffers.back();
+    if (spec.name != "length" || buffer.failed())
+      return;
+    if (spec.dtype != XFM_I32 || spec.dims.size() != 1 || spec.dims[0].symbol != "B")
+      buffer.fail("expected the part 'length' to be i32 [B], but got ", xfm_dtype_name(spec.dtype), " ",
+                  shapeText(spec.dims));
+    cache.lengthBuffer = cache.buffers.size() - 1;
+  });
+  if (!value.failed() && !parts.count("length"))
+    value.fail("expected a buffer with the part 'length'");
+  return cache;
+}
+
+/// Every size must follow from what a call is given.
+static void checkSizesBound(const JsonReader &value, const EntryPoint &entry) {
+  std::set<std::string> bound = {"C"};
+  if (!entry.caches.empty())
+    bound.insert("B");
+  for (const TensorSpec &input : entry.inputs)
+    for (const Dim &dim : input.dims)
+      bound.insert(dim.symbol);
+  for (const std::string &size : entry.sizes)
+    if (!bound.count(size))
+      value.fail("size ", quote(size), " is in no input's shape");
+}
+
+/// A tensor of an entry point with caches is cut along its one dimension S.
+static void checkOneS(const JsonReader &value, const std::vector<TensorSpec> &tensors) {
+  for (const TensorSpec &tensor : tensors)
+    if (std::count_if(tensor.dims.begin(), tensor.dims.end(), [](const Dim &d) { return d.symbol == "S"; }) >
+        1)
+      value.fail("tensor ", quote(tensor.name), " has S twice, which an entry point with caches cannot have");
+}
+
+static EntryPoint readEntryPoint(const JsonReader &value, const std::vector<CacheSpec> &caches,
+                                 std::set<std::string> &names) {
+  EntryPoint entry;
+  entry.name = readUniqueName(value.member("name"), names);
+  entry.symbol = readIdentifier(value.member("symbol"));
+  entry.arenaSymbol = readIdentifier(value.member("arena_symbol"));
+  std::set<std::string> sizes;
+  value.member("sizes").forEachElement([&](const JsonReader &size) {
+    readIdentifier(size);
+    entry.sizes.push_back(readUniqueName(size, sizes));
+  });
+  std::set<std::string> used;
+  value.member("caches").forEachElement([&](const JsonReader &cache) {
+    std::string name = readUniqueName(cache, used);
+    auto found =
+        std::find_if(caches.begin(), caches.end(), [&](const CacheSpec &spec) { return spec.name == name; });
+    if (found == caches.end())
+      cache.fail("there is no cache ", quote(name));
+    entry.caches.push_back(static_cast<size_t>(found - caches.begin()));
+  });
+  std::set<std::string> inputs, outputs;
+  value.member("inputs").forEachElement([&](const JsonReader &input) {
+    entry.inputs.push_back(readTensor(input, "name", entry.sizes, inputs));
+  });
+  value.member("outputs").forEachElement([&](const JsonReader &output) {
+    entry.outputs.push_back(readTensor(output, "name", entry.sizes, outputs));
+  });
+  if (JsonReader dispatches = value.optionalMember("dispatches"))
+    dispatches.forEachElement([&](const JsonReader &dispatch) {
+      entry.dispatches.push_back(
+          {dispatch.member("name").text(), dispatch.member("count").integer(0, INT32_MAX)});
+    });
+  if (value.failed())
+    return entry;
+  checkSizesBound(value, entry);
+  if (!entry.caches.empty()) {
+    checkOneS(value, entry.inputs);
+    checkOneS(value, entry.outputs);
+  }
+  return entry;
+}
+
+static WeightSpec readWeight(const JsonReader &value, std::set<std::string> &names) {
+  WeightSpec weight;
+  weight.name = readUniqueName(value.member("name"), names);
+  weight.format = value.member("format").text();
+  for (const Dim &dim : readShape(value.member("shape"), {}, 1))
+    weight.shape.push_back(dim.extent);
+  weight.bytes = value.member("bytes").integer(0, INT64_MAX);
+  return weight;
+}
+
+static FileSpec readFile(const JsonReader &value, std::set<std::string> &names) {
+  FileSpec file;
+  JsonReader name = value.member("name");
+  file.name = readUniqueName(name, names);
+  if (!name.failed() && !isPlainName(file.name))
+    name.fail("expected the plain name of a file inside the artifact, but got ", quote(file.name));
+  file.bytes = value.member("bytes").integer(0, INT64_MAX);
+  JsonReader hash = value.member("xxh3");
+  if (std::string text = hash.text(); !hash.failed() && !parseHexDigits(text, file.hash))
+    hash.fail("expected 16 lower-case hex digits, but got ", quote(text));
+  return file;
+}
+
+static ModelFacts readModel(const JsonReader &value) {
+  ModelFacts facts;
+  auto read = [&](const char *name, int64_t least, int64_t &out) {
+    if (JsonReader member = value.optionalMember(name))
+      out = member.integer(least, INT32_MAX);
+  };
+  read("vocab_size", 1, facts.vocabSize);
+  read("max_positions", 1, facts.maxPositions);
+  read("chunk", 1, facts.chunk);
+  read("bos_token_id", 0, facts.bosTokenId);
+  if (JsonReader ids = value.optionalMember("eos_token_ids"))
+    ids.forEachElement([&](const JsonReader &id) { facts.eosTokenIds.push_back(id.integer(0, INT32_MAX)); });
+  return facts;
+}
+
+static Target readTarget(const JsonReader &value) {
+  Target target;
+  target.device = value.member("device").text();
+  target.triple = value.member("triple").text();
+  value.member("features").forEachElement([&](const JsonReader &feature) {
+    target.features.push_back(feature.text());
+  });
+  return target;
+}
+
+static void readStructure(const JsonReader &root, Manifest &out) {
+  std::set<std::string> caches, entries, weights, files;
+  out.model = readModel(root.member("model"));
+  root.member("caches").forEachElement(
+      [&](const JsonReader &value) { out.caches.push_back(readCache(value, caches)); });
+  root.member("entry_points").forEachElement([&](const JsonReader &value) {
+    out.entryPoints.push_back(readEntryPoint(value, out.caches, entries));
+  });
+  root.member("weights").forEachElement(
+      [&](const JsonReader &value) { out.weights.push_back(readWeight(value, weights)); });
+  root.member("files").forEachElement(
+      [&](const JsonReader &value) { out.files.push_back(readFile(value, files)); });
+  if (!root.failed() && !out.findFile("module.so"))
+    root.fail("files do not list 'module.so'");
+  if (!root.failed() && !out.weights.empty() && !out.findFile("weights.safetensors"))
+    root.fail("there are weights, but files do not list 'weights.safetensors'");
+}
+
+Status xfm::parseManifest(std::string_view text, const std::string &path, Manifest &out) {
+  if (Status status = checkTrailer(text, path); !status.ok())
+    return status;
+  JsonDocument document;
+  if (Status status = document.parse(text, path); !status.ok())
+    return status;
+  Status read;
+  JsonReader root = document.root(read);
+  if (Status status = checkVersions(root, read, path); !status.ok())
+    return status;
+  out.target = readTarget(root.member("target"));
+  if (!read.ok())
+    return read;
+  if (Status status = checkTarget(out.target, path); !status.ok())
+    return status;
+  readStructure(root, out);
+  out.text = text;
+  return read;
+}

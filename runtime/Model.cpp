@@ -1,0 +1,142 @@
+//===- Model.cpp - an open artifact ---------------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/Model.h"
+#include "runtime/Hash.h"
+#include "runtime/Safetensors.h"
+
+#include <algorithm>
+
+using namespace xfm;
+
+static constexpr const char *manifestName = "manifest.json";
+static constexpr const char *moduleName = "module.so";
+static constexpr const char *weightsName = "weights.safetensors";
+
+/// A manifest is small; what is larger is not one, and is not read.
+static constexpr size_t longestManifest = size_t{256} << 20;
+
+static Status readManifest(const Folder &folder, Manifest &out) {
+  File file;
+  Status status = folder.openFile(manifestName, file);
+  if (status.code == XFM_NOT_FOUND)
+    status.message += ": an artifact is the folder that the compiler wrote";
+  if (!status.ok())
+    return status;
+  if (file.size() > longestManifest)
+    return fail(XFM_CORRUPT, file.path(), ": ", file.size(), " bytes are too many for a manifest");
+  if (status = file.map(); !status.ok())
+    return status;
+  return parseManifest(file.bytes(), file.path(), out);
+}
+
+static Status verifyHash(const FileSpec &spec, File &file) {
+  if (Status status = file.map(); !status.ok())
+    return status;
+  uint64_t hash = hashBytes(file.bytes().data(), file.bytes().size());
+  if (hash != spec.hash)
+    return fail(XFM_CORRUPT, file.path(), ": hash is ", hexDigits(hash), ", but the manifest says ",
+                hexDigits(spec.hash), ": the file is damaged, copy or compile the artifact again");
+  return {};
+}
+
+Status Model::verifyFiles(const Folder &folder, bool skipWeightHash) {
+  // All sizes first: they cost nothing, and tell most damage (a copy that was
+  // cut off) before gigabytes are hashed.
+  std::vector<File> files(contents.files.size());
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FileSpec &spec = contents.files[i];
+    Status status = folder.openFile(spec.name, files[i]);
+    if (status.code == XFM_NOT_FOUND)
+      status.message += ", but the manifest lists it: copy the artifact again";
+    if (!status.ok())
+      return status;
+    if (files[i].size() != static_cast<size_t>(spec.bytes))
+      return fail(XFM_CORRUPT, files[i].path(), ": has ", files[i].size(), " bytes, but the manifest says ",
+                  spec.bytes, ": the file is cut off or not of this artifact, copy it again");
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FileSpec &spec = contents.files[i];
+    if (spec.name == weightsName && skipWeightHash)
+      log(XFM_LOG_INFO, files[i].path() + ": hash not verified, as asked");
+    else if (Status status = verifyHash(spec, files[i]); !status.ok())
+      return status;
+    if (spec.name == moduleName)
+      moduleFile = std::move(files[i]);
+    else if (spec.name == weightsName)
+      weightFile = std::move(files[i]);
+  }
+  return {};
+}
+
+/// The element type of a weight format that is one, e.g. "bf16"; null for
+/// packed formats, whose layout is between the compiler and its module.
+static const char *storedType(std::string_view format) {
+  constexpr const char *types[][2] = {{"f32", "F32"}, {"f16", "F16"}, {"bf16", "BF16"}, {"i64", "I64"},
+                                      {"i32", "I32"}, {"i8", "I8"},   {"u8", "U8"}};
+  for (auto &[name, stored] : types)
+    if (format == name)
+      return stored;
+  return nullptr;
+}
+
+static Status checkWeight(const WeightSpec &weight, const StoredTensor &tensor, const std::string &path) {
+  if (tensor.data.size() != static_cast<size_t>(weight.bytes))
+    return fail(XFM_CORRUPT, path, ": tensor ", quote(weight.name), " has ", tensor.data.size(),
+                " bytes, but the manifest says ", weight.bytes);
+  if (reinterpret_cast<uintptr_t>(tensor.data.data()) % XFM_BUFFER_ALIGNMENT != 0)
+    return fail(XFM_CORRUPT, path, ": tensor ", quote(weight.name), " does not start at a multiple of ",
+                XFM_BUFFER_ALIGNMENT, " bytes");
+  const char *type = storedType(weight.format);
+  if (type && (tensor.dtype != type || tensor.shape != weight.shape))
+    return fail(XFM_CORRUPT, path, ": tensor ", quote(weight.name), " is ", tensor.dtype, " ",
+                shapeText(tensor.shape.data(), tensor.shape.size()), ", but the manifest says ",
+                weight.format, " ", shapeText(weight.shape.data(), weight.shape.size()));
+  return {};
+}
+
+Status Model::findWeights() {
+  if (contents.weights.empty())
+    return {};
+  if (Status status = weightFile.map(); !status.ok())
+    return status;
+  StoredTensors tensors;
+  if (Status status = parseSafetensors(weightFile.bytes(), weightFile.path(), tensors); !status.ok())
+    return status;
+  for (const WeightSpec &weight : contents.weights) {
+    auto found = tensors.find(weight.name);
+    if (found == tensors.end())
+      return fail(XFM_CORRUPT, weightFile.path(), ": holds no tensor ", quote(weight.name),
+                  ", but the manifest lists it");
+    if (Status status = checkWeight(weight, found->second, weightFile.path()); !status.ok())
+      return status;
+    weightPointers.push_back(const_cast<char *>(found->second.data.data()));
+  }
+  return {};
+}
+
+Status Model::open(const std::string &path, bool skipWeightHash, std::unique_ptr<Model> &out) {
+  auto model = std::make_unique<Model>();
+  model->folderPath = path;
+  Folder folder;
+  if (Status status = folder.open(path); !status.ok())
+    return status;
+  if (Status status = readManifest(folder, model->contents); !status.ok())
+    return status;
+  if (Status status = model->verifyFiles(folder, skipWeightHash); !status.ok())
+    return status;
+  if (Status status = model->findWeights(); !status.ok())
+    return status;
+  // Nothing of the artifact runs before all of it was verified.
+  if (Status status = model->code.load(model->moduleFile, model->contents.entryPoints); !status.ok())
+    return status;
+  log(XFM_LOG_INFO, path + ": opened, " + std::to_string(model->contents.entryPoints.size()) +
+                        " entry points, " + std::to_string(model->contents.weights.size()) + " weights");
+  out = std::move(model);
+  return {};
+}

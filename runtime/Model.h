@@ -1,0 +1,50 @@
+//===- Model.h - an open artifact -----------------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef XFM_RUNTIME_MODEL_H
+#define XFM_RUNTIME_MODEL_H
+
+#include "runtime/File.h"
+#include "runtime/Manifest.h"
+#include "runtime/Module.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace xfm {
+
+/// Immutable once open: any number of threads may read it.
+class Model {
+public:
+  static Status open(const std::string &path, bool skipWeightHash, std::unique_ptr<Model> &out);
+
+  const std::string &path() const { return folderPath; }
+  const Manifest &manifest() const { return contents; }
+  const EntryFunctions &functions(const EntryPoint &entry) const {
+    return code.functions(static_cast<size_t>(&entry - contents.entryPoints.data()));
+  }
+  /// xfm_call::weights. Generated code only reads them.
+  void *const *weights() const { return weightPointers.data(); }
+
+private:
+  Status verifyFiles(const Folder &folder, bool skipWeightHash);
+  Status findWeights();
+
+  std::string folderPath;
+  Manifest contents;
+  // Files before what points into them or was loaded from them.
+  File moduleFile;
+  File weightFile;
+  Module code;
+  std::vector<void *> weightPointers;
+};
+
+} // namespace xfm
+
+#endif // XFM_RUNTIME_MODEL_H

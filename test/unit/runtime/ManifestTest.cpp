@@ -1,0 +1,258 @@
+//===- ManifestTest.cpp - good and bad manifests --------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/Manifest.h"
+#include "FakeArtifact.h"
+
+#include <functional>
+#include <random>
+
+using namespace xfm;
+using namespace xfm::test;
+using nlohmann::json;
+
+static Status parse(const std::string &text) {
+  Manifest manifest;
+  return parseManifest(text, "manifest.json", manifest);
+}
+
+static void expectFailure(const Status &status, xfm_status code, const std::string &part) {
+  EXPECT_STREQ(xfm_status_name(status.code), xfm_status_name(code)) << status.message;
+  EXPECT_NE(status.message.find(part), std::string::npos) << status.message << "\nlacks: " << part;
+}
+
+TEST(Manifest, ReadsAllOfIt) {
+  FakeArtifact artifact;
+  Manifest manifest;
+  std::string text = manifestText(artifact.manifest);
+  Status status = parseManifest(text, "manifest.json", manifest);
+  ASSERT_TRUE(status.ok()) << status.message;
+  EXPECT_EQ(manifest.text, text);
+  EXPECT_EQ(manifest.model.chunk, 4);
+  EXPECT_EQ(manifest.model.eosTokenIds, (std::vector<int64_t>{2, 3}));
+  const EntryPoint *prefill = manifest.findEntryPoint("prefill");
+  ASSERT_NE(prefill, nullptr);
+  EXPECT_EQ(prefill->inputs[1].dims[1].symbol, "S");
+  EXPECT_EQ(prefill->inputs[1].dims[1].size, 1);
+  EXPECT_EQ(prefill->inputs[1].dims[2].extent, 2);
+  EXPECT_EQ(prefill->inputs[0].range->end, 100);
+  EXPECT_EQ(manifest.caches[0].lengthBuffer, 1u);
+  EXPECT_EQ(manifest.findEntryPoint("nothing"), nullptr);
+}
+
+// What a model does not have is absent.
+TEST(Manifest, ModelMayBeEmpty) {
+  FakeArtifact artifact;
+  artifact.manifest["model"] = json::object();
+  Manifest manifest;
+  Status status = parseManifest(manifestText(artifact.manifest), "manifest.json", manifest);
+  ASSERT_TRUE(status.ok()) << status.message;
+  EXPECT_EQ(manifest.model.vocabSize, -1);
+}
+
+//===----------------------------------------------------------------------===//
+// One defect each, under a right checksum
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Defect {
+  const char *name;
+  std::function<void(json &)> make;
+  xfm_status status;
+  const char *message;
+};
+
+class ManifestDefect : public ::testing::TestWithParam<Defect> {};
+} // namespace
+
+static const char *const huge = "larger than any memory";
+
+static const std::vector<Defect> defects = {
+    {"ForeignFormat", [](json &m) { m["format"] = "zip"; }, XFM_VERSION_MISMATCH, "format is 'zip'"},
+    {"NewFormatVersion", [](json &m) { m["format_version"] = 2; }, XFM_VERSION_MISMATCH,
+     "format_version is 2"},
+    // A newer format is named as such, whatever else differs in it.
+    {"NewStructure", [](json &m) { m["format_version"] = 2, m.erase("caches"), m["target"] = 1; },
+     XFM_VERSION_MISMATCH, "format_version is 2"},
+    {"NewAbi", [](json &m) { m["abi_version"] = 9; }, XFM_VERSION_MISMATCH, "abi_version is 9"},
+    {"NoFormat", [](json &m) { m.erase("format"); }, XFM_CORRUPT, "expected a member 'format'"},
+    {"VersionIsText", [](json &m) { m["format_version"] = "1"; }, XFM_CORRUPT,
+     "format_version: expected an integer"},
+    {"VersionIsFraction", [](json &m) { m["format_version"] = 1.5; }, XFM_CORRUPT, "expected an integer"},
+    {"VersionIsHuge", [](json &m) { m["format_version"] = UINT64_MAX; }, XFM_CORRUPT, "18446744073709551615"},
+    {"OtherDevice", [](json &m) { m["target"]["device"] = "gpu"; }, XFM_TARGET_MISMATCH, "'gpu'"},
+    {"OtherArchitecture", [](json &m) { m["target"]["triple"] = "riscv64-unknown-linux-gnu"; },
+     XFM_TARGET_MISMATCH, "riscv64"},
+    {"OtherSystem", [](json &m) { m["target"]["triple"] = "x86_64-apple-darwin"; }, XFM_TARGET_MISMATCH,
+     "darwin"},
+    {"UnknownFeature", [](json &m) { m["target"]["features"] = {"warp9"}; }, XFM_TARGET_MISMATCH, "'warp9'"},
+    // The target is compared before the rest is read.
+    {"TargetBeforeStructure", [](json &m) { m["target"]["features"] = {"warp9"}, m.erase("files"); },
+     XFM_TARGET_MISMATCH, "'warp9'"},
+    {"NoModel", [](json &m) { m.erase("model"); }, XFM_CORRUPT, "expected a member 'model'"},
+    {"NegativeVocabulary", [](json &m) { m["model"]["vocab_size"] = -5; }, XFM_CORRUPT, "model.vocab_size"},
+    {"ChunkZero", [](json &m) { m["model"]["chunk"] = 0; }, XFM_CORRUPT, "model.chunk"},
+    {"NoFiles", [](json &m) { m.erase("files"); }, XFM_CORRUPT, "expected a member 'files'"},
+    {"FilesWithoutModule", [](json &m) { m["files"].erase(0); }, XFM_CORRUPT, "do not list 'module.so'"},
+    {"FilesWithoutWeights", [](json &m) { m["files"].erase(1); }, XFM_CORRUPT, "'weights.safetensors'"},
+    {"FileTwice", [](json &m) { m["files"].push_back(m["files"][0]); }, XFM_CORRUPT, "given twice"},
+    {"FileWithFolder", [](json &m) { m["files"][0]["name"] = "a/module.so"; }, XFM_CORRUPT, "plain name"},
+    {"FileAbove", [](json &m) { m["files"][0]["name"] = ".."; }, XFM_CORRUPT, "plain name"},
+    {"FileEmpty", [](json &m) { m["files"][0]["name"] = ""; }, XFM_CORRUPT, "files[0].name"},
+    {"FileNegative", [](json &m) { m["files"][0]["bytes"] = -1; }, XFM_CORRUPT, "files[0].bytes"},
+    {"FileHashShort", [](json &m) { m["files"][0]["xxh3"] = "12"; }, XFM_CORRUPT, "16 lower-case hex digits"},
+    {"FileHashNoHex", [](json &m) { m["files"][0]["xxh3"] = "ABCDEF0123456789"; }, XFM_CORRUPT, "hex digits"},
+    {"EntryTwice", [](json &m) { m["entry_points"].push_back(m["entry_points"][0]); }, XFM_CORRUPT,
+     "'prefill'"},
+    {"EntriesAreObject", [](json &m) { m["entry_points"] = json::object(); }, XFM_CORRUPT,
+     "expected an array"},
+    {"EntryIsNumber", [](json &m) { m["entry_points"][0] = 3; }, XFM_CORRUPT, "expected an object"},
+    {"SymbolNoIdentifier", [](json &m) { m["entry_points"][0]["symbol"] = "a b"; }, XFM_CORRUPT,
+     "identifier"},
+    {"NoArenaSymbol", [](json &m) { m["entry_points"][0].erase("arena_symbol"); }, XFM_CORRUPT,
+     "arena_symbol"},
+    {"ControlCharacter", [](json &m) { m["entry_points"][0]["name"] = "a\nb"; }, XFM_CORRUPT, "a\\x0ab"},
+    {"SizeTwice", [](json &m) { m["entry_points"][0]["sizes"] = {"B", "B"}; }, XFM_CORRUPT, "given twice"},
+    {"SizeNotBound", [](json &m) { m["entry_points"][1]["sizes"].push_back("T"); }, XFM_CORRUPT,
+     "'T' is in no"},
+    {"InputTwice",
+     [](json &m) { m["entry_points"][0]["inputs"].push_back(m["entry_points"][0]["inputs"][0]); },
+     XFM_CORRUPT, "'tokens' is given twice"},
+    {"UnknownDtype", [](json &m) { m["entry_points"][0]["inputs"][0]["dtype"] = "f8"; }, XFM_CORRUPT, "'f8'"},
+    {"UnknownSymbol", [](json &m) { m["entry_points"][0]["inputs"][0]["shape"] = {"B", "Q"}; }, XFM_CORRUPT,
+     "'Q'"},
+    {"NegativeDimension", [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = {"B", -2}; },
+     XFM_CORRUPT, "outputs[2].shape[1]"},
+    {"ShapeOverflows",
+     [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = {"B", 1LL << 40, 1LL << 40}; }, XFM_CORRUPT,
+     huge},
+    // Zero times what overflows still overflows: strides are computed from it.
+    {"ShapeOverflowsBesideZero",
+     [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = {0, 1LL << 40, 1LL << 40}; }, XFM_CORRUPT,
+     huge},
+    {"BytesOverflow", [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = {1LL << 62}; }, XFM_CORRUPT,
+     huge},
+    {"RankTooHigh", [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = json(9, 1); }, XFM_CORRUPT,
+     "at most 8 dimensions"},
+    {"TwiceS", [](json &m) { m["entry_points"][0]["outputs"][2]["shape"] = {"S", "S"}; }, XFM_CORRUPT,
+     "S twice"},
+    {"RangeReversed", [](json &m) { m["entry_points"][0]["inputs"][0]["range"] = {5, 5}; }, XFM_CORRUPT,
+     "begin < end"},
+    {"RangeOfThree", [](json &m) { m["entry_points"][0]["inputs"][0]["range"] = {0, 1, 2}; }, XFM_CORRUPT,
+     "[begin, end)"},
+    {"RangeOfFloats", [](json &m) { m["entry_points"][0]["inputs"][1]["range"] = {0, 5}; }, XFM_CORRUPT,
+     "integer type"},
+    {"UnknownCache", [](json &m) { m["entry_points"][0]["caches"] = {"cache.7"}; }, XFM_CORRUPT, "'cache.7'"},
+    {"CacheTwice", [](json &m) { m["entry_points"][0]["caches"] = {"cache.0", "cache.0"}; }, XFM_CORRUPT,
+     "given twice"},
+    {"UnknownPolicy", [](json &m) { m["caches"][0]["policy"] = "ring"; }, XFM_CORRUPT, "'ring'"},
+    {"CacheWithoutLength", [](json &m) { m["caches"][0]["buffers"].erase(1); }, XFM_CORRUPT, "'length'"},
+    {"LengthOfFloats", [](json &m) { m["caches"][0]["buffers"][1]["dtype"] = "f32"; }, XFM_CORRUPT,
+     "i32 [B]"},
+    {"LengthWithoutRows", [](json &m) { m["caches"][0]["buffers"][1]["shape"] = {4}; }, XFM_CORRUPT,
+     "i32 [B]"},
+    {"CacheOfS", [](json &m) { m["caches"][0]["buffers"][0]["shape"] = {"B", "S"}; }, XFM_CORRUPT, "'S'"},
+    {"WeightTwice", [](json &m) { m["weights"].push_back(m["weights"][0]); }, XFM_CORRUPT, "'bias'"},
+    {"WeightSymbolic", [](json &m) { m["weights"][0]["shape"] = {"B"}; }, XFM_CORRUPT, "weights[0].shape[0]"},
+    {"WeightOverflows", [](json &m) { m["weights"][0]["shape"] = {1LL << 40, 1LL << 40}; }, XFM_CORRUPT,
+     huge},
+    {"DispatchCount", [](json &m) { m["entry_points"][0]["dispatches"][0]["count"] = -1; }, XFM_CORRUPT,
+     "count"},
+};
+
+TEST_P(ManifestDefect, IsRefused) {
+  FakeArtifact artifact;
+  GetParam().make(artifact.manifest);
+  expectFailure(parse(manifestText(artifact.manifest)), GetParam().status, GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ManifestDefect, ::testing::ValuesIn(defects),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+//===----------------------------------------------------------------------===//
+// Defects of the text
+//===----------------------------------------------------------------------===//
+
+TEST(ManifestText, EveryFlippedBitIsNoticed) {
+  FakeArtifact artifact;
+  std::string text = manifestText(artifact.manifest);
+  for (size_t i = 0; i < text.size(); ++i) {
+    std::string damaged = text;
+    damaged[i] = static_cast<char>(damaged[i] ^ (1 << i % 8));
+    EXPECT_EQ(parse(damaged).code, XFM_CORRUPT) << "byte " << i;
+    damaged[i] = static_cast<char>(text[i] ^ 0x20); // upper case for lower case
+    EXPECT_EQ(parse(damaged).code, XFM_CORRUPT) << "byte " << i;
+  }
+}
+
+TEST(ManifestText, EveryTruncationIsNoticed) {
+  FakeArtifact artifact;
+  std::string text = manifestText(artifact.manifest);
+  for (size_t length = 0; length < text.size(); ++length)
+    EXPECT_EQ(parse(text.substr(0, length)).code, XFM_CORRUPT) << length;
+  expectFailure(parse(text + "\n"), XFM_CORRUPT, "does not end with its checksum");
+}
+
+TEST(ManifestText, WrongChecksumShowsBoth) {
+  std::string text = withChecksum("{\n  \"a\": 1");
+  text[6] = 'b';
+  expectFailure(parse(text), XFM_CORRUPT, "but the file says");
+}
+
+TEST(ManifestText, KeysAreUnique) {
+  expectFailure(parse(withChecksum("{\"format\": \"a\", \"format\": \"b\"")), XFM_CORRUPT,
+                "key 'format' is given twice");
+  expectFailure(parse(withChecksum("{\"a\": [{\"k\": 1, \"k\": 2}]")), XFM_CORRUPT, "key 'k' is given twice");
+  // The same key in two objects is none.
+  expectFailure(parse(withChecksum("{\"a\": {\"k\": 1}, \"b\": {\"k\": {\"k\": 1}}")), XFM_CORRUPT,
+                "expected a member 'format'");
+}
+
+TEST(ManifestText, NestingIsLimited) {
+  auto nested = [](size_t depth) {
+    return withChecksum("{\"a\": " + std::string(depth, '[') + std::string(depth, ']'));
+  };
+  expectFailure(parse(nested(63)), XFM_CORRUPT, "expected a member 'format'");
+  expectFailure(parse(nested(64)), XFM_CORRUPT, "nested deeper than 64");
+  expectFailure(parse(nested(1000000)), XFM_CORRUPT, "nested deeper than 64");
+}
+
+TEST(ManifestText, IsJson) {
+  expectFailure(parse(withChecksum("[1, 2")), XFM_CORRUPT, "not valid JSON at byte");
+  expectFailure(parse(withChecksum("{\"a\": 1e999")), XFM_CORRUPT, "number out of range");
+  expectFailure(parse(withChecksum("{\"a\": \"\xff\"")), XFM_CORRUPT, "not valid JSON");
+}
+
+// Whatever values stand in a manifest, it is read or refused with one line.
+TEST(ManifestText, ArbitraryValuesAreSafe) {
+  FakeArtifact artifact;
+  std::mt19937 random(1);
+  const std::vector<json> values = {nullptr, -1,  0,    1ull << 63,    1e300,          "",
+                                    "B",     "x", true, json::array(), json::object(), json::array({1, "S"})};
+  json flat = artifact.manifest.flatten();
+  std::vector<std::string> keys;
+  for (auto &item : flat.items())
+    keys.push_back(item.key());
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    json changed = artifact.manifest;
+    std::string key = keys[random() % keys.size()];
+    // Any ancestor may be replaced as well.
+    json::json_pointer place(key);
+    for (size_t up = random() % 3; up > 0 && !place.empty(); --up)
+      place = place.parent_pointer();
+    if (place.empty())
+      continue;
+    changed[place] = values[random() % values.size()];
+    Status status = parse(manifestText(changed));
+    refused += !status.ok();
+    EXPECT_EQ(status.message.empty(), status.ok());
+    EXPECT_EQ(status.message.find('\n'), std::string::npos);
+  }
+  EXPECT_GT(refused, 1500);
+}

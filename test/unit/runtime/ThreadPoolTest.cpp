@@ -1,0 +1,180 @@
+//===- ThreadPoolTest.cpp - regions, pieces and threads -------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/ThreadPool.h"
+
+#include <gtest/gtest.h>
+#include <mutex>
+#include <set>
+#include <thread>
+
+using namespace xfm;
+
+namespace {
+/// Counts how often each task ran, and remembers the pieces.
+struct Recorder {
+  explicit Recorder(int64_t total) : runs(static_cast<size_t>(total)) {}
+
+  static void task(void *args, int64_t begin, int64_t end) {
+    auto *self = static_cast<Recorder *>(args);
+    for (int64_t i = begin; i < end; ++i)
+      self->runs[static_cast<size_t>(i)].fetch_add(1, std::memory_order_relaxed);
+    std::lock_guard<std::mutex> lock(self->mutex);
+    self->pieces.emplace_back(begin, end);
+    self->threads.insert(std::this_thread::get_id());
+  }
+
+  void expectOnce() const {
+    for (size_t i = 0; i < runs.size(); ++i)
+      ASSERT_EQ(runs[i].load(), 1) << "task " << i;
+  }
+
+  std::vector<std::atomic<int>> runs;
+  std::mutex mutex;
+  std::vector<std::pair<int64_t, int64_t>> pieces;
+  std::set<std::thread::id> threads;
+};
+} // namespace
+
+static std::unique_ptr<ThreadPool> makePool(int32_t threads) {
+  std::unique_ptr<ThreadPool> pool;
+  Status status = ThreadPool::create(threads, pool);
+  EXPECT_TRUE(status.ok()) << status.message;
+  return pool;
+}
+
+TEST(ThreadPool, RunsEveryTaskOnce) {
+  for (int32_t threads : {1, 2, 3, 4, 17}) {
+    std::unique_ptr<ThreadPool> pool = makePool(threads);
+    EXPECT_EQ(pool->threads(), threads);
+    for (int64_t total : {0, 1, 2, 3, 7, 8, 9, 100, 1001}) {
+      for (int64_t grain : {0, 1, 2, 5, 100, 5000}) {
+        Recorder recorder(total);
+        pool->parallelFor(Recorder::task, &recorder, total, grain);
+        recorder.expectOnce();
+      }
+    }
+  }
+}
+
+TEST(ThreadPool, PiecesAreAtLeastTheGrain) {
+  std::unique_ptr<ThreadPool> pool = makePool(3);
+  for (int64_t total : {10, 11, 37, 1000}) {
+    for (int64_t grain : {3, 4, 10}) {
+      Recorder recorder(total);
+      pool->parallelFor(Recorder::task, &recorder, total, grain);
+      for (auto [begin, end] : recorder.pieces)
+        EXPECT_TRUE(end - begin >= grain || end == total) << begin << " to " << end;
+      EXPECT_LE(recorder.pieces.size(), 12u);
+    }
+  }
+}
+
+TEST(ThreadPool, SmallRegionsStayOnTheCaller) {
+  std::unique_ptr<ThreadPool> pool = makePool(4);
+  Recorder recorder(16);
+  pool->parallelFor(Recorder::task, &recorder, 16, 16);
+  EXPECT_EQ(recorder.pieces.size(), 1u);
+  EXPECT_EQ(*recorder.threads.begin(), std::this_thread::get_id());
+  // A total that is no total runs nothing.
+  pool->parallelFor(Recorder::task, &recorder, -5, 1);
+  EXPECT_EQ(recorder.pieces.size(), 1u);
+}
+
+// Every thread must come: each piece waits until all have arrived. After the
+// pause the workers are asleep and must be woken.
+TEST(ThreadPool, AllThreadsTakePart) {
+  constexpr int32_t threads = 4;
+  std::unique_ptr<ThreadPool> pool = makePool(threads);
+  auto meet = [](void *args, int64_t, int64_t) {
+    auto *count = static_cast<std::atomic<int> *>(args);
+    count->fetch_add(1);
+    while (count->load() < threads)
+      std::this_thread::yield();
+  };
+  for (int i = 0; i < 5; ++i) {
+    std::atomic<int> arrived{0};
+    pool->parallelFor(meet, &arrived, threads, 1);
+    EXPECT_EQ(arrived.load(), threads);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+TEST(ThreadPool, NestedRegionsRunInline) {
+  struct Nested {
+    ThreadPool *pool;
+    std::atomic<int64_t> sum{0};
+  };
+  std::unique_ptr<ThreadPool> pool = makePool(3);
+  Nested nested{pool.get()};
+  auto inner = [](void *args, int64_t begin, int64_t end) {
+    static_cast<Nested *>(args)->sum += end - begin;
+  };
+  static void (*innerTask)(void *, int64_t, int64_t) = inner;
+  auto outer = [](void *args, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      static_cast<Nested *>(args)->pool->parallelFor(innerTask, args, 100, 1);
+  };
+  for (int i = 0; i < 50; ++i)
+    pool->parallelFor(outer, &nested, 20, 1);
+  EXPECT_EQ(nested.sum.load(), 50 * 20 * 100);
+}
+
+static void add(void *args, int64_t begin, int64_t end) {
+  static_cast<std::atomic<int64_t> *>(args)->fetch_add((begin + end - 1) * (end - begin) / 2,
+                                                       std::memory_order_relaxed);
+}
+
+// Many short regions back to back: a worker that is late for one meets the next.
+TEST(ThreadPool, ManyShortRegions) {
+  for (int32_t threads : {2, 3, 2 * availableCores() + 3}) {
+    std::unique_ptr<ThreadPool> pool = makePool(threads);
+    for (int64_t i = 0; i < 20000; ++i) {
+      int64_t total = 2 + i % 61;
+      std::atomic<int64_t> sum{0};
+      pool->parallelFor(add, &sum, total, 1);
+      ASSERT_EQ(sum.load(), total * (total - 1) / 2);
+    }
+  }
+}
+
+// Workers that fell asleep wake up for the next region and for the end.
+TEST(ThreadPool, RegionsAfterAPause) {
+  std::unique_ptr<ThreadPool> pool = makePool(4);
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(i % 4));
+    std::atomic<int64_t> sum{0};
+    pool->parallelFor(add, &sum, 1000, 1);
+    ASSERT_EQ(sum.load(), 499500);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+TEST(ThreadPool, CreatedAndDestroyedAtOnce) {
+  for (int i = 0; i < 100; ++i) {
+    std::unique_ptr<ThreadPool> pool = makePool(3);
+    std::atomic<int64_t> sum{0};
+    if (i % 2)
+      pool->parallelFor(add, &sum, 10, 1);
+  }
+}
+
+// Two pools in two threads, together with more threads than cores.
+TEST(ThreadPool, TwoPoolsAtOnce) {
+  auto use = [] {
+    std::unique_ptr<ThreadPool> pool = makePool(availableCores() + 1);
+    for (int i = 0; i < 2000; ++i) {
+      std::atomic<int64_t> sum{0};
+      pool->parallelFor(add, &sum, 100, 1);
+      ASSERT_EQ(sum.load(), 4950);
+    }
+  };
+  std::thread other(use);
+  use();
+  other.join();
+}
