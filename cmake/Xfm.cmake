@@ -44,3 +44,10 @@ function(xfm_add_tool name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
 endfunction()
+
+# lld as a library; its own CMake package would bring the static LLVM in.
+find_library(XFM_LLD_ELF lldELF PATHS ${LLVM_LIBRARY_DIR} NO_DEFAULT_PATH REQUIRED)
+find_library(XFM_LLD_COMMON lldCommon PATHS ${LLVM_LIBRARY_DIR} NO_DEFAULT_PATH REQUIRED)
+find_package(ZLIB REQUIRED)
+find_library(XFM_ZSTD zstd REQUIRED)
+set(XFM_LLD ${XFM_LLD_ELF} ${XFM_LLD_COMMON} ZLIB::ZLIB ${XFM_ZSTD})

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialect/KernelTypes.h"
 #include "dialect/Transformer.h"
 
 #include "mlir/IR/Builders.h"
@@ -33,16 +34,25 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError("expected a function of this module, but ") << getKernelAttr() << " is none";
   SmallVector<Type> operands(getInputs().getTypes());
   llvm::append_range(operands, getOutputs().getTypes());
-  if (getGrid())
-    operands.append(2, IndexType::get(getContext()));
+  // A kernel that has been emitted takes buffers and the bounds of its tasks,
+  // also while the launch is still on tensors.
+  SmallVector<Type> expected;
   ArrayRef<Type> arguments = kernel.getArgumentTypes();
-  if (arguments.size() != operands.size())
+  bool emitted = !arguments.empty() && isa<IndexType>(arguments.back());
+  if (emitted) {
+    for (Type type : operands)
+      appendKernelTypes(type, expected);
+    expected.append(2, IndexType::get(getContext()));
+  } else {
+    expected = operands;
+  }
+  if (arguments.size() != expected.size())
     return emitOpError("expected a kernel of ")
-           << operands.size() << " arguments, but " << getKernelAttr() << " has " << arguments.size();
-  for (auto [i, operand, argument] : llvm::enumerate(operands, arguments))
-    if (operand != argument)
+           << expected.size() << " arguments, but " << getKernelAttr() << " has " << arguments.size();
+  for (auto [i, type, argument] : llvm::enumerate(expected, arguments))
+    if (type != argument)
       return emitOpError("expected argument ")
-             << i << " of " << getKernelAttr() << " to be " << operand << ", but got " << argument;
+             << i << " of " << getKernelAttr() << " to be " << type << ", but got " << argument;
   // C2
   SmallVector<Type> results;
   for (Type type : getOutputs().getTypes())
@@ -51,8 +61,20 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
   if (TypeRange(results) != getResultTypes())
     return emitOpError("expected one result per tensor or cache in outs, of its type");
   // C3
-  if (kernel.getResultTypes() != ArrayRef<Type>(results))
+  if (!emitted && kernel.getResultTypes() != ArrayRef<Type>(results))
     return emitOpError("expected ") << getKernelAttr() << " to return " << results << ", but it returns "
                                     << kernel.getResultTypes();
+  return success();
+}
+
+LogicalResult BindingOp::verify() {
+  auto type = cast<MemRefType>(getResult().getType());
+  // C1
+  if (getDims().size() != static_cast<size_t>(type.getNumDynamicDims()))
+    return emitOpError("expected one value per dynamic dimension, ")
+           << type.getNumDynamicDims() << ", but got " << getDims().size();
+  // C2
+  if (!type.getLayout().isIdentity())
+    return emitOpError("expected the identity layout, but got ") << type;
   return success();
 }

@@ -50,4 +50,50 @@ def Transformer_LaunchOp : Transformer_Op<"launch", [
   }];
 }
 
+def Transformer_BindingOp : Transformer_Op<"binding", [Pure]> {
+  let summary = "memory that a call hands to an entry point";
+  let description = [{
+    The buffer, weight or arena at `index` of the call structure (`xfm_call`), as
+    a dense memref. `dims` are its dynamic dimensions.
+
+    Constraints:
+    - C1: one value per dynamic dimension.
+    - C2: the memref has the identity layout.
+
+    ```mlir
+    func.func @xfm_entry_run(%call: !llvm.ptr) {
+      %s = transformer.size %call[0]
+      %x = transformer.binding %call buffer[0] (%s) : memref<?x64xf32>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins
+    AnyType:$call,
+    Transformer_BindingKindAttr:$kind,
+    I64Attr:$index,
+    Variadic<Index>:$dims
+  );
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$call $kind `[` $index `]` (`(` $dims^ `)`)? attr-dict `:` type($result) custom<CallType>(type($call))";
+  let hasVerifier = 1;
+}
+
+def Transformer_SizeOp : Transformer_Op<"size", [Pure]> {
+  let summary = "a symbolic size of a call";
+  let description = [{
+    The value of the entry point's symbolic size number `index` (`xfm_call::sizes`).
+
+    ```mlir
+    func.func @rows(%call: !llvm.ptr) -> index {
+      %s = transformer.size %call[1]
+      return %s : index
+    }
+    ```
+  }];
+  let arguments = (ins AnyType:$call, I64Attr:$index);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$call `[` $index `]` attr-dict custom<CallType>(type($call))";
+}
+
 #endif // DIALECT_LAUNCHOPS

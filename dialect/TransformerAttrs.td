@@ -77,6 +77,19 @@ def Transformer_DeriveKindAttr
   let assemblyFormat = "$value";
 }
 
+def Transformer_BindingKind : I32EnumAttr<"BindingKind", "what a call hands to an entry point", [
+    I32EnumAttrCase<"Buffer", 0, "buffer">, // inputs, caches, outputs
+    I32EnumAttrCase<"Weight", 1, "weight">,
+    I32EnumAttrCase<"Arena", 2, "arena">
+  ]> {
+  let cppNamespace = "::mlir::transformer";
+  let genSpecializedAttr = 0;
+}
+def Transformer_BindingKindAttr
+    : EnumAttr<Transformer_Dialect, Transformer_BindingKind, "binding_kind"> {
+  let assemblyFormat = "$value";
+}
+
 //===----------------------------------------------------------------------===//
 // Attributes
 //===----------------------------------------------------------------------===//

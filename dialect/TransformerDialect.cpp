@@ -8,6 +8,7 @@
 
 #include "dialect/Transformer.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -59,6 +60,14 @@ static ParseResult parseOptionalF64(OpAsmParser &parser, FloatAttr &attr) { retu
 static void printOptionalF64(OpAsmPrinter &printer, Operation *op, FloatAttr attr) {
   printF64(printer, op, attr);
 }
+
+/// The call structure is always an LLVM pointer; its type is not written.
+static ParseResult parseCallType(OpAsmParser &parser, Type &type) {
+  type = LLVM::LLVMPointerType::get(parser.getContext());
+  return success();
+}
+
+static void printCallType(OpAsmPrinter &, Operation *, Type) {}
 
 #include "dialect/TransformerDialect.cpp.inc"
 

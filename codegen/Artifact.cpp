@@ -1,0 +1,289 @@
+//===- Artifact.cpp - writes an artifact folder ---------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "llvm/Support/JSON.h"
+
+#include "codegen/Artifact.h"
+#include "codegen/Common/EntryInfo.h"
+#include "runtime/xfm_abi.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/Signals.h"
+#include "llvm/Support/xxhash.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+using namespace mlir;
+using namespace mlir::transformer;
+namespace fs = llvm::sys::fs;
+namespace json = llvm::json;
+
+static llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+//===----------------------------------------------------------------------===//
+// The folder
+//===----------------------------------------------------------------------===//
+
+/// Every file an artifact may hold; removal touches no others.
+static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json", "module.so", "module.so.o", "weights.safetensors",
+                                                     "tokenizer.json", "tokenizer_config.json"};
+
+/// Removes the files of an artifact and its folder, and nothing else.
+static void removeArtifact(llvm::StringRef folder) {
+  // Temporary files of the writers carry the final name as prefix.
+  std::error_code code;
+  std::vector<std::string> entries;
+  for (fs::directory_iterator it(folder, code), end; it != end && !code; it.increment(code))
+    entries.push_back(it->path());
+  for (const std::string &entry : entries) {
+    llvm::StringRef name = llvm::sys::path::filename(entry);
+    if (llvm::any_of(kArtifactFiles, [&](llvm::StringRef known) { return name.starts_with(known); }))
+      fs::remove(entry);
+  }
+  fs::remove(folder);
+}
+
+/// Whether the folder holds the manifest of an artifact and nothing strange.
+static bool isArtifact(llvm::StringRef folder) {
+  llvm::SmallString<128> manifest(folder);
+  llvm::sys::path::append(manifest, "manifest.json");
+  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> text = llvm::MemoryBuffer::getFile(manifest);
+  if (!text || !(*text)->getBuffer().contains("\"xfm-artifact\""))
+    return false;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; it != end && !code; it.increment(code))
+    if (!llvm::is_contained(kArtifactFiles, llvm::sys::path::filename(it->path())))
+      return false;
+  return !code;
+}
+
+llvm::Expected<std::unique_ptr<ArtifactWriter>> ArtifactWriter::create(llvm::StringRef given) {
+  llvm::StringRef path = given.rtrim('/');
+  if (path.empty())
+    return makeError("expected the path of an artifact after -o, e.g. -o model.tfa");
+  if (fs::exists(path) && !isArtifact(path))
+    return makeError(path + " exists and is no artifact; it is not replaced, choose another path");
+  llvm::StringRef parent = llvm::sys::path::parent_path(path);
+  if (!parent.empty() && !fs::is_directory(parent))
+    return makeError("the folder " + parent + " does not exist; create it first");
+  std::string temporary = llvm::formatv("{0}.partial-{1}", path, llvm::sys::Process::getProcessId());
+  if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false))
+    return makeError("cannot create " + temporary + ": " + code.message());
+  return std::unique_ptr<ArtifactWriter>(new ArtifactWriter(path.str(), temporary));
+}
+
+ArtifactWriter::~ArtifactWriter() {
+  if (!committed)
+    removeArtifact(temporary);
+}
+
+std::string ArtifactWriter::pathOf(llvm::StringRef name) const { return temporary + "/" + name.str(); }
+
+void ArtifactWriter::addFile(llvm::StringRef name, uint64_t bytes, uint64_t hash) {
+  files.push_back({name.str(), bytes, hash});
+}
+
+llvm::Error ArtifactWriter::addFile(llvm::StringRef name) {
+  llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> data =
+      llvm::MemoryBuffer::getFile(pathOf(name), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!data)
+    return makeError("cannot read back " + pathOf(name) + ": " + data.getError().message());
+  llvm::StringRef bytes = (*data)->getBuffer();
+  addFile(name, bytes.size(), llvm::xxh3_64bits(bytes));
+  return llvm::Error::success();
+}
+
+llvm::Error ArtifactWriter::copyIfPresent(llvm::StringRef source, llvm::StringRef name) {
+  if (!fs::exists(source))
+    return llvm::Error::success();
+  if (std::error_code code = fs::copy_file(source, pathOf(name)))
+    return makeError("cannot copy " + source + ": " + code.message());
+  return addFile(name);
+}
+
+static std::string hex(uint64_t value) { return llvm::formatv("{0:x-16}", value); }
+
+/// Exchanges two folders in one step where the file system can.
+static bool exchangeFolders(llvm::StringRef a, llvm::StringRef b) {
+#ifdef SYS_renameat2
+  return syscall(SYS_renameat2, AT_FDCWD, a.str().c_str(), AT_FDCWD, b.str().c_str(), RENAME_EXCHANGE) == 0;
+#else
+  return false;
+#endif
+}
+
+llvm::Error ArtifactWriter::commit(json::Object manifest) {
+  json::Array list;
+  for (const File &file : files)
+    list.push_back(json::Object{{"name", file.name}, {"bytes", int64_t(file.bytes)}, {"xxh3", hex(file.hash)}});
+  manifest["files"] = std::move(list);
+  std::string text;
+  llvm::raw_string_ostream(text) << llvm::formatv("{0:2}", json::Value(std::move(manifest)));
+  // The checksum is the last member and covers every byte before it.
+  text = llvm::StringRef(text).rtrim().drop_back().rtrim().str();
+  text += ",\n  \"checksum\": \"" + hex(llvm::xxh3_64bits(text)) + "\"\n}\n";
+  {
+    std::error_code code;
+    llvm::raw_fd_ostream stream(pathOf("manifest.json"), code);
+    if (!code) {
+      stream << text;
+      stream.close();
+      code = stream.error();
+      stream.clear_error();
+    }
+    if (code)
+      return makeError("cannot write " + pathOf("manifest.json") + ": " + code.message());
+  }
+  if (fs::exists(path)) {
+    if (!isArtifact(path))
+      return makeError(path + " exists and is no artifact; it is not replaced");
+    if (!exchangeFolders(temporary, path))
+      removeArtifact(path);
+    else {
+      committed = true;
+      removeArtifact(temporary);
+      return llvm::Error::success();
+    }
+  }
+  if (std::error_code code = fs::rename(temporary, path))
+    return makeError("cannot rename " + temporary + " to " + path + ": " + code.message());
+  committed = true;
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// The manifest
+//===----------------------------------------------------------------------===//
+
+static std::string typeName(Type type) {
+  std::string text;
+  llvm::raw_string_ostream(text) << type;
+  return text;
+}
+
+static json::Value shapeOf(const EntryValue &value) {
+  json::Array shape;
+  auto type = cast<RankedTensorType>(value.type);
+  for (int64_t i = 0; i < type.getRank(); ++i)
+    shape.push_back(type.isDynamicDim(i) ? json::Value(value.dims[i]) : json::Value(type.getDimSize(i)));
+  return shape;
+}
+
+static json::Object tensorOf(const EntryValue &value) {
+  json::Object tensor{{"name", value.name},
+                      {"dtype", typeName(cast<RankedTensorType>(value.type).getElementType())},
+                      {"shape", shapeOf(value)}};
+  if (value.range)
+    tensor["range"] = json::Array{value.range->first, value.range->second};
+  return tensor;
+}
+
+static json::Object cacheOf(const EntryValue &value) {
+  auto type = cast<KVCacheType>(value.type);
+  json::Array data{"B", type.getHeads(), "C", type.getHeadDim()}, buffers;
+  for (const char *part : {"keys", "values"})
+    buffers.push_back(json::Object{{"part", part}, {"dtype", typeName(type.getElement())}, {"shape", json::Array(data)}});
+  buffers.push_back(json::Object{{"part", "length"}, {"dtype", "i32"}, {"shape", json::Array{"B"}}});
+  return json::Object{{"name", value.name},
+                      {"policy", stringifyCachePolicy(type.getPolicy()).str()},
+                      {"buffers", std::move(buffers)}};
+}
+
+static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::StringSet<> &knownCaches) {
+  EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>("transformer.entry"));
+  json::Array inputs, outputs, cacheNames, dispatches;
+  for (const EntryValue &value : info.arguments) {
+    if (!isa<KVCacheType>(value.type)) {
+      inputs.push_back(tensorOf(value));
+      continue;
+    }
+    cacheNames.push_back(value.name);
+    if (knownCaches.insert(value.name).second)
+      caches.push_back(cacheOf(value));
+  }
+  for (const EntryValue &value : info.results)
+    if (!isa<KVCacheType>(value.type))
+      outputs.push_back(tensorOf(value));
+  for (auto dispatch : func->getAttrOfType<ArrayAttr>(kDispatchesAttr).getAsRange<DictionaryAttr>())
+    dispatches.push_back(json::Object{{"name", dispatch.getAs<StringAttr>("name").str()},
+                                      {"count", dispatch.getAs<IntegerAttr>("count").getInt()}});
+  json::Array sizes;
+  for (const std::string &size : info.sizes)
+    sizes.push_back(size);
+  return json::Object{{"name", info.name},
+                      {"symbol", "xfm_entry_" + info.name},
+                      {"arena_symbol", "xfm_arena_" + info.name},
+                      {"sizes", std::move(sizes)},
+                      {"inputs", std::move(inputs)},
+                      {"caches", std::move(cacheNames)},
+                      {"outputs", std::move(outputs)},
+                      {"dispatches", std::move(dispatches)}};
+}
+
+/// The facts of the model that its importer left on the module.
+static json::Object modelOf(ModuleOp module, int64_t chunk, uint64_t sourceHash) {
+  json::Object model;
+  if (auto facts = module->getAttrOfType<DictionaryAttr>(kModelAttr))
+    for (NamedAttribute fact : facts) {
+      llvm::StringRef name = fact.getName().getValue();
+      if (auto text = dyn_cast<StringAttr>(fact.getValue()))
+        model[name] = text.str();
+      else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
+        model[name] = number.getInt();
+      else if (auto list = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
+        model[name] = json::Array(list.asArrayRef());
+    }
+  model["chunk"] = chunk;
+  model["source_hash"] = hex(sourceHash);
+  return model;
+}
+
+json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &target, int64_t chunk,
+                                              uint64_t sourceHash) {
+  json::Array entries, caches, weights, features;
+  llvm::StringSet<> knownCaches;
+  for (auto func : module.getOps<LLVM::LLVMFuncOp>())
+    if (func->hasAttr("transformer.entry"))
+      entries.push_back(entryOf(func, caches, knownCaches));
+  SymbolTable symbols(module);
+  if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
+    for (auto symbol : used.getAsRange<FlatSymbolRefAttr>()) {
+      Operation *op = symbols.lookup(symbol.getValue());
+      auto type = cast<RankedTensorType>(op->getAttrOfType<TypeAttr>("type").getValue());
+      int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+      weights.push_back(json::Object{{"name", symbol.getValue().str()},
+                                     {"format", typeName(type.getElementType())},
+                                     {"shape", json::Array(type.getShape())},
+                                     {"bytes", bytes}});
+    }
+  for (const std::string &feature : target.features)
+    features.push_back(feature);
+  return json::Object{
+      {"format", "xfm-artifact"},
+      {"format_version", 1},
+      {"abi_version", XFM_ABI_VERSION},
+      {"compiler", json::Object{{"name", "tfopt"}, {"version", XFM_VERSION}}},
+      {"target", json::Object{{"device", "cpu"}, {"triple", target.triple}, {"cpu", target.cpu},
+                              {"features", std::move(features)}}},
+      {"model", modelOf(module, chunk, sourceHash)},
+      {"entry_points", std::move(entries)},
+      {"caches", std::move(caches)},
+      {"weights", std::move(weights)},
+  };
+}

@@ -1,0 +1,260 @@
+//===- LowerLaunches.cpp - launches to the runtime's ABI ------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// launch @k grid(%n) ins(%a) outs(%b)
+//   -> store {a, b} in %block ; abi->parallel_for(context, @k.task, %block, n, grain, id)
+//
+// Runs on bufferized functions with a planned arena. What remains is memref,
+// vector, scf and arith code for the upstream conversions to LLVM. The layout of
+// xfm_abi and xfm_call is runtime/xfm_abi.h's.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/EntryInfo.h"
+#include "codegen/Passes.h"
+#include "runtime/xfm_abi.h"
+
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "llvm/ADT/MapVector.h"
+
+#define DEBUG_TYPE "transformer-lower-launches"
+
+namespace mlir::transformer {
+#define GEN_PASS_DEF_LOWERLAUNCHESPASS
+#include "codegen/Passes.h.inc"
+} // namespace mlir::transformer
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+namespace {
+
+constexpr StringLiteral kAbiGlobal = "xfm_abi";
+
+// Fields of xfm_call and xfm_abi by number.
+enum CallField { kContext = 2, kBuffers = 3, kSizes = 4, kWeights = 5, kArena = 6 };
+enum AbiField { kAbiSize = 0, kAbiVersion = 1, kParallelFor = 2 };
+
+class Lowering {
+public:
+  explicit Lowering(ModuleOp module)
+      : module(module), converter(module.getContext()), b(module.getContext()),
+        pointer(LLVM::LLVMPointerType::get(module.getContext())), i32(b.getI32Type()), i64(b.getI64Type()),
+        callType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer, pointer, pointer, pointer, pointer})),
+        abiType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer})) {}
+
+  void run();
+
+private:
+  void emitInit();
+  void emitTask(func::FuncOp kernel);
+  void lowerEntry(func::FuncOp entry);
+  void lowerSize(SizeOp op);
+  void lowerBinding(BindingOp op);
+  void lowerLaunch(LaunchOp op, Value block, Value context, int32_t id);
+
+  LLVM::LLVMStructType blockType(TypeRange types) {
+    SmallVector<Type> fields;
+    for (Type type : types)
+      fields.push_back(converter.convertType(type));
+    return LLVM::LLVMStructType::getLiteral(b.getContext(), fields);
+  }
+  Value field(Location loc, Type structure, Value base, int32_t index, Type type) {
+    Value address = LLVM::GEPOp::create(b, loc, pointer, structure, base, ArrayRef<LLVM::GEPArg>{0, index});
+    return LLVM::LoadOp::create(b, loc, type, address);
+  }
+  Value element(Location loc, Value array, int64_t index, Type type) {
+    Value address = LLVM::GEPOp::create(b, loc, pointer, type, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
+    return LLVM::LoadOp::create(b, loc, type, address);
+  }
+  Value convert(Location loc, Value value) {
+    Type type = converter.convertType(value.getType());
+    if (type == value.getType())
+      return value;
+    return UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
+  }
+  Value toIndex(Location loc, Value value) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), value); }
+  Value fromIndex(Location loc, Value value) { return arith::IndexCastOp::create(b, loc, i64, value); }
+  Value constant(Location loc, Type type, int64_t value) {
+    return LLVM::ConstantOp::create(b, loc, type, b.getIntegerAttr(type, value));
+  }
+
+  ModuleOp module;
+  LLVMTypeConverter converter;
+  OpBuilder b;
+  Type pointer, i32, i64;
+  LLVM::LLVMStructType callType, abiType;
+};
+
+std::string taskName(StringRef kernel) { return (kernel + ".task").str(); }
+
+/// `xfm_module_init`: refuses a table it does not know, keeps the others.
+void Lowering::emitInit() {
+  Location loc = module.getLoc();
+  b.setInsertionPointToStart(module.getBody());
+  auto global = LLVM::GlobalOp::create(b, loc, pointer, /*isConstant=*/false, LLVM::Linkage::Internal, kAbiGlobal,
+                                       Attribute());
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.createBlock(&global.getInitializerRegion());
+    LLVM::ReturnOp::create(b, loc, Value(LLVM::ZeroOp::create(b, loc, pointer)));
+  }
+  auto func = LLVM::LLVMFuncOp::create(b, loc, "xfm_module_init", LLVM::LLVMFunctionType::get(i32, pointer));
+  Block *body = func.addEntryBlock(b);
+  Block *keep = b.createBlock(&func.getBody());
+  Block *refuse = b.createBlock(&func.getBody());
+  b.setInsertionPointToStart(body);
+  Value abi = body->getArgument(0);
+  Value version = field(loc, abiType, abi, kAbiVersion, i32), size = field(loc, abiType, abi, kAbiSize, i32);
+  Value same = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, version, constant(loc, i32, XFM_ABI_VERSION));
+  Value whole = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::uge, size,
+                                     constant(loc, i32, offsetof(xfm_abi, parallel_for) + sizeof(void *)));
+  LLVM::CondBrOp::create(b, loc, LLVM::AndOp::create(b, loc, same, whole), keep, refuse);
+  b.setInsertionPointToStart(keep);
+  LLVM::StoreOp::create(b, loc, abi, LLVM::AddressOfOp::create(b, loc, global));
+  LLVM::ReturnOp::create(b, loc, constant(loc, i32, 0));
+  b.setInsertionPointToStart(refuse);
+  LLVM::ReturnOp::create(b, loc, constant(loc, i32, 1));
+}
+
+/// The function parallel_for calls: unpacks the block and runs the kernel.
+void Lowering::emitTask(func::FuncOp kernel) {
+  Location loc = kernel.getLoc();
+  b.setInsertionPointAfter(kernel);
+  auto task = func::FuncOp::create(b, loc, taskName(kernel.getSymName()), b.getFunctionType({pointer, i64, i64}, {}));
+  task.setPrivate();
+  Block *body = task.addEntryBlock();
+  b.setInsertionPointToStart(body);
+  ArrayRef<Type> types = kernel.getArgumentTypes().drop_back(2);
+  LLVM::LLVMStructType block = blockType(types);
+  SmallVector<Value> operands;
+  for (auto [i, type] : llvm::enumerate(types)) {
+    Value value = field(loc, block, body->getArgument(0), static_cast<int32_t>(i), block.getBody()[i]);
+    if (value.getType() != type)
+      value = UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
+    operands.push_back(value);
+  }
+  operands.push_back(toIndex(loc, body->getArgument(1)));
+  operands.push_back(toIndex(loc, body->getArgument(2)));
+  func::CallOp::create(b, loc, kernel, operands);
+  func::ReturnOp::create(b, loc);
+}
+
+void Lowering::lowerSize(SizeOp op) {
+  b.setInsertionPoint(op);
+  Value sizes = field(op.getLoc(), callType, op.getCall(), kSizes, pointer);
+  op.replaceAllUsesWith(toIndex(op.getLoc(), element(op.getLoc(), sizes, op.getIndex(), i64)));
+  op.erase();
+}
+
+void Lowering::lowerBinding(BindingOp op) {
+  Location loc = op.getLoc();
+  b.setInsertionPoint(op);
+  Value address;
+  if (op.getKind() == BindingKind::Arena) {
+    address = field(loc, callType, op.getCall(), kArena, pointer);
+  } else {
+    int32_t list = op.getKind() == BindingKind::Weight ? kWeights : kBuffers;
+    address = element(loc, field(loc, callType, op.getCall(), list, pointer), op.getIndex(), pointer);
+  }
+  // A dense row-major descriptor.
+  auto type = cast<MemRefType>(op.getResult().getType());
+  MemRefDescriptor descriptor = MemRefDescriptor::poison(b, loc, converter.convertType(type));
+  descriptor.setAllocatedPtr(b, loc, address);
+  descriptor.setAlignedPtr(b, loc, address);
+  descriptor.setConstantOffset(b, loc, 0);
+  Value stride = constant(loc, i64, 1);
+  size_t dynamic = op.getDims().size();
+  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
+    Value size = type.isDynamicDim(i) ? fromIndex(loc, op.getDims()[--dynamic]) : constant(loc, i64, type.getDimSize(i));
+    descriptor.setSize(b, loc, i, size);
+    descriptor.setStride(b, loc, i, stride);
+    stride = LLVM::MulOp::create(b, loc, stride, size);
+  }
+  op.getResult().replaceAllUsesWith(
+      UnrealizedConversionCastOp::create(b, loc, type, Value(descriptor)).getResult(0));
+  op.erase();
+}
+
+void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) {
+  Location loc = op.getLoc();
+  b.setInsertionPoint(op);
+  SmallVector<Value> operands(op.getInputs());
+  llvm::append_range(operands, op.getOutputs());
+  LLVM::LLVMStructType type = blockType(ValueRange(operands).getTypes());
+  for (auto [i, operand] : llvm::enumerate(operands)) {
+    Value address = LLVM::GEPOp::create(b, loc, pointer, type, block, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(i)});
+    LLVM::StoreOp::create(b, loc, convert(loc, operand), address);
+  }
+  auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
+  auto task = module.lookupSymbol<func::FuncOp>(taskName(op.getKernel()));
+  Value taskAddress = func::ConstantOp::create(b, loc, task.getFunctionType(), SymbolRefAttr::get(task));
+  taskAddress = UnrealizedConversionCastOp::create(b, loc, pointer, taskAddress).getResult(0);
+  Value abi = LLVM::LoadOp::create(b, loc, pointer, LLVM::AddressOfOp::create(b, loc, pointer, kAbiGlobal));
+  Value parallelFor = field(loc, abiType, abi, kParallelFor, pointer);
+  auto signature = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                               {pointer, pointer, pointer, i64, i64, i32});
+  Value grain = constant(loc, i64, getConfig(kernel).getGrain());
+  LLVM::CallOp::create(b, loc, signature,
+                       ValueRange{parallelFor, context, taskAddress, block, fromIndex(loc, op.getGrid()), grain,
+                                  constant(loc, i32, id)});
+  op.erase();
+}
+
+void Lowering::lowerEntry(func::FuncOp entry) {
+  Location loc = entry.getLoc();
+  SmallVector<LaunchOp> launches(entry.getOps<LaunchOp>());
+  // One block serves all launches: parallel_for returns when all is done. Every
+  // leaf of a descriptor takes at most eight bytes.
+  int64_t words = 1;
+  llvm::MapVector<StringRef, int64_t> counts;
+  for (LaunchOp launch : launches) {
+    int64_t fields = 0;
+    for (Type type : launch->getOperandTypes())
+      fields += isa<MemRefType>(type) ? 3 + 2 * cast<MemRefType>(type).getRank() : 1;
+    words = std::max(words, fields);
+    ++counts[getLabel(launch)];
+  }
+  b.setInsertionPointToStart(&entry.getBody().front());
+  Value block = LLVM::AllocaOp::create(b, loc, pointer, i64, constant(loc, i64, words), /*alignment=*/8);
+  Value context = field(loc, callType, entry.getArgument(0), kContext, pointer);
+  for (LaunchOp launch : launches) {
+    int32_t id = static_cast<int32_t>(counts.find(getLabel(launch)) - counts.begin());
+    lowerLaunch(launch, block, context, id);
+  }
+  SmallVector<NamedAttribute> dispatches;
+  SmallVector<Attribute> list;
+  for (auto &[label, count] : counts)
+    list.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(label)),
+                                        b.getNamedAttr("count", b.getI64IntegerAttr(count))}));
+  entry->setAttr(kDispatchesAttr, b.getArrayAttr(list));
+  for (auto op : llvm::make_early_inc_range(entry.getOps<BindingOp>()))
+    lowerBinding(op);
+  for (auto op : llvm::make_early_inc_range(entry.getOps<SizeOp>()))
+    lowerSize(op);
+}
+
+void Lowering::run() {
+  emitInit();
+  SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
+  for (func::FuncOp func : functions)
+    if (isDispatch(func))
+      emitTask(func);
+  for (func::FuncOp func : functions)
+    if (func->hasAttr(kEntryAttr))
+      lowerEntry(func);
+}
+
+struct LowerLaunches : transformer::impl::LowerLaunchesPassBase<LowerLaunches> {
+  void runOnOperation() override { Lowering(getOperation()).run(); }
+};
+
+} // namespace

@@ -1,0 +1,34 @@
+//===- Pipeline.h - from the dialect to LLVM ------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_CPU_PIPELINE_H
+#define CODEGEN_CPU_PIPELINE_H
+
+#include "mlir/Pass/PassManager.h"
+
+namespace mlir::transformer {
+
+struct CPUPipelineOptions {
+  int64_t vectorBytes = 32;
+  int64_t vectorRegisters = 16;
+  bool nativeBF16 = false; ///< the target rounds to bf16 in one instruction
+  std::string stopAt;      ///< the name of a phase, or empty for all of them
+};
+
+/// The phases of the CPU pipeline, in order.
+ArrayRef<StringRef> cpuPhases();
+
+/// Appends the phases up to `options.stopAt`, which must be one of them or empty.
+void buildCPUPipeline(OpPassManager &pm, const CPUPipelineOptions &options);
+
+/// `--transformer-cpu-pipeline` for the opt driver.
+void registerCPUPipeline();
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_CPU_PIPELINE_H

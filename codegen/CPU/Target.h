@@ -1,0 +1,41 @@
+//===- Target.h - the CPU code is generated for ---------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_CPU_TARGET_H
+#define CODEGEN_CPU_TARGET_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Target/TargetMachine.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mlir::transformer {
+
+/// A CPU by what generated code may use of it. `features` is all of it: code is
+/// generated for them and nothing else, and the runtime checks every one.
+struct CPUTarget {
+  std::string triple;
+  std::string cpu;                   ///< for instruction costs, and to print
+  std::vector<std::string> features; ///< LLVM's names, sorted
+
+  /// `native`, or a name LLVM knows (`znver4`, `x86-64-v3`, …).
+  static llvm::Expected<CPUTarget> resolve(llvm::StringRef mcpu);
+
+  bool has(llvm::StringRef feature) const;
+  int64_t vectorBytes() const;
+  int64_t vectorRegisters() const;
+  /// Position-independent code of the small model.
+  llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
+};
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_CPU_TARGET_H

@@ -1,0 +1,46 @@
+//===- Templates.h - kernel templates of the CPU --------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_CPU_TEMPLATES_H
+#define CODEGEN_CPU_TEMPLATES_H
+
+#include "codegen/CPU/Evaluator.h"
+
+namespace mlir::transformer {
+
+/// The op that makes the dispatch's result, and the contraction under it if its
+/// accumulators are the elements of the result.
+Operation *outputOf(func::FuncOp dispatch);
+linalg::GenericOp contractionOf(func::FuncOp dispatch);
+
+/// Elementwise results, with row reductions computed before the inner loop. One
+/// task per row (all dimensions but the last).
+LogicalResult emitRows(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
+/// Reductions in register tiles: `tile` rows x columns of dot products with the
+/// reduction in vectors, then the elementwise rest of the dispatch. One task per
+/// column tile, over all rows.
+LogicalResult emitTiles(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
+/// Attention with an online softmax over blocks of keys (arXiv:1805.02867). One
+/// task per batch row, head and query.
+LogicalResult emitAttention(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
+/// Writes keys and values behind those in the cache. One task per batch row,
+/// position and head.
+LogicalResult emitCacheAppend(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
+/// The indices of task `task` in a grid of the given sizes, the last fastest.
+SmallVector<Value> delinearize(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes);
+
+/// Runs `body(builder, task)` for each task of the kernel.
+void forEachTask(OpBuilder &b, KernelContext &context, function_ref<void(OpBuilder &, Value)> body);
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_CPU_TEMPLATES_H

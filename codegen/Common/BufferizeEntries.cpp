@@ -1,0 +1,368 @@
+//===- BufferizeEntries.cpp - entry functions to launches on memrefs ------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// func @run(%x: tensor<?x8xf32>) -> tensor<?x8xf32> { launch @k ins(%x) outs(%empty) }
+//   -> func @xfm_entry_run(%call) { launch @k grid(%n) ins(%buffer0) outs(%buffer1) }
+//
+// An entry function is straight-line code in which every op makes its result in
+// a place it is given, so each value has one buffer and nothing is ever copied:
+// no analysis is needed to find that out (see the folder's README).
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/EntryInfo.h"
+#include "codegen/Passes.h"
+#include "dialect/KernelTypes.h"
+
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+
+#define DEBUG_TYPE "transformer-bufferize-entries"
+
+namespace mlir::transformer {
+#define GEN_PASS_DEF_BUFFERIZEENTRIESPASS
+#include "codegen/Passes.h.inc"
+} // namespace mlir::transformer
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+namespace {
+
+constexpr StringLiteral kAdvanceKernel = "cache_advance";
+
+/// A memref and its sizes, static or as values.
+struct Buffer {
+  Value memref;
+  SmallVector<OpFoldResult> sizes;
+};
+
+class EntryBufferizer {
+public:
+  EntryBufferizer(ModuleOp module, llvm::SetVector<Attribute> &weights) : module(module), weights(weights) {}
+
+  LogicalResult run(func::FuncOp entry);
+
+private:
+  LogicalResult bindArguments();
+  LogicalResult bindResults();
+  LogicalResult convert(Operation &op);
+  LogicalResult convertLaunch(LaunchOp op);
+  LogicalResult checkLengthUses(CacheLengthOp op);
+  Buffer bind(BindingKind kind, int64_t index, MemRefType type, ArrayRef<OpFoldResult> sizes);
+  Buffer &bufferOf(Value tensor) { return buffers[tensor]; }
+  /// The values a launch operand has in a kernel.
+  void appendOperands(Value value, SmallVectorImpl<Buffer> &operands);
+  Buffer place(Value result, ArrayRef<OpFoldResult> sizes);
+  Value gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands);
+  void advanceLength(LaunchOp launch, Buffer length);
+  OpFoldResult mapSize(OpFoldResult size) {
+    if (auto value = dyn_cast<Value>(size))
+      return getAsOpFoldResult(values.lookupOrDefault(value));
+    return size;
+  }
+
+  ModuleOp module;
+  llvm::SetVector<Attribute> &weights;
+  func::FuncOp entry;
+  EntryInfo info;
+  OpBuilder b{module.getContext()};
+  Location loc{module.getLoc()};
+  Value call;
+  SmallVector<Value> symbols;
+  DenseMap<Value, Buffer> buffers;                // of tensors
+  DenseMap<Value, std::array<Buffer, 3>> caches;  // keys, values, length
+  IRMapping values;                               // scalars
+  DenseMap<Value, int64_t> outputs;               // launch result -> buffer of the call
+  int64_t nextBuffer = 0;
+};
+
+} // namespace
+
+Buffer EntryBufferizer::bind(BindingKind kind, int64_t index, MemRefType type, ArrayRef<OpFoldResult> sizes) {
+  SmallVector<Value> dynamic;
+  for (auto [i, size] : llvm::enumerate(sizes))
+    if (type.isDynamicDim(i))
+      dynamic.push_back(getValueOrCreateConstantIndexOp(b, loc, size));
+  return {BindingOp::create(b, loc, type, call, kind, index, dynamic), SmallVector<OpFoldResult>(sizes)};
+}
+
+LogicalResult EntryBufferizer::bindArguments() {
+  for (auto [argument, input] : llvm::zip(entry.getArguments(), info.arguments)) {
+    if (auto cache = dyn_cast<KVCacheType>(argument.getType())) {
+      SmallVector<Type> types;
+      appendKernelTypes(cache, types);
+      OpFoldResult batch = symbols[info.sizeIndex("B")], capacity = symbols[info.sizeIndex("C")];
+      SmallVector<OpFoldResult> data{batch, b.getIndexAttr(cache.getHeads()), capacity,
+                                     b.getIndexAttr(cache.getHeadDim())};
+      std::array<Buffer, 3> parts;
+      for (unsigned i = 0; i < 3; ++i)
+        parts[i] = bind(BindingKind::Buffer, nextBuffer++, cast<MemRefType>(types[i]),
+                        i < 2 ? ArrayRef<OpFoldResult>(data) : ArrayRef<OpFoldResult>(batch));
+      caches[argument] = parts;
+      continue;
+    }
+    auto type = cast<RankedTensorType>(argument.getType());
+    SmallVector<OpFoldResult> sizes;
+    for (int64_t i = 0; i < type.getRank(); ++i)
+      sizes.push_back(type.isDynamicDim(i) ? OpFoldResult(symbols[info.sizeIndex(input.dims[i])])
+                                           : OpFoldResult(b.getIndexAttr(type.getDimSize(i))));
+    buffers[argument] = bind(BindingKind::Buffer, nextBuffer++, memrefOf(type), sizes);
+  }
+  return success();
+}
+
+/// The launch result that `value` is, through reshapes; null if it is none.
+static Value launchResultOf(Value value) {
+  while (Operation *def = value.getDefiningOp()) {
+    if (isa<LaunchOp>(def))
+      return value;
+    if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(def))
+      return {};
+    value = def->getOperand(0);
+  }
+  return {};
+}
+
+LogicalResult EntryBufferizer::bindResults() {
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  for (auto [i, value] : llvm::enumerate(ret.getOperands())) {
+    if (isa<KVCacheType>(value.getType()))
+      continue;
+    Value made = launchResultOf(value);
+    if (!made)
+      return ret.emitOpError("expected result ") << i << " to be computed by the function; it is an input or a weight";
+    if (!outputs.try_emplace(made, nextBuffer++).second)
+      return ret.emitOpError("expected each result once, but result ") << i << " shares its buffer with another";
+  }
+  return success();
+}
+
+void EntryBufferizer::appendOperands(Value value, SmallVectorImpl<Buffer> &operands) {
+  if (isa<KVCacheType>(value.getType()))
+    llvm::append_range(operands, caches[value]);
+  else if (isa<RankedTensorType>(value.getType()))
+    operands.push_back(bufferOf(value));
+  else
+    operands.push_back({values.lookupOrDefault(value), {}});
+}
+
+Value EntryBufferizer::gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands) {
+  Value grid = arith::ConstantIndexOp::create(b, loc, 1);
+  for (const GridDim &factor : getGrid(kernel)) {
+    Value size = getValueOrCreateConstantIndexOp(b, loc, operands[factor.argument].sizes[factor.dim]);
+    if (factor.tile > 1)
+      size = arith::CeilDivUIOp::create(b, loc, size, arith::ConstantIndexOp::create(b, loc, factor.tile));
+    grid = arith::MulIOp::create(b, loc, grid, size);
+  }
+  return grid;
+}
+
+/// Positions are counted by a kernel of its own: while an append runs, all its
+/// tasks read the old length.
+void EntryBufferizer::advanceLength(LaunchOp launch, Buffer length) {
+  auto kernel = module.lookupSymbol<func::FuncOp>(kAdvanceKernel);
+  if (!kernel) {
+    OpBuilder top = OpBuilder::atBlockEnd(module.getBody());
+    Type index = top.getIndexType();
+    kernel = func::FuncOp::create(top, loc, kAdvanceKernel,
+                                  top.getFunctionType({index, length.memref.getType(), index, index}, {}));
+    kernel.setPrivate();
+    markDispatch(kernel);
+    kernel->setAttr(kConfigAttr, LoweringConfigAttr::get(top.getContext(), "rows", {1, 1}, 1, 1 << 16));
+    setGrid(kernel, {{1, 0, 1}});
+    Block *body = kernel.addEntryBlock();
+    top.setInsertionPointToStart(body);
+    Value one = arith::ConstantIndexOp::create(top, loc, 1);
+    Value count = arith::IndexCastOp::create(top, loc, top.getI32Type(), body->getArgument(0));
+    scf::ForOp::create(top, loc, body->getArgument(2), body->getArgument(3), one, ValueRange(),
+                       [&](OpBuilder &b, Location loc, Value row, ValueRange) {
+                         Value held = memref::LoadOp::create(b, loc, body->getArgument(1), row);
+                         Value next = arith::AddIOp::create(b, loc, held, count);
+                         memref::StoreOp::create(b, loc, next, body->getArgument(1), row);
+                         scf::YieldOp::create(b, loc);
+                       });
+    func::ReturnOp::create(top, loc);
+  }
+  Buffer keys = bufferOf(launch.getInputs()[0]);
+  Value count = getValueOrCreateConstantIndexOp(b, loc, keys.sizes[1]);
+  Value grid = gridOf(kernel, {{count, {}}, length});
+  auto advance = LaunchOp::create(b, launch.getLoc(), TypeRange{}, SymbolRefAttr::get(kernel), grid, count, length.memref);
+  setLabel(advance, (info.name + "." + kAdvanceKernel).str());
+}
+
+/// Where a launch makes `result`: an output of the call or an allocation.
+Buffer EntryBufferizer::place(Value result, ArrayRef<OpFoldResult> sizes) {
+  auto type = memrefOf(cast<RankedTensorType>(result.getType()));
+  if (auto it = outputs.find(result); it != outputs.end())
+    return bind(BindingKind::Buffer, it->second, type, sizes);
+  SmallVector<Value> dynamic;
+  for (auto [i, size] : llvm::enumerate(sizes))
+    if (type.isDynamicDim(i))
+      dynamic.push_back(getValueOrCreateConstantIndexOp(b, loc, size));
+  return {memref::AllocOp::create(b, loc, type, dynamic), SmallVector<OpFoldResult>(sizes)};
+}
+
+LogicalResult EntryBufferizer::convertLaunch(LaunchOp op) {
+  auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
+  SmallVector<Buffer> operands;
+  for (Value input : op.getInputs())
+    appendOperands(input, operands);
+  size_t inputCount = operands.size();
+  for (auto [output, result] : llvm::zip(op.getOutputs(), op.getResults())) {
+    if (!isa<KVCacheType>(output.getType()))
+      buffers[result] = place(result, bufferOf(output).sizes);
+    appendOperands(isa<KVCacheType>(output.getType()) ? output : result, operands);
+  }
+  SmallVector<Value> memrefs = llvm::map_to_vector(operands, [](const Buffer &buffer) { return buffer.memref; });
+  auto launch = LaunchOp::create(b, op.getLoc(), TypeRange{}, op.getKernelAttr(), gridOf(kernel, operands),
+                                 ArrayRef(memrefs).take_front(inputCount), ArrayRef(memrefs).drop_front(inputCount));
+  setLabel(launch, getLabel(op));
+  for (auto [output, result] : llvm::zip(op.getOutputs(), op.getResults())) {
+    if (!isa<KVCacheType>(result.getType()))
+      continue;
+    caches[result] = caches[output];
+    advanceLength(op, caches[output][2]);
+  }
+  return success();
+}
+
+/// The length is read in place, so it must be read before the cache grows.
+LogicalResult EntryBufferizer::checkLengthUses(CacheLengthOp op) {
+  for (OpOperand &use : op.getCache().getUses()) {
+    auto append = dyn_cast<LaunchOp>(use.getOwner());
+    if (!append || !llvm::is_contained(append.getOutputs(), op.getCache()))
+      continue;
+    for (Operation *user : op.getResult().getUsers())
+      if (append->isBeforeInBlock(user))
+        return user->emitOpError("reads the length of a cache after it was appended to; take cache_length of the new cache");
+  }
+  return success();
+}
+
+LogicalResult EntryBufferizer::convert(Operation &op) {
+  b.setInsertionPointToEnd(b.getInsertionBlock());
+  auto reshaped = [&](Value source, Value result, ArrayRef<OpFoldResult> sizes, auto create) {
+    auto type = memrefOf(cast<RankedTensorType>(result.getType()));
+    buffers[result] = {create(type, bufferOf(source).memref), SmallVector<OpFoldResult>(sizes)};
+    return success();
+  };
+  return TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case([&](LaunchOp launch) { return convertLaunch(launch); })
+      .Case([&](UseOp use) {
+        auto type = cast<RankedTensorType>(use.getResult().getType());
+        weights.insert(use.getWeightAttr());
+        int64_t index = llvm::find(weights, use.getWeightAttr()) - weights.begin();
+        SmallVector<OpFoldResult> sizes = getAsIndexOpFoldResult(op.getContext(), type.getShape());
+        buffers[use.getResult()] = bind(BindingKind::Weight, index, memrefOf(type), sizes);
+        return success();
+      })
+      .Case([&](CacheLengthOp length) {
+        buffers[length.getResult()] = caches[length.getCache()][2];
+        return checkLengthUses(length);
+      })
+      .Case([&](tensor::EmptyOp empty) {
+        // Only a shape: equal ones may have been merged, so each launch gets a place of its own.
+        SmallVector<OpFoldResult> sizes;
+        for (OpFoldResult size : empty.getMixedSizes())
+          sizes.push_back(mapSize(size));
+        buffers[empty] = {Value(), sizes};
+        return success();
+      })
+      .Case([&](tensor::DimOp dim) {
+        if (!dim.getConstantIndex())
+          return LogicalResult(dim.emitOpError("expected a constant dimension"));
+        OpFoldResult size = bufferOf(dim.getSource()).sizes[*dim.getConstantIndex()];
+        values.map(dim.getResult(), getValueOrCreateConstantIndexOp(b, loc, size));
+        return success();
+      })
+      .Case([&](tensor::ExpandShapeOp expand) {
+        SmallVector<OpFoldResult> sizes;
+        for (OpFoldResult size : expand.getMixedOutputShape())
+          sizes.push_back(mapSize(size));
+        return reshaped(expand.getSrc(), expand.getResult(), sizes, [&](MemRefType type, Value source) {
+          return memref::ExpandShapeOp::create(b, op.getLoc(), type, source, expand.getReassociationIndices(), sizes);
+        });
+      })
+      .Case([&](tensor::CollapseShapeOp collapse) {
+        SmallVector<OpFoldResult> sizes;
+        Buffer source = bufferOf(collapse.getSrc());
+        for (const ReassociationIndices &group : collapse.getReassociationIndices()) {
+          OpFoldResult size = b.getIndexAttr(1);
+          for (int64_t i : group) {
+            if (isConstantIntValue(size, 1))
+              size = source.sizes[i];
+            else if (!isConstantIntValue(source.sizes[i], 1))
+              size = getAsOpFoldResult(arith::MulIOp::create(b, loc, getValueOrCreateConstantIndexOp(b, loc, size),
+                                                             getValueOrCreateConstantIndexOp(b, loc, source.sizes[i]))
+                                           .getResult());
+          }
+          sizes.push_back(size);
+        }
+        return reshaped(collapse.getSrc(), collapse.getResult(), sizes, [&](MemRefType, Value source) {
+          return memref::CollapseShapeOp::create(b, op.getLoc(), source, collapse.getReassociationIndices());
+        });
+      })
+      .Case([&](tensor::CastOp cast) {
+        return reshaped(cast.getSource(), cast.getResult(), bufferOf(cast.getSource()).sizes,
+                        [&](MemRefType type, Value source) { return memref::CastOp::create(b, op.getLoc(), type, source); });
+      })
+      .Case([&](func::ReturnOp ret) {
+        func::ReturnOp::create(b, ret.getLoc(), Value(arith::ConstantIntOp::create(b, loc, 0, 32)));
+        return success();
+      })
+      .Default([&](Operation *other) {
+        bool scalar = llvm::none_of(other->getResultTypes(), [](Type t) { return isa<ShapedType, KVCacheType>(t); });
+        if (!scalar || !isMemoryEffectFree(other) || other->getNumRegions() != 0)
+          return LogicalResult(other->emitOpError("has no lowering to the host program"));
+        b.clone(*other, values);
+        return success();
+      });
+}
+
+LogicalResult EntryBufferizer::run(func::FuncOp func) {
+  entry = func;
+  loc = func.getLoc();
+  FailureOr<EntryInfo> found = EntryInfo::of(func);
+  if (failed(found))
+    return failure();
+  info = *found;
+  b.setInsertionPoint(entry);
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext());
+  auto lowered = func::FuncOp::create(b, loc, "xfm_entry_" + info.name, b.getFunctionType(pointer, b.getI32Type()));
+  Block *body = lowered.addEntryBlock();
+  call = body->getArgument(0);
+  b.setInsertionPointToStart(body);
+  for (size_t i = 0; i < info.sizes.size(); ++i)
+    symbols.push_back(SizeOp::create(b, loc, b.getIndexType(), call, i));
+  if (failed(bindArguments()) || failed(bindResults()))
+    return failure();
+  for (Operation &op : entry.getBody().front())
+    if (failed(convert(op)))
+      return failure();
+  lowered->setAttr(kEntryAttr, info.toAttribute(b.getContext()));
+  entry.erase();
+  return success();
+}
+
+namespace {
+struct BufferizeEntries : transformer::impl::BufferizeEntriesPassBase<BufferizeEntries> {
+  void runOnOperation() override {
+    llvm::SetVector<Attribute> weights;
+    for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (isEntry(func) && failed(EntryBufferizer(getOperation(), weights).run(func)))
+        return signalPassFailure();
+    getOperation()->setAttr(kWeightsAttr, ArrayAttr::get(&getContext(), weights.getArrayRef()));
+  }
+};
+} // namespace

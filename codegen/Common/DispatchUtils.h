@@ -1,0 +1,76 @@
+//===- DispatchUtils.h - conventions between the passes of codegen --------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The attributes by which the passes of code generation speak to each other:
+//
+//   transformer.dispatch  on a function: it is an outlined dispatch
+//   transformer.config    on a dispatch: its #transformer.lowering_config
+//   transformer.grid      on a dispatch: its number of tasks (GridDim per factor)
+//   transformer.label     on a launch: the name it has in profiles
+//   transformer.entry     on a bufferized entry function: its facts for the manifest
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_COMMON_DISPATCHUTILS_H
+#define CODEGEN_COMMON_DISPATCHUTILS_H
+
+#include "dialect/Transformer.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace mlir::transformer {
+
+constexpr StringLiteral kDispatchAttr = "transformer.dispatch";
+constexpr StringLiteral kConfigAttr = "transformer.config";
+constexpr StringLiteral kGridAttr = "transformer.grid";
+constexpr StringLiteral kLabelAttr = "transformer.label";
+constexpr StringLiteral kEntryAttr = "transformer.entry";
+
+inline void markDispatch(func::FuncOp func) { func->setAttr(kDispatchAttr, UnitAttr::get(func.getContext())); }
+inline bool isDispatch(func::FuncOp func) { return func->hasAttr(kDispatchAttr); }
+/// Entry points are the public functions with a body.
+inline bool isEntry(func::FuncOp func) { return func.isPublic() && !func.isExternal() && !isDispatch(func); }
+
+inline void setLabel(LaunchOp launch, StringRef label) {
+  launch->setAttr(kLabelAttr, StringAttr::get(launch.getContext(), label));
+}
+inline StringRef getLabel(LaunchOp launch) {
+  auto label = launch->getAttrOfType<StringAttr>(kLabelAttr);
+  return label ? label.getValue() : launch.getKernel();
+}
+
+inline LoweringConfigAttr getConfig(func::FuncOp dispatch) {
+  return dispatch->getAttrOfType<LoweringConfigAttr>(kConfigAttr);
+}
+
+/// One factor of a dispatch's number of tasks: dimension `dim` of kernel argument
+/// `argument`, divided by `tile` and rounded up.
+struct GridDim {
+  int64_t argument;
+  int64_t dim;
+  int64_t tile;
+};
+
+inline void setGrid(func::FuncOp kernel, ArrayRef<GridDim> grid) {
+  SmallVector<int64_t> flat;
+  for (const GridDim &g : grid)
+    flat.append({g.argument, g.dim, g.tile});
+  kernel->setAttr(kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), flat));
+}
+
+inline SmallVector<GridDim> getGrid(func::FuncOp kernel) {
+  SmallVector<GridDim> grid;
+  ArrayRef<int64_t> flat = kernel->getAttrOfType<DenseI64ArrayAttr>(kGridAttr).asArrayRef();
+  for (size_t i = 0; i < flat.size(); i += 3)
+    grid.push_back({flat[i], flat[i + 1], flat[i + 2]});
+  return grid;
+}
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_COMMON_DISPATCHUTILS_H

@@ -1,0 +1,99 @@
+//===- Compile.cpp - a module to an artifact ------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "llvm/Support/JSON.h"
+
+#include "codegen/Artifact.h"
+#include "codegen/CPU/Backend.h"
+#include "codegen/CPU/Pipeline.h"
+#include "codegen/Common/EntryInfo.h"
+#include "codegen/Compile.h"
+#include "weights/WeightWriter.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/xxhash.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target, llvm::StringRef stopAt) {
+  // The first error, as the one line this function returns.
+  std::string message;
+  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
+    if (message.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error) {
+      llvm::raw_string_ostream stream(message);
+      if (!isa<UnknownLoc>(diagnostic.getLocation()))
+        stream << diagnostic.getLocation() << ": ";
+      stream << diagnostic.str();
+    }
+    return success();
+  });
+  PassManager pm(module.getContext());
+  CPUPipelineOptions options;
+  options.vectorBytes = target.vectorBytes();
+  options.vectorRegisters = target.vectorRegisters();
+  options.nativeBF16 = target.has("avx512bf16");
+  options.stopAt = stopAt.str();
+  buildCPUPipeline(pm, options);
+  if (succeeded(pm.run(module)))
+    return llvm::Error::success();
+  if (message.empty())
+    message = "a pass failed without a reason";
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+/// Identifies what was compiled: the IR, with the names of its weights.
+static uint64_t hashOf(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  return llvm::xxh3_64bits(text);
+}
+
+llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llvm::StringRef output,
+                                                 const CompileOptions &options) {
+  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
+  if (!target)
+    return target.takeError();
+  // Before any work: the place must be usable.
+  llvm::Expected<std::unique_ptr<ArtifactWriter>> writer = ArtifactWriter::create(output);
+  if (!writer)
+    return writer.takeError();
+  if (options.notes)
+    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
+
+  uint64_t sourceHash = hashOf(module);
+  if (llvm::Error error = lowerModule(module, *target, ""))
+    return error;
+  llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
+  if (!backend)
+    return backend.takeError();
+  if (llvm::Error error = (*backend)->writeSharedObject((*writer)->pathOf("module.so")))
+    return error;
+  if (llvm::Error error = (*writer)->addFile("module.so"))
+    return error;
+  backend->reset();
+
+  SmallVector<llvm::StringRef> weights;
+  for (auto symbol : module->getAttrOfType<ArrayAttr>(kWeightsAttr).getAsRange<FlatSymbolRefAttr>())
+    weights.push_back(symbol.getValue());
+  WeightStore store(sourceFolder);
+  WriteOptions write;
+  write.threads = options.threads;
+  if (options.progress)
+    write.progress = terminalProgress();
+  WriteResult written;
+  if (llvm::Error error =
+          writeWeights(module, weights, store, (*writer)->pathOf("weights.safetensors"), write, written))
+    return error;
+  (*writer)->addFile("weights.safetensors", written.bytes, written.hash);
+  for (llvm::StringRef name : {"tokenizer.json", "tokenizer_config.json"})
+    if (llvm::Error error = (*writer)->copyIfPresent((sourceFolder + "/" + name).str(), name))
+      return error;
+  return (*writer)->commit(buildManifest(module, *target, options.chunk, sourceHash));
+}

@@ -1,0 +1,41 @@
+//===- Compile.h - a module to an artifact --------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_COMPILE_H
+#define CODEGEN_COMPILE_H
+
+#include "codegen/CPU/Target.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace mlir::transformer {
+
+struct CompileOptions {
+  std::string mcpu = "native";
+  /// Positions one call computes; longer inputs run in several.
+  int64_t chunk = 512;
+  /// Threads for the weights; 0: one per core.
+  unsigned threads = 0;
+  /// Shows progress on stderr where it is a terminal.
+  bool progress = true;
+  /// Receives lines such as the chosen target; may be null.
+  llvm::raw_ostream *notes = nullptr;
+};
+
+/// Compiles `module` (transformer dialect; consumed) and writes the artifact
+/// `output`. Weights are read from `sourceFolder`, from which the tokenizer is
+/// copied too.
+llvm::Error compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llvm::StringRef output,
+                              const CompileOptions &options);
+
+/// Runs the pipeline up to the phase `stopAt` (all of it if empty) on `module`.
+llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, llvm::StringRef stopAt);
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_COMPILE_H

@@ -1,0 +1,132 @@
+//===- Passes.td - passes of code generation -------------------*- tablegen -*-===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===--------------------------------------------------------------------------===//
+
+#ifndef CODEGEN_PASSES
+#define CODEGEN_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def ToLinalgPass : Pass<"transformer-to-linalg", "::mlir::ModuleOp"> {
+  let summary = "Lower transformer ops to linalg on tensors";
+  let description = [{
+    Turns every op but attention and the cache ops, which have kernel templates of
+    their own, into `linalg.generic`. Inside an op everything is computed in f32;
+    narrower operands are widened where they are read, narrower results rounded
+    where they are stored. Named linalg ops, elementwise arith on tensors,
+    `tensor.extract_slice` and `linalg.softmax` become generics too, so that
+    dispatch formation sees one kind of op.
+
+    ```mlir
+    func.func @act(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+      %0 = transformer.activation relu %x : tensor<?x8xf32> -> tensor<?x8xf32>
+      return %0 : tensor<?x8xf32>
+    }
+    ```
+    becomes a `linalg.generic` whose region computes `max(x, 0)`.
+  }];
+  let dependentDialects = [
+    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect",
+    "::mlir::arith::ArithDialect"
+  ];
+}
+
+def FormDispatchesPass : Pass<"transformer-form-dispatches", "::mlir::ModuleOp"> {
+  let summary = "Outline groups of ops into shared dispatch functions";
+  let description = [{
+    Groups each root (contraction, reduction, attention, cache append) with the
+    elementwise ops around it that its template can inline, outlines each group
+    into a private function on tensors, and calls it with `transformer.launch`.
+    Groups with equal bodies share one function: a model's kernels do not grow
+    with its depth.
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::func::FuncDialect"];
+}
+
+def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp"> {
+  let summary = "Choose template and tiles of each dispatch";
+  let description = [{
+    Attaches `#transformer.lowering_config` to every dispatch function. Nothing
+    later decides; nothing later is needed to know what will be emitted.
+  }];
+  let options = [
+    Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of the target's vector registers">,
+    Option<"vectorRegisters", "vector-registers", "int64_t", "16", "number of the target's vector registers">
+  ];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def EmitKernelsPass : Pass<"transformer-emit-kernels", "::mlir::ModuleOp"> {
+  let summary = "Turn dispatch functions into loops on memrefs";
+  let description = [{
+    Reads the tensor-level body of each dispatch as its specification and writes
+    a function on memrefs, inputs then outputs, then the range of tasks to run.
+    Sets the attribute `transformer.grid` from which launches compute the number
+    of tasks.
+  }];
+  let dependentDialects = [
+    "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect",
+    "::mlir::math::MathDialect", "::mlir::arith::ArithDialect"
+  ];
+}
+
+def BufferizeEntriesPass : Pass<"transformer-bufferize-entries", "::mlir::ModuleOp"> {
+  let summary = "Turn entry functions into launches on memrefs";
+  let description = [{
+    An entry function is straight-line code of destination-passing launches, so
+    each tensor has one buffer: an output of the call where it is returned, a
+    view where it is a reshape, otherwise an allocation that `transformer-plan-memory`
+    places. Caches become their three buffers, updated in place. The function
+    becomes `@xfm_entry_<name>(%call)`.
+  }];
+  let dependentDialects = [
+    "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"
+  ];
+}
+
+def PlanMemoryPass : Pass<"transformer-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Place all allocations of an entry function in one arena";
+  let description = [{
+    Gives each `memref.alloc` an offset in the call's arena such that buffers
+    alive at the same time do not overlap. Sizes are products of a constant and
+    symbolic sizes; buffers of one such monomial share a section of the arena, and
+    sections follow each other. Adds `@xfm_arena_<name>(%sizes)`, which computes
+    the arena's bytes.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
+  let summary = "Lower launches and bindings to the runtime's ABI";
+  let description = [{
+    Each launch stores its memref descriptors in an argument block on the stack
+    and calls `parallel_for` of the ABI table; each kernel gets a task function
+    that unpacks the block. Adds `xfm_module_init`, which takes the table.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect"];
+}
+
+def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
+  let summary = "Replace exp, tanh, erf and log by polynomials";
+  let description = [{
+    Generated modules have no libm. Functions of upstream's polynomial
+    approximations are expanded (exp: at most 1 ulp over the normal range).
+  }];
+  let dependentDialects = [
+    "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect"
+  ];
+}
+
+def CheckLoweredPass : Pass<"transformer-check-lowered", "::mlir::ModuleOp"> {
+  let summary = "Report every op that did not reach LLVM";
+  let description = [{
+    Stands before translation: lists each op that is left, with its location, so
+    that no internal error of a conversion is the last word.
+  }];
+}
+
+#endif // CODEGEN_PASSES

@@ -1,0 +1,35 @@
+//===- KernelTypes.h - values of the tensor level as buffers --------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef DIALECT_KERNELTYPES_H
+#define DIALECT_KERNELTYPES_H
+
+#include "dialect/Transformer.h"
+
+namespace mlir::transformer {
+
+/// The dense memref of a tensor's shape.
+inline MemRefType memrefOf(RankedTensorType type) { return MemRefType::get(type.getShape(), type.getElementType()); }
+
+/// Appends the types that a value of `type` has in a kernel: keys and values
+/// [B, heads, C, head_dim] and lengths [B] for a cache, a memref for a tensor.
+inline void appendKernelTypes(Type type, SmallVectorImpl<Type> &types) {
+  if (auto cache = dyn_cast<KVCacheType>(type)) {
+    constexpr int64_t dynamic = ShapedType::kDynamic;
+    auto data = MemRefType::get({dynamic, cache.getHeads(), dynamic, cache.getHeadDim()}, cache.getElement());
+    types.append({data, data, MemRefType::get({dynamic}, IntegerType::get(type.getContext(), 32))});
+  } else if (auto tensor = dyn_cast<RankedTensorType>(type)) {
+    types.push_back(memrefOf(tensor));
+  } else {
+    types.push_back(type);
+  }
+}
+
+} // namespace mlir::transformer
+
+#endif // DIALECT_KERNELTYPES_H

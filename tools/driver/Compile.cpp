@@ -1,0 +1,183 @@
+//===- Compile.cpp - tfopt MODEL -o OUT.tfa -------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/CPU/Backend.h"
+#include "codegen/CPU/Pipeline.h"
+#include "codegen/Compile.h"
+#include "tools/driver/Driver.h"
+
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+namespace cl = llvm::cl;
+
+namespace {
+
+/// Options of a subcommand do not meet the hundreds that LLVM's libraries (and
+/// lld, while it links) register under the same names.
+struct Options {
+  cl::SubCommand command{"compile", "compile a model"};
+  cl::opt<std::string> input{cl::Positional, cl::desc("MODEL"), cl::Required, cl::sub(command)};
+  cl::opt<std::string> output{"o", cl::desc("the artifact to write, or the file with --emit (default: stdout)"),
+                              cl::value_desc("OUT.tfa"), cl::sub(command)};
+  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"), cl::sub(command)};
+  cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, …"), cl::init("native"),
+                            cl::sub(command)};
+  cl::opt<std::string> precision{"precision", cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
+                                                       "checkpoint's, f32 for F16)"),
+                                 cl::init("auto"), cl::sub(command)};
+  cl::opt<int64_t> maxPositions{"max-positions", cl::desc("positions to compile for (default: the model's)"),
+                                cl::init(0), cl::value_desc("N"), cl::sub(command)};
+  cl::opt<int64_t> chunk{"chunk", cl::desc("positions one call computes (default: 512)"), cl::init(512),
+                         cl::value_desc("N"), cl::sub(command)};
+  cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"), cl::init(0),
+                            cl::sub(command)};
+  cl::opt<std::string> emit{"emit", cl::desc("print a stage instead: transformer, linalg, llvm or asm"),
+                            cl::sub(command)};
+  cl::opt<std::string> stopAt{"stop-at", cl::desc("print the IR after a phase instead: " + phaseNames()),
+                              cl::value_desc("phase"), cl::sub(command)};
+  cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
+  cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
+
+  static std::string phaseNames() { return llvm::join(cpuPhases(), ", "); }
+};
+
+llvm::Error makeError(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
+  llvm::StringRef path = options.output.empty() ? llvm::StringRef("-") : llvm::StringRef(options.output);
+  std::string temporary = path == "-" ? "-" : (path + ".partial").str();
+  std::error_code code;
+  llvm::ToolOutputFile file(temporary, code, llvm::sys::fs::OF_Text);
+  if (code)
+    return makeError("cannot write " + path + ": " + code.message());
+  if (llvm::Error error = write(file.os()))
+    return error;
+  file.os().flush();
+  if (std::error_code failed = file.os().error()) {
+    file.os().clear_error();
+    return makeError("cannot write " + path + ": " + failed.message());
+  }
+  file.keep();
+  if (path != "-")
+    if (std::error_code failed = llvm::sys::fs::rename(temporary, path))
+      return makeError("cannot rename " + temporary + " to " + path + ": " + failed.message());
+  return llvm::Error::success();
+}
+
+llvm::Error printModule(const Options &options, ModuleOp module) {
+  return print(options, [&](llvm::raw_ostream &os) {
+    module.print(os);
+    os << '\n';
+    return llvm::Error::success();
+  });
+}
+
+/// Prints the stage named by --emit or --stop-at.
+llvm::Error emitStage(const Options &options, ModuleOp module) {
+  llvm::StringRef emit = options.emit;
+  if (emit == "transformer")
+    return printModule(options, module);
+  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
+  if (!target)
+    return target.takeError();
+  if (!options.stopAt.empty() || emit == "linalg") {
+    if (llvm::Error error = lowerModule(module, *target, emit == "linalg" ? emit : llvm::StringRef(options.stopAt)))
+      return error;
+    return printModule(options, module);
+  }
+  if (llvm::Error error = lowerModule(module, *target, ""))
+    return error;
+  llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
+  if (!backend)
+    return backend.takeError();
+  return print(options, [&](llvm::raw_ostream &os) -> llvm::Error {
+    if (emit == "asm")
+      return (*backend)->printAssembly(os);
+    (*backend)->printIR(os);
+    return llvm::Error::success();
+  });
+}
+
+llvm::Error checkOptions(const Options &options) {
+  if (options.target != "cpu")
+    return makeError("unknown target \"" + options.target + "\"; this version generates code for cpu");
+  if (!options.emit.empty() && !llvm::is_contained({"transformer", "linalg", "llvm", "asm"}, options.emit.getValue()))
+    return makeError("unknown stage \"" + options.emit + "\" for --emit; use transformer, linalg, llvm or asm");
+  if (!options.stopAt.empty() && !llvm::is_contained(cpuPhases(), options.stopAt.getValue()))
+    return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
+  if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
+    return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
+  if (options.chunk < 1 || options.chunk > 1 << 20)
+    return makeError("expected --chunk between 1 and 1048576, but got " + llvm::Twine(options.chunk.getValue()));
+  if (options.maxPositions < 0)
+    return makeError("expected --max-positions of 1 or more, but got " + llvm::Twine(options.maxPositions.getValue()));
+  return llvm::Error::success();
+}
+
+llvm::Error run(const Options &options) {
+  if (llvm::Error error = checkOptions(options))
+    return error;
+  DialectRegistry registry;
+  registerAll(registry);
+  MLIRContext context(registry, MLIRContext::Threading::ENABLED);
+  LoadOptions load;
+  load.precision = options.precision;
+  load.maxPositions = options.maxPositions;
+  load.notes = options.verbose ? &llvm::errs() : nullptr;
+  llvm::Expected<LoadedModel> model = loadModel(context, options.input, load);
+  if (!model)
+    return model.takeError();
+  if (!options.emit.empty() || !options.stopAt.empty())
+    return emitStage(options, *model->module);
+  CompileOptions compile;
+  compile.mcpu = options.mcpu;
+  compile.chunk = options.chunk;
+  compile.threads = options.threads;
+  compile.progress = !options.quiet;
+  compile.notes = options.quiet ? nullptr : &llvm::errs();
+  return compileToArtifact(*model->module, model->folder, options.output, compile);
+}
+
+} // namespace
+
+bool mlir::transformer::isCompilation(int argc, char **argv) {
+  bool isModel = false;
+  for (int i = 1; i < argc; ++i) {
+    llvm::StringRef argument = argv[i];
+    if (argument == "-o" && i + 1 < argc && llvm::StringRef(argv[i + 1]).rtrim('/').ends_with(".tfa"))
+      return true;
+    if (argument.ltrim('-').starts_with("emit=") || argument.ltrim('-').starts_with("stop-at="))
+      return argument.starts_with("-");
+    // A folder, or a file that is no MLIR, can only be meant as a model.
+    if (!argument.starts_with("-") && (llvm::StringRef(argv[i - 1]) != "-o" || i == 1))
+      isModel |= llvm::sys::fs::is_directory(argument);
+  }
+  return isModel;
+}
+
+int mlir::transformer::compileMain(int argc, char **argv) {
+  Options options;
+  cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "tfopt " << XFM_VERSION << '\n'; });
+  // The subcommand is implied by the arguments; people do not write it.
+  std::vector<const char *> arguments(argv, argv + argc);
+  arguments.insert(arguments.begin() + 1, "compile");
+  if (!cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(), "compiles Transformer models\n"))
+    return 1;
+  if (llvm::Error error = run(options)) {
+    llvm::errs() << "tfopt: error: " << llvm::toString(std::move(error)) << '\n';
+    return 1;
+  }
+  return 0;
+}

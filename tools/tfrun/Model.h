@@ -1,0 +1,78 @@
+//===- Model.h - The runtime's handles as C++ objects -------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef XFM_TOOLS_TFRUN_MODEL_H
+#define XFM_TOOLS_TFRUN_MODEL_H
+
+#include "runtime/xfm.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace xfm::tfrun {
+
+/// Throws std::runtime_error with the runtime's last error unless `status` is XFM_OK.
+void check(xfm_status status);
+
+/// An open artifact.
+class Model {
+public:
+  explicit Model(const std::string &path, bool verify);
+
+  xfm_model *get() const { return handle.get(); }
+  const xfm_model_info &info() const { return facts; }
+  std::string manifest() const { return xfm_model_manifest(get()); }
+  /// The path of a file in the artifact.
+  std::string file(const char *name) const { return std::string(xfm_model_path(get())) + "/" + name; }
+
+  /// Throws std::runtime_error, listing the entry points there are, if there is none of this name.
+  void needEntry(const std::string &name) const;
+  std::vector<xfm_tensor_info> inputs(const std::string &entry) const;
+  std::vector<xfm_tensor_info> outputs(const std::string &entry) const;
+
+private:
+  std::unique_ptr<xfm_model, void (*)(xfm_model *)> handle;
+  xfm_model_info facts{};
+};
+
+/// Logits of one position; they live until the next call.
+struct Logits {
+  const float *data;
+  size_t count;
+};
+
+/// A session for generating with one row: entry points `prefill` and `decode`.
+class Generator {
+public:
+  /// `context` 0: the runtime's default.
+  Generator(const Model &model, int32_t threads, int64_t context);
+
+  int64_t context() const { return xfm_session_context(session.get()); }
+  int64_t length() const { return xfm_session_length(session.get()); }
+  void reset() { xfm_session_reset(session.get()); }
+
+  Logits prefill(const int32_t *ids, size_t count) { return call("prefill", ids, count, prefillOutput); }
+  Logits decode(int32_t id) { return call("decode", &id, 1, decodeOutput); }
+
+private:
+  Logits call(const char *entry, const int32_t *ids, size_t count, int32_t output);
+  std::unique_ptr<xfm_session, void (*)(xfm_session *)> session;
+  int32_t prefillOutput, decodeOutput;
+};
+
+/// A session; see xfm_session_options.
+std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model &model, int32_t threads,
+                                                                    int64_t batch, int64_t context);
+
+/// Cores this process may use.
+int32_t availableCores();
+
+} // namespace xfm::tfrun
+
+#endif // XFM_TOOLS_TFRUN_MODEL_H

@@ -1,0 +1,62 @@
+//===- Output.cpp - What tfrun writes -----------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "tools/tfrun/Output.h"
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace xfm::tfrun {
+
+void guardStandardStreams() {
+  for (int descriptor = 0; descriptor < 3; ++descriptor)
+    if (fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) {
+      // The lowest free number is taken, which is this one. A read-only stdout refuses writing.
+      int opened = open("/dev/null", descriptor == 2 ? O_WRONLY : O_RDONLY);
+      if (opened != descriptor && opened >= 0)
+        ::close(opened);
+    }
+}
+
+/// write(2) until all is written; false with errno on failure.
+static bool writeAll(int descriptor, const char *data, size_t size) {
+  while (size > 0) {
+    ssize_t written = ::write(descriptor, data, size);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return false;
+    data += written;
+    size -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+void writeOut(std::string_view text) {
+  if (!writeAll(STDOUT_FILENO, text.data(), text.size()))
+    throw std::runtime_error(std::string("cannot write to stdout: ") + std::strerror(errno));
+}
+
+void writeError(std::string_view line) {
+  std::string text(line);
+  text += '\n';
+  (void)writeAll(STDERR_FILENO, text.data(), text.size()); // there is nowhere left to complain
+}
+
+std::string oneLine(std::string text) {
+  for (char &c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = ' ';
+  return text;
+}
+
+} // namespace xfm::tfrun
