@@ -193,10 +193,10 @@ std::string transformer::describe(const RuntimeValue &value) {
   } else if (std::holds_alternative<int64_t>(value)) {
     stream << "an integer";
   } else if (auto *cache = std::get_if<KVCache>(&value)) {
-    stream << cache->type;
+    stream << '\'' << cache->type << '\'';
   } else {
     const Tensor &tensor = std::get<Tensor>(value);
-    stream << RankedTensorType::get(tensor.getShape(), tensor.getElementType());
+    stream << '\'' << RankedTensorType::get(tensor.getShape(), tensor.getElementType()) << '\'';
   }
   return text;
 }

@@ -101,7 +101,7 @@ int64_t wrapTo(Type type, int64_t value);
 /// Whether a runtime value can stand where the IR says `type`.
 bool hasType(const RuntimeValue &value, Type type);
 
-/// `?`-free shape of a runtime value for messages, such as `2x17xf32`.
+/// The type of a runtime value for messages, such as `'tensor<2x17xf32>'`.
 std::string describe(const RuntimeValue &value);
 
 /// Copies a box of `extents` elements from `from` (element `fromOffset`, step

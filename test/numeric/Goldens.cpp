@@ -1,0 +1,215 @@
+//===- Goldens.cpp - inputs and expected outputs of the numeric tests -----===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/numeric/Goldens.h"
+
+#include "tools/interpret/HostTensors.h"
+#include "weights/WeightStore.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+
+#include <cmath>
+#include <map>
+#include <set>
+
+using namespace mlir;
+using namespace mlir::transformer;
+using namespace mlir::transformer::numeric;
+
+static llvm::Error error(const llvm::Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Takes tensors by name and remembers which were taken.
+class Reader {
+public:
+  Reader(WeightStore &store, StringRef file, const llvm::StringMap<StoredTensor> &tensors,
+         MLIRContext *context)
+      : store(store), file(file), tensors(tensors), context(context) {}
+
+  llvm::Expected<Case> readCase(func::FuncOp function, StringRef name);
+  /// A tensor that no case took, or "".
+  StringRef findUnused() const {
+    for (const auto &entry : tensors)
+      if (!used.count(entry.getKey().str()))
+        return entry.getKey();
+    return "";
+  }
+
+private:
+  llvm::Expected<Tensor> take(const llvm::Twine &name);
+  llvm::Expected<Call> readCall(func::FuncOp function, const std::string &prefix);
+
+  WeightStore &store;
+  StringRef file;
+  const llvm::StringMap<StoredTensor> &tensors;
+  MLIRContext *context;
+  std::set<std::string> used;
+};
+
+} // namespace
+
+llvm::Expected<Tensor> Reader::take(const llvm::Twine &name) {
+  std::string key = name.str();
+  llvm::Expected<TensorView> view = store.lookup(file, key);
+  if (!view)
+    return view.takeError();
+  used.insert(key);
+  return toTensor(*view, context);
+}
+
+llvm::Expected<Call> Reader::readCall(func::FuncOp function, const std::string &prefix) {
+  Call call;
+  for (Type type : function.getArgumentTypes()) {
+    if (isa<KVCacheType>(type))
+      continue;
+    // Inputs of static shape are the same in every case.
+    std::string in = "/in" + std::to_string(call.inputs.size());
+    bool isOwn = tensors.contains(prefix + in);
+    llvm::Expected<Tensor> input = take((isOwn ? prefix : function.getName().str()) + in);
+    if (!input)
+      return input.takeError();
+    if (!hasType(*input, type))
+      return error(prefix + in + " is " + describe(*input) + ", which is not what the function takes");
+    call.inputs.push_back(std::move(*input));
+  }
+  for (Type type : function.getResultTypes()) {
+    if (isa<KVCacheType>(type))
+      continue;
+    llvm::Expected<Tensor> output = take(prefix + "/out" + std::to_string(call.outputs.size()));
+    if (!output)
+      return output.takeError();
+    call.outputs.push_back(std::move(*output));
+  }
+  return call;
+}
+
+static bool isNarrow(func::FuncOp function) {
+  auto narrow = [](Type type) {
+    if (auto cache = dyn_cast<KVCacheType>(type))
+      type = cache.getElement();
+    type = getElementTypeOrSelf(type);
+    return type.isBF16() || type.isF16();
+  };
+  return llvm::any_of(function.getArgumentTypes(), narrow) || llvm::any_of(function.getResultTypes(), narrow);
+}
+
+llvm::Expected<Case> Reader::readCase(func::FuncOp function, StringRef name) {
+  Case result{function.getName().str(), name.str(), isNarrow(function), 1, {}};
+  std::string prefix = result.function + "/" + result.name;
+  bool hasCaches =
+      llvm::any_of(function.getArgumentTypes(), [](Type type) { return isa<KVCacheType>(type); });
+  // Calls are numbered from 0; the first that is absent ends them.
+  for (int number = 0;; ++number) {
+    std::string place = hasCaches ? prefix + "/call" + std::to_string(number) : prefix;
+    if (number > 0 && (!hasCaches || !tensors.contains(place + "/out0")))
+      break;
+    llvm::Expected<Call> call = readCall(function, place);
+    if (!call)
+      return call.takeError();
+    result.calls.push_back(std::move(*call));
+  }
+  // B is the first dimension of the first argument that names its dimensions so.
+  for (auto [i, input] : llvm::enumerate(result.calls[0].inputs))
+    if (auto dims = function.getArgAttrOfType<ArrayAttr>(i, "transformer.dims"))
+      if (!dims.empty() && dims[0] == StringAttr::get(context, "B"))
+        result.rows = input.getDim(0);
+  return result;
+}
+
+llvm::Expected<Goldens> numeric::readGoldens(MLIRContext &context, StringRef folder, StringRef name) {
+  SmallString<128> path(folder);
+  llvm::sys::path::append(path, name + ".mlir");
+  Goldens goldens{name.str(), parseSourceFile<ModuleOp>(path, &context), {}};
+  if (!goldens.module)
+    return error(path + " does not parse");
+  WeightStore store(folder);
+  std::string file = (name + ".safetensors").str();
+  llvm::Expected<const llvm::StringMap<StoredTensor> *> tensors = store.tensorsOf(file);
+  if (!tensors)
+    return tensors.takeError();
+  std::map<std::string, std::set<std::string>> cases; // by function
+  for (const auto &entry : **tensors) {
+    auto [function, rest] = entry.getKey().split('/');
+    if (rest.contains('/'))
+      cases[function.str()].insert(rest.split('/').first.str());
+  }
+  Reader reader(store, file, **tensors, &context);
+  for (auto function : goldens.module->getOps<func::FuncOp>()) {
+    if (!function.isPublic())
+      continue;
+    if (cases[function.getName().str()].empty())
+      return error(file + " has no case of @" + function.getName());
+    for (const std::string &caseName : cases[function.getName().str()]) {
+      llvm::Expected<Case> test = reader.readCase(function, caseName);
+      if (!test)
+        return test.takeError();
+      goldens.cases.push_back(std::move(*test));
+    }
+  }
+  if (StringRef unused = reader.findUnused(); !unused.empty())
+    return error(file + ": no function takes or returns the tensor " + unused);
+  return goldens;
+}
+
+//===----------------------------------------------------------------------===//
+// Comparing
+//===----------------------------------------------------------------------===//
+
+double numeric::relativeError(const Tensor &actual, const Tensor &expected) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (actual.getShape() != expected.getShape() || actual.isFloat() != expected.isFloat())
+    return infinity;
+  if (!expected.isFloat())
+    return actual.getInts() == expected.getInts() ? 0 : infinity;
+  double largestError = 0, largest = 0;
+  for (auto [a, b] : llvm::zip_equal(actual.getFloats(), expected.getFloats())) {
+    if (!std::isfinite(a) || !std::isfinite(b))
+      return infinity;
+    largestError = std::max(largestError, std::abs(a - b));
+    largest = std::max(largest, std::abs(b));
+  }
+  return largestError == 0 ? 0 : largestError / largest;
+}
+
+std::vector<std::string> numeric::runCase(Executor &executor, const Case &test, double &worst) {
+  std::vector<std::string> problems;
+  double tolerance = executor.getTolerance(test.isNarrow);
+  if (failed(executor.begin(test.function, test.rows)))
+    return {"does not begin"};
+  for (auto [number, call] : llvm::enumerate(test.calls)) {
+    FailureOr<SmallVector<Tensor>> outputs = executor.call(call.inputs);
+    std::string where = "call " + std::to_string(number);
+    if (failed(outputs))
+      return {where + " fails"};
+    if (outputs->size() != call.outputs.size())
+      return {where + " returns " + std::to_string(outputs->size()) + " tensors"};
+    for (auto [i, actual, expected] : llvm::enumerate(*outputs, call.outputs)) {
+      double error = relativeError(actual, expected);
+      worst = std::max(worst, error);
+      std::string which = where + ", output " + std::to_string(i) + ": ";
+      if (!(error <= tolerance))
+        problems.push_back(which + "relative error " +
+                           llvm::formatv("{0:e3} > {1:e3}", error, tolerance).str());
+      Tensor rounded = actual;
+      rounded.round();
+      if (executor.rounds() && relativeError(rounded, actual) != 0)
+        problems.push_back(which + "is not rounded to its type");
+    }
+  }
+  return problems;
+}
