@@ -241,8 +241,8 @@ void Outliner::outline(Group &group, StringRef entry) {
     ReifiedRankedShapedTypeDims dims;
     if (failed(reifyResultShapes(b, group.output, dims)))
       return;
-    out = tensor::EmptyOp::create(b, loc, dims[0],
-                                  cast<RankedTensorType>(group.output->getResult(0).getType()).getElementType());
+    out = tensor::EmptyOp::create(
+        b, loc, dims[0], cast<RankedTensorType>(group.output->getResult(0).getType()).getElementType());
   }
 
   llvm::SetVector<Value> inputs;
@@ -318,7 +318,8 @@ void Outliner::outline(Group &group, StringRef entry) {
       if (Value empty = emptyUnder(init, fill); empty || fill) {
         Value place = op == group.output ? outArgument : intermediateInit(inner, linalgOp, mapping);
         if (fill)
-          place = linalg::FillOp::create(inner, op->getLoc(), mapping.lookup(fill.getInputs()[0]), place).getResult(0);
+          place = linalg::FillOp::create(inner, op->getLoc(), mapping.lookup(fill.getInputs()[0]), place)
+                      .getResult(0);
         mapping.map(init, place);
       }
     }
