@@ -287,6 +287,7 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
   }
 
   LogicalResult formIn(func::FuncOp entry, Outliner &outliner) {
+    // The check before this pass lists everything; alone, it must not go wrong.
     if (!entry.getBody().hasOneBlock())
       return entry.emitOpError("expected one block: entry functions are straight-line code");
     Block &block = entry.getBody().front();

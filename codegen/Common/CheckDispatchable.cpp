@@ -1,0 +1,80 @@
+//===- CheckDispatchable.cpp - what no dispatch can run -------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Runs before dispatches are formed, and lists all that is left at once: the
+// first conversion error alone would send people round in circles.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Passes.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#define DEBUG_TYPE "transformer-check-dispatchable"
+
+namespace mlir::transformer {
+#define GEN_PASS_DEF_CHECKDISPATCHABLEPASS
+#include "codegen/Passes.h.inc"
+} // namespace mlir::transformer
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+namespace {
+
+/// Why an op of an entry function cannot go on, or nothing.
+std::optional<std::string> reasonAgainst(Operation &op) {
+  if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
+    if (generic.getNumResults() != 1)
+      return "makes several results; a dispatch computes one tensor, so split it";
+    return std::nullopt;
+  }
+  if (isa<linalg::FillOp, AttentionOp, CacheAppendOp, CacheLengthOp, UseOp, LaunchOp, tensor::EmptyOp,
+          tensor::DimOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp, func::ReturnOp>(op))
+    return std::nullopt;
+  auto isTensor = [](Type type) { return isa<ShapedType, KVCacheType>(type); };
+  if (isa<arith::ConstantOp>(op)) {
+    auto dense = dyn_cast<DenseElementsAttr>(cast<arith::ConstantOp>(op).getValue());
+    if (dense && !dense.isSplat())
+      return "holds data in the IR; make it a weight";
+    return std::nullopt;
+  }
+  if (op.getNumRegions() != 0)
+    return "has a region; entry functions are straight-line code";
+  if (llvm::any_of(op.getResultTypes(), isTensor))
+    return "has no form in linalg; rewrite it with transformer or linalg ops";
+  if (!isMemoryEffectFree(&op))
+    return "has side effects";
+  return std::nullopt;
+}
+
+struct CheckDispatchable : transformer::impl::CheckDispatchablePassBase<CheckDispatchable> {
+  void runOnOperation() override {
+    bool left = false;
+    for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
+      if (!isEntry(func))
+        continue;
+      if (!func.getBody().hasOneBlock()) {
+        func.emitOpError("has several blocks; entry functions are straight-line code");
+        left = true;
+        continue;
+      }
+      for (Operation &op : func.getBody().front())
+        if (std::optional<std::string> reason = reasonAgainst(op)) {
+          op.emitOpError() << *reason;
+          left = true;
+        }
+    }
+    if (left)
+      signalPassFailure();
+  }
+};
+
+} // namespace
