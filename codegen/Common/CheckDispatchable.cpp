@@ -55,6 +55,33 @@ std::optional<std::string> reasonAgainst(Operation &op) {
   return std::nullopt;
 }
 
+/// Caches are updated where they are, so the k-th cache that is returned must be
+/// the k-th that came in, after whatever was appended to it.
+LogicalResult checkCaches(func::FuncOp func) {
+  SmallVector<BlockArgument> caches;
+  for (BlockArgument argument : func.getArguments())
+    if (isa<KVCacheType>(argument.getType()))
+      caches.push_back(argument);
+  auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
+  size_t next = 0;
+  for (Value value : ret.getOperands()) {
+    if (!isa<KVCacheType>(value.getType()))
+      continue;
+    Value origin = value;
+    while (auto append = origin.getDefiningOp<CacheAppendOp>())
+      origin = append.getCache();
+    if (next >= caches.size() || origin != caches[next])
+      return ret.emitOpError("expected cache result ")
+             << next << " to be cache argument " << next
+             << " after its appends; a cache cannot be copied or swapped";
+    ++next;
+  }
+  if (next != caches.size())
+    return ret.emitOpError("expected all ") << caches.size() << " caches to be returned, but got " << next
+                                            << "; a cache that is dropped would lose its length";
+  return success();
+}
+
 struct CheckDispatchable : transformer::impl::CheckDispatchablePassBase<CheckDispatchable> {
   void runOnOperation() override {
     bool left = false;
@@ -71,6 +98,7 @@ struct CheckDispatchable : transformer::impl::CheckDispatchablePassBase<CheckDis
           op.emitOpError() << *reason;
           left = true;
         }
+      left |= failed(checkCaches(func));
     }
     if (left)
       signalPassFailure();
