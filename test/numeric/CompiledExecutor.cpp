@@ -32,14 +32,15 @@ static llvm::Error lastError(const llvm::Twine &what) { return error(what + ": "
 // Tensors
 //===----------------------------------------------------------------------===//
 
-static const std::pair<Dtype, xfm_dtype> kTypes[] = {{Dtype::F32, XFM_F32}, {Dtype::F16, XFM_F16},
+static const std::pair<Dtype, xfm_dtype> kTypes[] = {{Dtype::F32, XFM_F32},   {Dtype::F16, XFM_F16},
                                                      {Dtype::BF16, XFM_BF16}, {Dtype::I32, XFM_I32},
-                                                     {Dtype::I64, XFM_I64}, {Dtype::I8, XFM_I8}};
+                                                     {Dtype::I64, XFM_I64},   {Dtype::I8, XFM_I8}};
 
 /// The bytes of a tensor as the runtime takes them.
 static llvm::Expected<xfm_tensor> toRuntime(const Tensor &tensor, std::vector<char> &storage) {
   std::optional<Dtype> dtype = dtypeFromType(tensor.getElementType());
-  auto *type = dtype ? llvm::find_if(kTypes, [&](auto &pair) { return pair.first == *dtype; }) : std::end(kTypes);
+  auto *type =
+      dtype ? llvm::find_if(kTypes, [&](auto &pair) { return pair.first == *dtype; }) : std::end(kTypes);
   if (type == std::end(kTypes))
     return error("the runtime has no tensors such as " + describe(tensor));
   xfm_tensor result = {};
@@ -155,6 +156,13 @@ bool numeric::canRun(StringRef mcpu) {
 static const std::pair<StringLiteral, StringLiteral> kRefusals[] = {
     // Entry functions are straight-line code of whole tensors.
     {"insert_steps", "'tensor.insert_slice' op has no lowering to the host program"},
+    {"concat_pad", "'tensor.concat' op has no lowering to the host program"},
+    {"running_sum", "'scf.for' op has no lowering to the host program"},
+    // The runtime keeps every position.
+    {"append_attend_ring", "expected 'full', the only policy of this runtime, but got 'ring'"},
+    {"append_attend_ring_decode", "expected 'full', the only policy of this runtime, but got 'ring'"},
+    // It counts on every cache of an entry point to grow.
+    {"lengths", "of cache 'read' to hold 1 positions, but the module counted 0"},
 };
 
 StringRef CompiledExecutor::getRefusal(StringRef function) const {

@@ -32,8 +32,8 @@ public:
   virtual double getTolerance(bool isNarrow) const = 0;
   /// Whether results must be representable in their element type.
   virtual bool rounds() const = 0;
-  /// A part of the error with which `begin` refuses a function this executor is not
-  /// meant to run; empty for the others.
+  /// A part of the error with which `begin` or the first call refuses a function this
+  /// executor is not meant to run; empty for the others.
   virtual StringRef getRefusal(StringRef function) const { return ""; }
   /// Why the last `begin` or `call` failed, where that was no diagnostic.
   virtual StringRef getLastError() const { return ""; }

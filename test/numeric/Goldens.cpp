@@ -105,7 +105,8 @@ static bool isNarrow(Type type) { return type.isBF16() || type.isF16(); }
 static bool roundsInside(func::FuncOp function) {
   WalkResult result = function.walk([&](Operation *op) -> WalkResult {
     if (auto append = dyn_cast<CacheAppendOp>(op))
-      return isNarrow(append.getCache().getType().getElement()) && !isNarrow(getElementTypeOrSelf(append.getKey()))
+      return isNarrow(append.getCache().getType().getElement()) &&
+                     !isNarrow(getElementTypeOrSelf(append.getKey()))
                  ? WalkResult::interrupt()
                  : WalkResult::advance();
     // The product inside is stored in the input's type.
