@@ -137,7 +137,9 @@ def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
   let summary = "Replace exp, tanh, erf and log by polynomials";
   let description = [{
     Generated modules have no libm. Functions of upstream's polynomial
-    approximations are expanded (exp: at most 1 ulp over the normal range).
+    approximations are expanded (exp: at most 1 ulp over the normal range), others
+    through them (exp2, powf); `math.fma` becomes a product and a sum that the
+    backend may fuse. A function that is left and has no instruction is an error.
   }];
   let dependentDialects = [
     "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect"
