@@ -38,7 +38,7 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
   // also while the launch is still on tensors.
   SmallVector<Type> expected;
   ArrayRef<Type> arguments = kernel.getArgumentTypes();
-  bool emitted = !arguments.empty() && isa<IndexType>(arguments.back());
+  bool emitted = getGrid() || (!arguments.empty() && isa<IndexType>(arguments.back()));
   if (emitted) {
     for (Type type : operands)
       appendKernelTypes(type, expected);
