@@ -9,6 +9,7 @@
 #include "llvm/Support/JSON.h"
 
 #include "codegen/Artifact.h"
+#include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
 #include "runtime/xfm_abi.h"
 
@@ -205,9 +206,29 @@ static json::Object cacheOf(const EntryValue &value) {
                       {"buffers", std::move(buffers)}};
 }
 
+/// An attribute of dictionaries, lists, strings and integers as JSON.
+static json::Value toJson(Attribute attr) {
+  if (auto text = dyn_cast<StringAttr>(attr))
+    return text.str();
+  if (auto number = dyn_cast<IntegerAttr>(attr))
+    return number.getInt();
+  if (auto numbers = dyn_cast<DenseI64ArrayAttr>(attr))
+    return json::Array(numbers.asArrayRef());
+  if (auto list = dyn_cast<ArrayAttr>(attr)) {
+    json::Array array;
+    for (Attribute element : list)
+      array.push_back(toJson(element));
+    return array;
+  }
+  json::Object object;
+  for (NamedAttribute member : cast<DictionaryAttr>(attr))
+    object[member.getName().getValue()] = toJson(member.getValue());
+  return object;
+}
+
 static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::StringSet<> &knownCaches) {
-  EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>("transformer.entry"));
-  json::Array inputs, outputs, cacheNames, dispatches;
+  EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>(kEntryAttr));
+  json::Array inputs, outputs, cacheNames;
   for (const EntryValue &value : info.arguments) {
     if (!isa<KVCacheType>(value.type)) {
       inputs.push_back(tensorOf(value));
@@ -220,9 +241,6 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::St
   for (const EntryValue &value : info.results)
     if (!isa<KVCacheType>(value.type))
       outputs.push_back(tensorOf(value));
-  for (auto dispatch : func->getAttrOfType<ArrayAttr>(kDispatchesAttr).getAsRange<DictionaryAttr>())
-    dispatches.push_back(json::Object{{"name", dispatch.getAs<StringAttr>("name").str()},
-                                      {"count", dispatch.getAs<IntegerAttr>("count").getInt()}});
   json::Array sizes;
   for (const std::string &size : info.sizes)
     sizes.push_back(size);
@@ -233,22 +251,16 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::St
                       {"inputs", std::move(inputs)},
                       {"caches", std::move(cacheNames)},
                       {"outputs", std::move(outputs)},
-                      {"dispatches", std::move(dispatches)}};
+                      {"arena", toJson(func->getAttr(kArenaAttr))},
+                      {"dispatches", toJson(func->getAttr(kDispatchesAttr))}};
 }
 
 /// The facts of the model that its importer left on the module.
 static json::Object modelOf(ModuleOp module, int64_t chunk, uint64_t sourceHash) {
   json::Object model;
   if (auto facts = module->getAttrOfType<DictionaryAttr>(kModelAttr))
-    for (NamedAttribute fact : facts) {
-      llvm::StringRef name = fact.getName().getValue();
-      if (auto text = dyn_cast<StringAttr>(fact.getValue()))
-        model[name] = text.str();
-      else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
-        model[name] = number.getInt();
-      else if (auto list = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
-        model[name] = json::Array(list.asArrayRef());
-    }
+    for (NamedAttribute fact : facts)
+      model[fact.getName().getValue()] = toJson(fact.getValue());
   model["chunk"] = chunk;
   model["source_hash"] = hex(sourceHash);
   return model;
@@ -259,7 +271,7 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
   json::Array entries, caches, weights, features;
   llvm::StringSet<> knownCaches;
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
-    if (func->hasAttr("transformer.entry"))
+    if (func->hasAttr(kEntryAttr))
       entries.push_back(entryOf(func, caches, knownCaches));
   SymbolTable symbols(module);
   if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))

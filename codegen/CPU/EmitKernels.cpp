@@ -56,6 +56,28 @@ LogicalResult checkBody(func::FuncOp dispatch) {
   return success();
 }
 
+/// The inputs that the kernel reads, element by element, no later than it writes
+/// the same element of the result, so that the result may take their place.
+SmallVector<int64_t> inPlaceArguments(func::FuncOp spec, StringRef name) {
+  SmallVector<int64_t> found;
+  bool rows = name == "rows";
+  if (!rows && name != "tiles")
+    return found;
+  linalg::GenericOp root = contractionOf(spec);
+  Type type = spec.getArguments().back().getType();
+  for (BlockArgument argument : spec.getArguments().drop_back()) {
+    auto readsOnlyItsElement = [&](OpOperand &use) {
+      auto op = dyn_cast<linalg::GenericOp>(use.getOwner());
+      // Rows are reduced before any of their elements is written; a contraction
+      // reads whole rows for each element.
+      return op && op.isDpsInput(&use) && op.getMatchingIndexingMap(&use).isIdentity() && (rows || op != root);
+    };
+    if (argument.getType() == type && llvm::all_of(argument.getUses(), readsOnlyItsElement))
+      found.push_back(argument.getArgNumber());
+  }
+  return found;
+}
+
 LogicalResult emitKernel(func::FuncOp spec) {
   LoweringConfigAttr config = getConfig(spec);
   if (!config)
@@ -72,6 +94,8 @@ LogicalResult emitKernel(func::FuncOp spec) {
   auto kernel = func::FuncOp::create(b, loc, spec.getSymName(), b.getFunctionType(types, {}));
   kernel.setPrivate();
   kernel->setDiscardableAttrs(spec->getDiscardableAttrDictionary());
+  if (SmallVector<int64_t> places = inPlaceArguments(spec, config.getTemplateName()); !places.empty())
+    kernel->setAttr(kInPlaceAttr, b.getDenseI64ArrayAttr(places));
   Block *body = kernel.addEntryBlock();
   b.setInsertionPointToStart(body);
   KernelContext context;

@@ -171,44 +171,18 @@ bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, b
 // Sizes
 //===----------------------------------------------------------------------===//
 
+OpFoldResult Evaluator::toValue(OpBuilder &b, Location loc, const Extent &extent) {
+  if (extent.isStatic())
+    return b.getIndexAttr(extent.size);
+  return memref::DimOp::create(b, loc, context.argument(extent.argument), extent.dim).getResult();
+}
+
 OpFoldResult Evaluator::dimSize(OpBuilder &b, Value tensor, unsigned dim) {
-  auto type = cast<RankedTensorType>(tensor.getType());
-  if (!type.isDynamicDim(dim))
-    return b.getIndexAttr(type.getDimSize(dim));
-  if (isa<BlockArgument>(tensor))
-    return memref::DimOp::create(b, tensor.getLoc(), context.argument(tensor), dim).getResult();
-  if (auto fill = tensor.getDefiningOp<linalg::FillOp>())
-    return dimSize(b, fill.getDpsInits()[0], dim);
-  if (auto empty = tensor.getDefiningOp<tensor::EmptyOp>()) {
-    auto source = empty.getDynamicSize(dim).getDefiningOp<tensor::DimOp>();
-    return dimSize(b, source.getSource(), *source.getConstantIndex());
-  }
-  auto op = tensor.getDefiningOp<linalg::GenericOp>();
-  return loopSize(b, op, cast<AffineDimExpr>(op.getIndexingMapsArray().back().getResult(dim)).getPosition());
+  return toValue(b, tensor.getLoc(), extentOf(tensor, dim));
 }
 
 OpFoldResult Evaluator::loopSize(OpBuilder &b, linalg::GenericOp op, unsigned loop) {
-  // A static size wherever one operand knows it.
-  OpOperand *found = nullptr;
-  unsigned foundDim = 0;
-  for (OpOperand &operand : op->getOpOperands()) {
-    auto type = dyn_cast<RankedTensorType>(operand.get().getType());
-    if (!type)
-      continue;
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    std::optional<unsigned> dim = map.getResultPosition(b.getAffineDimExpr(loop));
-    if (!dim)
-      continue;
-    if (!type.isDynamicDim(*dim))
-      return b.getIndexAttr(type.getDimSize(*dim));
-    // Inputs before inits: the init of an intermediate is only a shape.
-    if (!found) {
-      found = &operand;
-      foundDim = *dim;
-    }
-  }
-  assert(found && "a loop that no operand bounds");
-  return dimSize(b, found->get(), foundDim);
+  return toValue(b, op.getLoc(), loopExtent(op, loop));
 }
 
 //===----------------------------------------------------------------------===//

@@ -94,6 +94,38 @@ private:
   LLVM::LLVMStructType callType, abiType;
 };
 
+/// The launches of one name: how many, and their work together.
+struct Dispatch {
+  int64_t count = 0;
+  llvm::MapVector<Attribute, int64_t> flops, bytes; // sizes -> coefficient
+
+  void add(LaunchOp launch) {
+    ++count;
+    addTerms(launch, kFlopsAttr, flops);
+    addTerms(launch, kBytesAttr, bytes);
+  }
+
+  DictionaryAttr toAttribute(Builder &b, StringRef name) const {
+    return b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
+                                b.getNamedAttr("count", b.getI64IntegerAttr(count)),
+                                b.getNamedAttr("flops", terms(b, flops)), b.getNamedAttr("bytes", terms(b, bytes))});
+  }
+
+private:
+  static void addTerms(LaunchOp launch, StringRef name, llvm::MapVector<Attribute, int64_t> &sum) {
+    if (auto list = launch->getAttrOfType<ArrayAttr>(name))
+      for (auto term : list.getAsRange<DictionaryAttr>())
+        sum[term.get("sizes")] += term.getAs<IntegerAttr>("coefficient").getInt();
+  }
+  static ArrayAttr terms(Builder &b, const llvm::MapVector<Attribute, int64_t> &sum) {
+    SmallVector<Attribute> list;
+    for (auto &[sizes, coefficient] : sum)
+      list.push_back(b.getDictionaryAttr({b.getNamedAttr("coefficient", b.getI64IntegerAttr(coefficient)),
+                                          b.getNamedAttr("sizes", sizes)}));
+    return b.getArrayAttr(list);
+  }
+};
+
 std::string taskName(StringRef kernel) { return (kernel + ".task").str(); }
 
 /// `xfm_module_init`: refuses a table it does not know, keeps the others.
@@ -215,13 +247,13 @@ void Lowering::lowerEntry(func::FuncOp entry) {
   // One block serves all launches: parallel_for returns when all is done. Every
   // leaf of a descriptor takes at most eight bytes.
   int64_t words = 1;
-  llvm::MapVector<StringRef, int64_t> counts;
+  llvm::MapVector<StringRef, Dispatch> counts;
   for (LaunchOp launch : launches) {
     int64_t fields = 0;
     for (Type type : launch->getOperandTypes())
       fields += isa<MemRefType>(type) ? 3 + 2 * cast<MemRefType>(type).getRank() : 1;
     words = std::max(words, fields);
-    ++counts[getLabel(launch)];
+    counts[getLabel(launch)].add(launch);
   }
   b.setInsertionPointToStart(&entry.getBody().front());
   Value block = LLVM::AllocaOp::create(b, loc, pointer, i64, constant(loc, i64, words), /*alignment=*/8);
@@ -230,11 +262,9 @@ void Lowering::lowerEntry(func::FuncOp entry) {
     int32_t id = static_cast<int32_t>(counts.find(getLabel(launch)) - counts.begin());
     lowerLaunch(launch, block, context, id);
   }
-  SmallVector<NamedAttribute> dispatches;
   SmallVector<Attribute> list;
-  for (auto &[label, count] : counts)
-    list.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(label)),
-                                        b.getNamedAttr("count", b.getI64IntegerAttr(count))}));
+  for (auto &[label, dispatch] : counts)
+    list.push_back(dispatch.toAttribute(b, label));
   entry->setAttr(kDispatchesAttr, b.getArrayAttr(list));
   for (auto op : llvm::make_early_inc_range(entry.getOps<BindingOp>()))
     lowerBinding(op);

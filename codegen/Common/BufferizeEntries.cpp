@@ -17,6 +17,7 @@
 
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
+#include "codegen/Common/Monomial.h"
 #include "codegen/Passes.h"
 #include "dialect/KernelTypes.h"
 
@@ -65,6 +66,7 @@ private:
   void appendOperands(Value value, SmallVectorImpl<Buffer> &operands);
   Buffer place(Value result, ArrayRef<OpFoldResult> sizes);
   Value gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands);
+  void setWork(LaunchOp launch, LaunchOp tensorLaunch, func::FuncOp kernel);
   void advanceLength(LaunchOp launch, Buffer length);
   OpFoldResult mapSize(OpFoldResult size) {
     if (auto value = dyn_cast<Value>(size))
@@ -168,6 +170,38 @@ Value EntryBufferizer::gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands) {
   return grid;
 }
 
+/// Restates the kernel's work, given by its arguments, by the call's sizes.
+void EntryBufferizer::setWork(LaunchOp launch, LaunchOp tensorLaunch, func::FuncOp kernel) {
+  for (StringRef name : {kFlopsAttr, kBytesAttr}) {
+    auto terms = kernel->getAttrOfType<ArrayAttr>(name);
+    if (!terms)
+      continue;
+    SmallVector<Attribute> list;
+    for (auto term : terms.getAsRange<DenseI64ArrayAttr>()) {
+      ArrayRef<int64_t> flat = term.asArrayRef();
+      Monomial work{flat[0], {}};
+      bool known = true;
+      for (size_t i = 2; i < flat.size() && known; i += 2) {
+        int64_t argument = flat[i], inputCount = tensorLaunch.getInputs().size();
+        Value operand = argument < inputCount ? tensorLaunch.getInputs()[argument]
+                                              : tensorLaunch.getResults()[argument - inputCount];
+        std::optional<Monomial> size = Monomial::of(bufferOf(operand).sizes[flat[i + 1]]);
+        known = size.has_value();
+        if (known)
+          work *= *size;
+      }
+      if (!known)
+        continue;
+      SmallVector<StringRef> sizes = llvm::map_to_vector(work.symbols, [&](int64_t s) -> StringRef { return info.sizes[s]; });
+      if (flat[1])
+        sizes.push_back(kKeysSize);
+      list.push_back(b.getDictionaryAttr({b.getNamedAttr("coefficient", b.getI64IntegerAttr(work.coefficient)),
+                                          b.getNamedAttr("sizes", b.getStrArrayAttr(sizes))}));
+    }
+    launch->setAttr(name, b.getArrayAttr(list));
+  }
+}
+
 /// Positions are counted by a kernel of its own: while an append runs, all its
 /// tasks read the old length.
 void EntryBufferizer::advanceLength(LaunchOp launch, Buffer length) {
@@ -228,6 +262,7 @@ LogicalResult EntryBufferizer::convertLaunch(LaunchOp op) {
   auto launch = LaunchOp::create(b, op.getLoc(), TypeRange{}, op.getKernelAttr(), gridOf(kernel, operands),
                                  ArrayRef(memrefs).take_front(inputCount), ArrayRef(memrefs).drop_front(inputCount));
   setLabel(launch, getLabel(op));
+  setWork(launch, op, kernel);
   for (auto [output, result] : llvm::zip(op.getOutputs(), op.getResults())) {
     if (!isa<KVCacheType>(result.getType()))
       continue;

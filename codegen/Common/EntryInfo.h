@@ -22,6 +22,8 @@ constexpr StringLiteral kDimsAttr = "transformer.dims";
 constexpr StringLiteral kRangeAttr = "transformer.range";
 /// On the module: the weights entry points read, in the order of xfm_call::weights.
 constexpr StringLiteral kWeightsAttr = "transformer.weights";
+/// In the work of a launch: the keys a query sees, on average. Only the runtime knows it.
+constexpr StringLiteral kKeysSize = "T";
 /// On a lowered entry function: its launches (name, count) in the order of their ids.
 constexpr StringLiteral kDispatchesAttr = "transformer.dispatches";
 /// On the module: what is known of the model (DictionaryAttr).

@@ -15,6 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/Common/DispatchCost.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Passes.h"
 
@@ -346,6 +347,7 @@ func::FuncOp Outliner::share(func::FuncOp candidate) {
     return it->second;
   }
   symbols.insert(candidate);
+  setCost(candidate, costOf(candidate));
   return candidate;
 }
 
