@@ -42,7 +42,8 @@ static llvm::Error makeError(const llvm::Twine &message) {
 //===----------------------------------------------------------------------===//
 
 /// Every file an artifact may hold; removal touches no others.
-static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json", "module.so", "module.so.o", "weights.safetensors",
+static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json",  "module.so",
+                                                     "module.so.o",    "weights.safetensors",
                                                      "tokenizer.json", "tokenizer_config.json"};
 
 /// Removes the files of an artifact and its folder, and nothing else.
@@ -132,7 +133,8 @@ static bool exchangeFolders(llvm::StringRef a, llvm::StringRef b) {
 llvm::Error ArtifactWriter::commit(json::Object manifest) {
   json::Array list;
   for (const File &file : files)
-    list.push_back(json::Object{{"name", file.name}, {"bytes", int64_t(file.bytes)}, {"xxh3", hex(file.hash)}});
+    list.push_back(
+        json::Object{{"name", file.name}, {"bytes", int64_t(file.bytes)}, {"xxh3", hex(file.hash)}});
   manifest["files"] = std::move(list);
   std::string text;
   llvm::raw_string_ostream(text) << llvm::formatv("{0:2}", json::Value(std::move(manifest)));
@@ -195,15 +197,21 @@ static json::Object tensorOf(const EntryValue &value) {
   return tensor;
 }
 
-static json::Object cacheOf(const EntryValue &value) {
+static json::Object cacheOf(const EntryValue &value, int64_t chunk) {
   auto type = cast<KVCacheType>(value.type);
-  json::Array data{"B", type.getHeads(), "C", type.getHeadDim()}, buffers;
+  bool ring = type.getPolicy() == CachePolicy::Ring;
+  json::Value capacity = ring ? json::Value(ringCapacity(type, chunk)) : json::Value("C");
+  json::Array data{"B", type.getHeads(), capacity, type.getHeadDim()}, buffers;
   for (const char *part : {"keys", "values"})
-    buffers.push_back(json::Object{{"part", part}, {"dtype", typeName(type.getElement())}, {"shape", json::Array(data)}});
+    buffers.push_back(
+        json::Object{{"part", part}, {"dtype", typeName(type.getElement())}, {"shape", json::Array(data)}});
   buffers.push_back(json::Object{{"part", "length"}, {"dtype", "i32"}, {"shape", json::Array{"B"}}});
-  return json::Object{{"name", value.name},
-                      {"policy", stringifyCachePolicy(type.getPolicy()).str()},
-                      {"buffers", std::move(buffers)}};
+  json::Object cache{{"name", value.name},
+                     {"policy", stringifyCachePolicy(type.getPolicy()).str()},
+                     {"buffers", std::move(buffers)}};
+  if (ring)
+    cache["window"] = type.getWindow();
+  return cache;
 }
 
 /// An attribute of dictionaries, lists, strings and integers as JSON.
@@ -226,7 +234,8 @@ static json::Value toJson(Attribute attr) {
   return object;
 }
 
-static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::StringSet<> &knownCaches) {
+static json::Object entryOf(LLVM::LLVMFuncOp func, int64_t chunk, json::Array &caches,
+                            llvm::StringSet<> &knownCaches) {
   EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>(kEntryAttr));
   json::Array inputs, outputs, cacheNames;
   for (const EntryValue &value : info.arguments) {
@@ -236,7 +245,7 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::St
     }
     cacheNames.push_back(value.name);
     if (knownCaches.insert(value.name).second)
-      caches.push_back(cacheOf(value));
+      caches.push_back(cacheOf(value, chunk));
   }
   for (const EntryValue &value : info.results)
     if (!isa<KVCacheType>(value.type))
@@ -272,7 +281,7 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
   llvm::StringSet<> knownCaches;
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
     if (func->hasAttr(kEntryAttr))
-      entries.push_back(entryOf(func, caches, knownCaches));
+      entries.push_back(entryOf(func, chunk, caches, knownCaches));
   SymbolTable symbols(module);
   if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto symbol : used.getAsRange<FlatSymbolRefAttr>()) {
@@ -291,7 +300,9 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
       {"format_version", 1},
       {"abi_version", XFM_ABI_VERSION},
       {"compiler", json::Object{{"name", "tfopt"}, {"version", XFM_VERSION}}},
-      {"target", json::Object{{"device", "cpu"}, {"triple", target.triple}, {"cpu", target.cpu},
+      {"target", json::Object{{"device", "cpu"},
+                              {"triple", target.triple},
+                              {"cpu", target.cpu},
                               {"features", std::move(features)}}},
       {"model", modelOf(module, chunk, sourceHash)},
       {"entry_points", std::move(entries)},

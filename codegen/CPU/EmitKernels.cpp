@@ -17,8 +17,8 @@
 
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
-#include "dialect/KernelTypes.h"
 #include "codegen/Passes.h"
+#include "dialect/KernelTypes.h"
 
 #define DEBUG_TYPE "transformer-emit-kernels"
 
@@ -46,7 +46,8 @@ LogicalResult checkBody(func::FuncOp dispatch) {
     if (&op == outputOf(dispatch) && !map.isIdentity() && generic.getNumReductionLoops() == 0)
       return generic.emitOpError("expected an identity result map; transpose the inputs instead");
     auto inner = generic.getBody()->walk([&](Operation *scalar) -> WalkResult {
-      if (auto extract = dyn_cast<tensor::ExtractOp>(scalar); extract && !isa<BlockArgument>(extract.getTensor()))
+      if (auto extract = dyn_cast<tensor::ExtractOp>(scalar);
+          extract && !isa<BlockArgument>(extract.getTensor()))
         return scalar->emitOpError("expected to read a tensor that comes from outside the dispatch");
       return WalkResult::advance();
     });
@@ -70,7 +71,8 @@ SmallVector<int64_t> inPlaceArguments(func::FuncOp spec, StringRef name) {
       auto op = dyn_cast<linalg::GenericOp>(use.getOwner());
       // Rows are reduced before any of their elements is written; a contraction
       // reads whole rows for each element.
-      return op && op.isDpsInput(&use) && op.getMatchingIndexingMap(&use).isIdentity() && (rows || op != root);
+      return op && op.isDpsInput(&use) && op.getMatchingIndexingMap(&use).isIdentity() &&
+             (rows || op != root);
     };
     if (argument.getType() == type && llvm::all_of(argument.getUses(), readsOnlyItsElement))
       found.push_back(argument.getArgNumber());

@@ -94,7 +94,8 @@ static int64_t operationsOf(linalg::GenericOp op) {
 static CostTerm keysOf(AttentionOp op) {
   KVCacheType type = op.getCache().getType();
   CostTerm term;
-  term.coefficient = 2 * type.getHeads() * type.getHeadDim() * (type.getElement().getIntOrFloatBitWidth() / 8);
+  term.coefficient =
+      2 * type.getHeads() * type.getHeadDim() * (type.getElement().getIntOrFloatBitWidth() / 8);
   term.perKey = true;
   multiply(term, extentOf(op.getQuery(), 0));
   return term;

@@ -39,7 +39,9 @@ constexpr StringLiteral kLabelAttr = "transformer.label";
 constexpr StringLiteral kEntryAttr = "transformer.entry";
 constexpr StringLiteral kArenaAttr = "transformer.arena";
 
-inline void markDispatch(func::FuncOp func) { func->setAttr(kDispatchAttr, UnitAttr::get(func.getContext())); }
+inline void markDispatch(func::FuncOp func) {
+  func->setAttr(kDispatchAttr, UnitAttr::get(func.getContext()));
+}
 inline bool isDispatch(func::FuncOp func) { return func->hasAttr(kDispatchAttr); }
 /// Entry points are the public functions with a body.
 inline bool isEntry(func::FuncOp func) { return func.isPublic() && !func.isExternal() && !isDispatch(func); }

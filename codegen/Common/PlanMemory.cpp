@@ -93,7 +93,8 @@ FailureOr<Sections> collect(func::FuncOp entry, const DenseMap<Operation *, int6
       size *= *factor;
     }
     // Rounding the coefficient aligns every offset, whatever the symbols are.
-    int64_t bytes = static_cast<int64_t>(llvm::alignTo(std::max<int64_t>(size.coefficient, 1), XFM_BUFFER_ALIGNMENT));
+    int64_t bytes =
+        static_cast<int64_t>(llvm::alignTo(std::max<int64_t>(size.coefficient, 1), XFM_BUFFER_ALIGNMENT));
     Slot slot{{op}, bytes, INT64_MAX, -1};
     addUsers(op.getResult(), slot, order);
     sections[std::vector<int64_t>(size.symbols.begin(), size.symbols.end())].push_back(slot);
@@ -111,7 +112,8 @@ void reuseInPlace(func::FuncOp entry, std::vector<Slot> &slots, const DenseMap<O
   for (auto launch : entry.getOps<LaunchOp>()) {
     auto kernel = module.lookupSymbol<func::FuncOp>(launch.getKernel());
     auto places = kernel ? kernel->getAttrOfType<DenseI64ArrayAttr>(kInPlaceAttr) : DenseI64ArrayAttr();
-    memref::AllocOp result = launch.getOutputs().size() == 1 ? allocationOf(launch.getOutputs()[0]) : memref::AllocOp();
+    memref::AllocOp result =
+        launch.getOutputs().size() == 1 ? allocationOf(launch.getOutputs()[0]) : memref::AllocOp();
     if (!places || !result)
       continue;
     for (int64_t argument : places.asArrayRef()) {
@@ -171,7 +173,8 @@ int64_t lowerBound(ArrayRef<Slot> slots) {
 }
 
 /// The product of the given symbolic sizes times `coefficient`.
-Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coefficient, function_ref<Value(int64_t)> size) {
+Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coefficient,
+              function_ref<Value(int64_t)> size) {
   Value result = arith::ConstantIndexOp::create(b, loc, coefficient);
   for (int64_t symbol : symbols)
     result = arith::MulIOp::create(b, loc, result, size(symbol));
@@ -179,11 +182,13 @@ Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coe
 }
 
 /// `@xfm_arena_<name>(%sizes: !llvm.ptr) -> i64`
-void emitArenaFunction(func::FuncOp entry, StringRef name, const Sections &sections, ArrayRef<int64_t> totals) {
+void emitArenaFunction(func::FuncOp entry, StringRef name, const Sections &sections,
+                       ArrayRef<int64_t> totals) {
   Location loc = entry.getLoc();
   OpBuilder b(entry);
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
-  auto func = func::FuncOp::create(b, loc, ("xfm_arena_" + name).str(), b.getFunctionType(pointer, b.getI64Type()));
+  auto func =
+      func::FuncOp::create(b, loc, ("xfm_arena_" + name).str(), b.getFunctionType(pointer, b.getI64Type()));
   Block *body = func.addEntryBlock();
   b.setInsertionPointToStart(body);
   auto size = [&](int64_t symbol) -> Value {
@@ -219,7 +224,8 @@ struct PlanMemory : transformer::impl::PlanMemoryPassBase<PlanMemory> {
     for (auto &[symbols, slots] : *sections) {
       reuseInPlace(entry, slots, order);
       totals.push_back(assign(slots));
-      SmallVector<StringRef> names = llvm::map_to_vector(symbols, [&](int64_t s) -> StringRef { return info.sizes[s]; });
+      SmallVector<StringRef> names =
+          llvm::map_to_vector(symbols, [&](int64_t s) -> StringRef { return info.sizes[s]; });
       plan.push_back(attributes.getDictionaryAttr(
           {attributes.getNamedAttr("sizes", attributes.getStrArrayAttr(names)),
            attributes.getNamedAttr("bytes", attributes.getI64IntegerAttr(totals.back())),
@@ -252,7 +258,8 @@ struct PlanMemory : transformer::impl::PlanMemoryPassBase<PlanMemory> {
       for (Slot &slot : section.second)
         for (memref::AllocOp op : slot.ops) {
           OpBuilder at(op);
-          Value offset = arith::MulIOp::create(at, loc, unit, arith::ConstantIndexOp::create(at, loc, slot.offset));
+          Value offset =
+              arith::MulIOp::create(at, loc, unit, arith::ConstantIndexOp::create(at, loc, slot.offset));
           offset = arith::AddIOp::create(at, loc, base, offset);
           Value view =
               memref::ViewOp::create(at, op.getLoc(), op.getType(), arena, offset, op.getDynamicSizes());
