@@ -21,7 +21,8 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target, llvm::StringRef stopAt) {
+llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target, int64_t chunk,
+                                           llvm::StringRef stopAt) {
   // The first error, as the one line this function returns.
   std::string message;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
@@ -38,6 +39,7 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.vectorBytes = target.vectorBytes();
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.has("avx512bf16");
+  options.chunk = chunk;
   options.stopAt = stopAt.str();
   buildCPUPipeline(pm, options);
   if (succeeded(pm.run(module)))
@@ -55,8 +57,8 @@ static uint64_t hashOf(ModuleOp module) {
   return llvm::xxh3_64bits(text);
 }
 
-llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llvm::StringRef output,
-                                                 const CompileOptions &options) {
+llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder,
+                                                 llvm::StringRef output, const CompileOptions &options) {
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
   if (!target)
     return target.takeError();
@@ -68,7 +70,7 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
 
   uint64_t sourceHash = hashOf(module);
-  if (llvm::Error error = lowerModule(module, *target, ""))
+  if (llvm::Error error = lowerModule(module, *target, options.chunk, ""))
     return error;
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)

@@ -34,7 +34,7 @@ llvm::Error compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llv
                               const CompileOptions &options);
 
 /// Runs the pipeline up to the phase `stopAt` (all of it if empty) on `module`.
-llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, llvm::StringRef stopAt);
+llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, int64_t chunk, llvm::StringRef stopAt);
 
 } // namespace mlir::transformer
 

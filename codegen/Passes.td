@@ -83,6 +83,9 @@ def BufferizeEntriesPass : Pass<"transformer-bufferize-entries", "::mlir::Module
     places. Caches become their three buffers, updated in place. The function
     becomes `@xfm_entry_<name>(%call)`.
   }];
+  let options = [
+    Option<"chunk", "chunk", "int64_t", "512", "positions of one call: a ring keeps its window and these">
+  ];
   let dependentDialects = [
     "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"
   ];

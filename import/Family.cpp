@@ -18,8 +18,8 @@ namespace mlir::transformer {
 /// Tables have a row per position: beyond this they would be larger than models.
 static constexpr int64_t maxTablePositions = int64_t(1) << 24;
 
-ActivationKind readActivation(Config &config, StringRef key) {
-  std::string name = config.text(key);
+ActivationKind readActivation(Config &config, StringRef key, StringRef absent) {
+  std::string name = config.text(key, absent);
   std::optional<ActivationKind> kind =
       StringSwitch<std::optional<ActivationKind>>(name)
           .Cases({"silu", "swish"}, ActivationKind::Silu)
@@ -71,7 +71,7 @@ DecoderSettings readDecoder(ImportSource &source) {
   s.intermediateSize = config.size("intermediate_size");
   s.maxPositions = readMaxPositions(source);
   s.normEpsilon = config.positive("rms_norm_eps", 1e-6);
-  s.activation = readActivation(config, "hidden_act");
+  s.activation = readActivation(config, "hidden_act", "silu");
   if (!config.has("head_dim") && s.hiddenSize % s.heads != 0)
     config.fail("\"hidden_size\" " + Twine(s.hiddenSize) + " is no multiple of \"num_attention_heads\" " +
                 Twine(s.heads) + ", and there is no \"head_dim\"");
@@ -100,7 +100,7 @@ Expected<OwningOpRef<ModuleOp>> buildDecoder(ImportSource &source, const Decoder
     return error;
   if (!settings.tiedEmbeddings && !source.checkpoint.contains(settings.headName()))
     return makeError(
-        "the checkpoint has no tensor " + quoted(settings.headName()) +
+        source.checkpoint.getFolder() + ": the checkpoint has no tensor " + quoted(settings.headName()) +
         ", and config.json does not set \"tie_word_embeddings\"; if the model shares its embedding, set it");
   if (Error error = requireDecoderTensors(settings, source.checkpoint))
     return error;

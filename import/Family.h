@@ -39,11 +39,13 @@ llvm::Expected<OwningOpRef<ModuleOp>> importLlama(ImportSource &source);
 // Shared by the decoder families
 //===----------------------------------------------------------------------===//
 
-/// Reads the keys that all of them have; errors stay in the configs.
+/// Reads the keys that all of them have; errors stay in the configs. What decides
+/// sizes must be stated; for the rest the defaults are those of the Hugging Face
+/// library, since its configs leave them out.
 DecoderSettings readDecoder(ImportSource &source);
 
-/// The activation that `name` stands for in configs.
-ActivationKind readActivation(Config &config, StringRef key);
+/// The activation that the config names under `key`; `absent` is the library's default.
+ActivationKind readActivation(Config &config, StringRef key, StringRef absent);
 
 /// The storage type that the options ask for; `name` is the tensor that decides.
 Type storageType(ImportSource &source, StringRef name);

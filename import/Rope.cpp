@@ -27,20 +27,21 @@ static double yarnAttentionFactor(Config &scaling, double factor) {
 }
 
 /// Reads longrope: the long factors where the tables go beyond the original
-/// length. One table serves every prompt, so that short ones use it as well.
+/// length. One table serves every prompt, so short ones use it as well.
 static void readLongRope(Config &config, Config &scaling, RopeSettings &rope, int64_t maxPositions) {
+  constexpr StringLiteral key = "original_max_position_embeddings";
   int64_t trained = config.size("max_position_embeddings");
-  int64_t original = scaling.has("original_max_position_embeddings")
-                         ? scaling.size("original_max_position_embeddings")
-                         : config.size("original_max_position_embeddings");
+  bool isStated = config.has(key) || scaling.has(key);
+  int64_t original = config.has(key) ? config.size(key) : scaling.size(key, trained);
   size_t count = static_cast<size_t>(rope.rotaryDim / 2);
   rope.scaling = "longrope";
   rope.extFactors = scaling.positives(maxPositions > original ? "long_factor" : "short_factor", count);
-  double ratio = scaling.has("factor") ? scaling.positive("factor")
-                                       : static_cast<double>(trained) / static_cast<double>(original);
-  double byLength = ratio <= 1 || original <= 1
+  // The stretch is that of the lengths; `factor` counts where only one of them is stated.
+  double stretch = isStated ? static_cast<double>(trained) / static_cast<double>(original)
+                            : scaling.positive("factor", 1.0);
+  double byLength = stretch <= 1 || original <= 1
                         ? 1.0
-                        : std::sqrt(1 + std::log(ratio) / std::log(static_cast<double>(original)));
+                        : std::sqrt(1 + std::log(stretch) / std::log(static_cast<double>(original)));
   rope.attentionFactor = scaling.positive("attention_factor", byLength);
 }
 

@@ -27,6 +27,7 @@ public:
 
   static llvm::Expected<Checkpoint> open(WeightStore &store);
 
+  StringRef getFolder() const { return store->getFolder(); }
   bool contains(StringRef name) const { return files.contains(name); }
 
   /// Checks that the tensor is there, of this shape and of F32, F16 or BF16,

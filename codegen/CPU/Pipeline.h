@@ -17,6 +17,7 @@ struct CPUPipelineOptions {
   int64_t vectorBytes = 32;
   int64_t vectorRegisters = 16;
   bool nativeBF16 = false; ///< the target rounds to bf16 in one instruction
+  int64_t chunk = 512;     ///< positions one call computes at most
   std::string stopAt;      ///< the name of a phase, or empty for all of them
 };
 

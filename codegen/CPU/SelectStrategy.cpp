@@ -62,7 +62,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     };
     if (auto attention = dyn_cast<AttentionOp>(output))
       // A few hundred keys are the common case.
-      return config("attention", {1, lanes}, cast<RankedTensorType>(attention.getQuery().getType()).getDimSize(3) * 512);
+      return config("attention", {1, lanes},
+                    cast<RankedTensorType>(attention.getQuery().getType()).getDimSize(3) * 512);
     if (auto append = dyn_cast<CacheAppendOp>(output))
       return config("cache_append", {1, 1}, append.getCache().getType().getHeadDim() * 2);
     linalg::GenericOp contraction = contractionOf(func);

@@ -6,9 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/Compile.h"
 #include "codegen/CPU/Backend.h"
 #include "codegen/CPU/Pipeline.h"
-#include "codegen/Compile.h"
 #include "tools/driver/Driver.h"
 
 #include "llvm/Support/CommandLine.h"
@@ -27,20 +27,23 @@ namespace {
 struct Options {
   cl::SubCommand command{"compile", "compile a model"};
   cl::opt<std::string> input{cl::Positional, cl::desc("MODEL"), cl::Required, cl::sub(command)};
-  cl::opt<std::string> output{"o", cl::desc("the artifact to write, or the file with --emit (default: stdout)"),
+  cl::opt<std::string> output{"o",
+                              cl::desc("the artifact to write, or the file with --emit (default: stdout)"),
                               cl::value_desc("OUT.tfa"), cl::sub(command)};
-  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"), cl::sub(command)};
-  cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, …"), cl::init("native"),
-                            cl::sub(command)};
-  cl::opt<std::string> precision{"precision", cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
-                                                       "checkpoint's, f32 for F16)"),
+  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"),
+                              cl::sub(command)};
+  cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, …"),
+                            cl::init("native"), cl::sub(command)};
+  cl::opt<std::string> precision{"precision",
+                                 cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
+                                          "checkpoint's, f32 for F16)"),
                                  cl::init("auto"), cl::sub(command)};
   cl::opt<int64_t> maxPositions{"max-positions", cl::desc("positions to compile for (default: the model's)"),
                                 cl::init(0), cl::value_desc("N"), cl::sub(command)};
   cl::opt<int64_t> chunk{"chunk", cl::desc("positions one call computes (default: 512)"), cl::init(512),
                          cl::value_desc("N"), cl::sub(command)};
-  cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"), cl::init(0),
-                            cl::sub(command)};
+  cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
+                            cl::init(0), cl::sub(command)};
   cl::opt<std::string> emit{"emit", cl::desc("print a stage instead: transformer, linalg, llvm or asm"),
                             cl::sub(command)};
   cl::opt<std::string> stopAt{"stop-at", cl::desc("print the IR after a phase instead: " + phaseNames()),
@@ -93,11 +96,12 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
   if (!target)
     return target.takeError();
   if (!options.stopAt.empty() || emit == "linalg") {
-    if (llvm::Error error = lowerModule(module, *target, emit == "linalg" ? emit : llvm::StringRef(options.stopAt)))
+    if (llvm::Error error = lowerModule(module, *target, options.chunk,
+                                        emit == "linalg" ? emit : llvm::StringRef(options.stopAt)))
       return error;
     return printModule(options, module);
   }
-  if (llvm::Error error = lowerModule(module, *target, ""))
+  if (llvm::Error error = lowerModule(module, *target, options.chunk, ""))
     return error;
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
@@ -113,16 +117,20 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
 llvm::Error checkOptions(const Options &options) {
   if (options.target != "cpu")
     return makeError("unknown target \"" + options.target + "\"; this version generates code for cpu");
-  if (!options.emit.empty() && !llvm::is_contained({"transformer", "linalg", "llvm", "asm"}, options.emit.getValue()))
-    return makeError("unknown stage \"" + options.emit + "\" for --emit; use transformer, linalg, llvm or asm");
+  if (!options.emit.empty() &&
+      !llvm::is_contained({"transformer", "linalg", "llvm", "asm"}, options.emit.getValue()))
+    return makeError("unknown stage \"" + options.emit +
+                     "\" for --emit; use transformer, linalg, llvm or asm");
   if (!options.stopAt.empty() && !llvm::is_contained(cpuPhases(), options.stopAt.getValue()))
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
   if (options.chunk < 1 || options.chunk > 1 << 20)
-    return makeError("expected --chunk between 1 and 1048576, but got " + llvm::Twine(options.chunk.getValue()));
+    return makeError("expected --chunk between 1 and 1048576, but got " +
+                     llvm::Twine(options.chunk.getValue()));
   if (options.maxPositions < 0)
-    return makeError("expected --max-positions of 1 or more, but got " + llvm::Twine(options.maxPositions.getValue()));
+    return makeError("expected --max-positions of 1 or more, but got " +
+                     llvm::Twine(options.maxPositions.getValue()));
   return llvm::Error::success();
 }
 
@@ -173,7 +181,8 @@ int mlir::transformer::compileMain(int argc, char **argv) {
   // The subcommand is implied by the arguments; people do not write it.
   std::vector<const char *> arguments(argv, argv + argc);
   arguments.insert(arguments.begin() + 1, "compile");
-  if (!cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(), "compiles Transformer models\n"))
+  if (!cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(),
+                                   "compiles Transformer models\n"))
     return 1;
   if (llvm::Error error = run(options)) {
     llvm::errs() << "tfopt: error: " << llvm::toString(std::move(error)) << '\n';
