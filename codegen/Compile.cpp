@@ -21,16 +21,24 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Where a diagnostic points, as people write it: `file.mlir:3:5: `, `layers.3.attn_q: `.
+static std::string describe(Location location) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  if (auto file = location->findInstanceOf<FileLineColLoc>())
+    stream << file.getFilename().getValue() << ':' << file.getLine() << ':' << file.getColumn() << ": ";
+  else if (auto name = location->findInstanceOf<NameLoc>())
+    stream << name.getName().getValue() << ": ";
+  return text;
+}
+
 llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target, int64_t chunk,
                                            llvm::StringRef stopAt) {
   // The first error, as the one line this function returns.
   std::string message;
   ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
     if (message.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error) {
-      llvm::raw_string_ostream stream(message);
-      if (!isa<UnknownLoc>(diagnostic.getLocation()))
-        stream << diagnostic.getLocation() << ": ";
-      stream << diagnostic.str();
+      message = describe(diagnostic.getLocation()) + diagnostic.str();
     }
     return success();
   });
@@ -62,16 +70,21 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
   if (!target)
     return target.takeError();
+  if (llvm::none_of(module.getOps<FunctionOpInterface>(), [](FunctionOpInterface function) {
+        return function.isPublic() && !function.isExternal();
+      }))
+    return llvm::createStringError(llvm::inconvertibleErrorCode(),
+                                   "the model has no entry point; expected a public func.func with a body");
   // Before any work: the place must be usable.
   llvm::Expected<std::unique_ptr<ArtifactWriter>> writer = ArtifactWriter::create(output);
   if (!writer)
     return writer.takeError();
-  if (options.notes)
-    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
-
   uint64_t sourceHash = hashOf(module);
   if (llvm::Error error = lowerModule(module, *target, options.chunk, ""))
     return error;
+  // Not before: an error of the model is to be the only line.
+  if (options.notes)
+    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
     return backend.takeError();
