@@ -27,6 +27,9 @@ public:
 
   /// Opens `name` in the folder `folder` (or AT_FDCWD). `path` is for messages.
   Status open(int folder, const std::string &name, const std::string &path);
+  /// Makes a file of the system's memory, which no path leads to and nobody can
+  /// change. `path` is for messages.
+  Status makeInMemory(std::string_view bytes, const std::string &path);
   /// Maps the whole file, read-only. An empty file is an empty view.
   Status map();
 
