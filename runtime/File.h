@@ -12,6 +12,7 @@
 #include "runtime/Status.h"
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -61,6 +62,10 @@ private:
   int fd = -1;
   std::string where;
 };
+
+/// Writes a file that appears whole or not at all: under a name of its own first,
+/// then renamed.
+Status replaceFile(const std::string &path, std::initializer_list<std::string_view> parts);
 
 /// Whether `name` names a file right inside a folder: not empty, no '/', no
 /// "..", no control characters.
