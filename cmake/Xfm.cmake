@@ -51,3 +51,22 @@ find_library(XFM_LLD_COMMON lldCommon PATHS ${LLVM_LIBRARY_DIR} NO_DEFAULT_PATH 
 find_package(ZLIB REQUIRED)
 find_library(XFM_ZSTD zstd REQUIRED)
 set(XFM_LLD ${XFM_LLD_ELF} ${XFM_LLD_COMMON} ZLIB::ZLIB ${XFM_ZSTD})
+
+# xfm_add_doc(file.md input.td mlir-tblgen options…): a page of build/docs, made by the target docs
+function(xfm_add_doc page input)
+  set(output ${PROJECT_BINARY_DIR}/docs/${page})
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/docs)
+  list(TRANSFORM MLIR_INCLUDE_DIRS PREPEND -I OUTPUT_VARIABLE includes)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${MLIR_TABLEGEN_EXE} ${ARGN} -I${PROJECT_SOURCE_DIR} ${includes}
+            ${CMAKE_CURRENT_SOURCE_DIR}/${input} -o ${output} -d ${output}.d
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${input}
+    DEPFILE ${output}.d
+    COMMENT "Writing docs/${page}")
+  string(MAKE_C_IDENTIFIER docs-${page} name)
+  add_custom_target(${name} DEPENDS ${output})
+  if(NOT TARGET docs)
+    add_custom_target(docs)
+  endif()
+  add_dependencies(docs ${name})
+endfunction()

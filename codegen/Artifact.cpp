@@ -9,6 +9,7 @@
 #include "llvm/Support/JSON.h"
 
 #include "codegen/Artifact.h"
+#include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
 #include "runtime/xfm_abi.h"
 
@@ -41,7 +42,8 @@ static llvm::Error makeError(const llvm::Twine &message) {
 //===----------------------------------------------------------------------===//
 
 /// Every file an artifact may hold; removal touches no others.
-static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json", "module.so", "module.so.o", "weights.safetensors",
+static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json",  "module.so",
+                                                     "module.so.o",    "weights.safetensors",
                                                      "tokenizer.json", "tokenizer_config.json"};
 
 /// Removes the files of an artifact and its folder, and nothing else.
@@ -131,7 +133,8 @@ static bool exchangeFolders(llvm::StringRef a, llvm::StringRef b) {
 llvm::Error ArtifactWriter::commit(json::Object manifest) {
   json::Array list;
   for (const File &file : files)
-    list.push_back(json::Object{{"name", file.name}, {"bytes", int64_t(file.bytes)}, {"xxh3", hex(file.hash)}});
+    list.push_back(
+        json::Object{{"name", file.name}, {"bytes", int64_t(file.bytes)}, {"xxh3", hex(file.hash)}});
   manifest["files"] = std::move(list);
   std::string text;
   llvm::raw_string_ostream(text) << llvm::formatv("{0:2}", json::Value(std::move(manifest)));
@@ -194,20 +197,47 @@ static json::Object tensorOf(const EntryValue &value) {
   return tensor;
 }
 
-static json::Object cacheOf(const EntryValue &value) {
+static json::Object cacheOf(const EntryValue &value, int64_t chunk) {
   auto type = cast<KVCacheType>(value.type);
-  json::Array data{"B", type.getHeads(), "C", type.getHeadDim()}, buffers;
+  bool ring = type.getPolicy() == CachePolicy::Ring;
+  json::Value capacity = ring ? json::Value(ringCapacity(type, chunk)) : json::Value("C");
+  json::Array data{"B", type.getHeads(), capacity, type.getHeadDim()}, buffers;
   for (const char *part : {"keys", "values"})
-    buffers.push_back(json::Object{{"part", part}, {"dtype", typeName(type.getElement())}, {"shape", json::Array(data)}});
+    buffers.push_back(
+        json::Object{{"part", part}, {"dtype", typeName(type.getElement())}, {"shape", json::Array(data)}});
   buffers.push_back(json::Object{{"part", "length"}, {"dtype", "i32"}, {"shape", json::Array{"B"}}});
-  return json::Object{{"name", value.name},
-                      {"policy", stringifyCachePolicy(type.getPolicy()).str()},
-                      {"buffers", std::move(buffers)}};
+  json::Object cache{{"name", value.name},
+                     {"policy", stringifyCachePolicy(type.getPolicy()).str()},
+                     {"buffers", std::move(buffers)}};
+  if (ring)
+    cache["window"] = type.getWindow();
+  return cache;
 }
 
-static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::StringSet<> &knownCaches) {
-  EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>("transformer.entry"));
-  json::Array inputs, outputs, cacheNames, dispatches;
+/// An attribute of dictionaries, lists, strings and integers as JSON.
+static json::Value toJson(Attribute attr) {
+  if (auto text = dyn_cast<StringAttr>(attr))
+    return text.str();
+  if (auto number = dyn_cast<IntegerAttr>(attr))
+    return number.getInt();
+  if (auto numbers = dyn_cast<DenseI64ArrayAttr>(attr))
+    return json::Array(numbers.asArrayRef());
+  if (auto list = dyn_cast<ArrayAttr>(attr)) {
+    json::Array array;
+    for (Attribute element : list)
+      array.push_back(toJson(element));
+    return array;
+  }
+  json::Object object;
+  for (NamedAttribute member : cast<DictionaryAttr>(attr))
+    object[member.getName().getValue()] = toJson(member.getValue());
+  return object;
+}
+
+static json::Object entryOf(LLVM::LLVMFuncOp func, int64_t chunk, json::Array &caches,
+                            llvm::StringSet<> &knownCaches) {
+  EntryInfo info = EntryInfo::fromAttribute(func->getAttrOfType<DictionaryAttr>(kEntryAttr));
+  json::Array inputs, outputs, cacheNames;
   for (const EntryValue &value : info.arguments) {
     if (!isa<KVCacheType>(value.type)) {
       inputs.push_back(tensorOf(value));
@@ -215,14 +245,11 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::St
     }
     cacheNames.push_back(value.name);
     if (knownCaches.insert(value.name).second)
-      caches.push_back(cacheOf(value));
+      caches.push_back(cacheOf(value, chunk));
   }
   for (const EntryValue &value : info.results)
     if (!isa<KVCacheType>(value.type))
       outputs.push_back(tensorOf(value));
-  for (auto dispatch : func->getAttrOfType<ArrayAttr>(kDispatchesAttr).getAsRange<DictionaryAttr>())
-    dispatches.push_back(json::Object{{"name", dispatch.getAs<StringAttr>("name").str()},
-                                      {"count", dispatch.getAs<IntegerAttr>("count").getInt()}});
   json::Array sizes;
   for (const std::string &size : info.sizes)
     sizes.push_back(size);
@@ -233,22 +260,16 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, json::Array &caches, llvm::St
                       {"inputs", std::move(inputs)},
                       {"caches", std::move(cacheNames)},
                       {"outputs", std::move(outputs)},
-                      {"dispatches", std::move(dispatches)}};
+                      {"arena", toJson(func->getAttr(kArenaAttr))},
+                      {"dispatches", toJson(func->getAttr(kDispatchesAttr))}};
 }
 
 /// The facts of the model that its importer left on the module.
 static json::Object modelOf(ModuleOp module, int64_t chunk, uint64_t sourceHash) {
   json::Object model;
   if (auto facts = module->getAttrOfType<DictionaryAttr>(kModelAttr))
-    for (NamedAttribute fact : facts) {
-      llvm::StringRef name = fact.getName().getValue();
-      if (auto text = dyn_cast<StringAttr>(fact.getValue()))
-        model[name] = text.str();
-      else if (auto number = dyn_cast<IntegerAttr>(fact.getValue()))
-        model[name] = number.getInt();
-      else if (auto list = dyn_cast<DenseI64ArrayAttr>(fact.getValue()))
-        model[name] = json::Array(list.asArrayRef());
-    }
+    for (NamedAttribute fact : facts)
+      model[fact.getName().getValue()] = toJson(fact.getValue());
   model["chunk"] = chunk;
   model["source_hash"] = hex(sourceHash);
   return model;
@@ -259,8 +280,8 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
   json::Array entries, caches, weights, features;
   llvm::StringSet<> knownCaches;
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
-    if (func->hasAttr("transformer.entry"))
-      entries.push_back(entryOf(func, caches, knownCaches));
+    if (func->hasAttr(kEntryAttr))
+      entries.push_back(entryOf(func, chunk, caches, knownCaches));
   SymbolTable symbols(module);
   if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto symbol : used.getAsRange<FlatSymbolRefAttr>()) {
@@ -279,7 +300,9 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
       {"format_version", 1},
       {"abi_version", XFM_ABI_VERSION},
       {"compiler", json::Object{{"name", "tfopt"}, {"version", XFM_VERSION}}},
-      {"target", json::Object{{"device", "cpu"}, {"triple", target.triple}, {"cpu", target.cpu},
+      {"target", json::Object{{"device", "cpu"},
+                              {"triple", target.triple},
+                              {"cpu", target.cpu},
                               {"features", std::move(features)}}},
       {"model", modelOf(module, chunk, sourceHash)},
       {"entry_points", std::move(entries)},

@@ -36,7 +36,8 @@ public:
   llvm::Error commit(llvm::json::Object manifest);
 
 private:
-  ArtifactWriter(std::string path, std::string temporary) : path(std::move(path)), temporary(std::move(temporary)) {}
+  ArtifactWriter(std::string path, std::string temporary)
+      : path(std::move(path)), temporary(std::move(temporary)) {}
 
   struct File {
     std::string name;
@@ -49,7 +50,8 @@ private:
 
 /// The manifest of a module whose launches have been lowered (runtime/README.md
 /// states its form); `files` and `checksum` are added by ArtifactWriter.
-llvm::json::Object buildManifest(ModuleOp module, const CPUTarget &target, int64_t chunk, uint64_t sourceHash);
+llvm::json::Object buildManifest(ModuleOp module, const CPUTarget &target, int64_t chunk,
+                                 uint64_t sourceHash);
 
 } // namespace mlir::transformer
 

@@ -55,8 +55,9 @@ def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperan
     head h reads key/value head h / (H/KV) (grouped queries, arXiv:2305.13245).
 
     The mask compares positions. Query s is at position length - Sq + s, where
-    length is Sk or the number of positions in the cache. A query that sees no
-    key gets zeros.
+    length is Sk or the cache's length. A query that sees no key gets zeros, also
+    where a bias of -inf hides them. To read a position that a ring has forgotten
+    is an error of the program.
 
     Constraints:
     - C1: either key and value, or a cache.
@@ -123,8 +124,10 @@ def Transformer_CacheAppendOp : Transformer_Op<"cache_append", [
 }
 
 def Transformer_CacheLengthOp : Transformer_Op<"cache_length", [Pure]> {
-  let summary = "how many positions each row of a cache holds";
+  let summary = "how many positions were appended to each row of a cache";
   let description = [{
+    The position that the next `cache_append` writes, for a ring too.
+
     ```mlir
     func.func @length(%c: !transformer.kv_cache<4 x 8 x f32, full>) -> tensor<?xi32> {
       %0 = transformer.cache_length %c : !transformer.kv_cache<4 x 8 x f32, full> -> tensor<?xi32>

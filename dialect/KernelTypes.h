@@ -14,7 +14,9 @@
 namespace mlir::transformer {
 
 /// The dense memref of a tensor's shape.
-inline MemRefType memrefOf(RankedTensorType type) { return MemRefType::get(type.getShape(), type.getElementType()); }
+inline MemRefType memrefOf(RankedTensorType type) {
+  return MemRefType::get(type.getShape(), type.getElementType());
+}
 
 /// Appends the types that a value of `type` has in a kernel: keys and values
 /// [B, heads, C, head_dim] and lengths [B] for a cache, a memref for a tensor.

@@ -15,9 +15,14 @@ def Transformer_KVCacheType : Transformer_Type<"KVCache", "kv_cache"> {
   let summary = "the keys and values of one attention layer";
   let description = [{
     Keys and values `[B, heads, C, head_dim]` of `element` type, and the number
-    of positions held, an i32 per row `[B]`. The batch B and the capacity C are
-    the session's. `full` keeps every position up to C; `ring, w` keeps the last
-    w, position p at slot p mod w.
+    of positions appended so far, an i32 per row `[B]`. The batch B and the
+    capacity C are the session's. `full` keeps every position up to C; `ring, w`
+    keeps the last w, position p at slot p mod w; its length still counts those
+    it has forgotten.
+
+    A ring that is appended to S positions at a time must be wider than the
+    window of the attention that reads it by S - 1: the first of the new queries
+    still sees that far back.
 
     A cache is a linear value: `cache_append` consumes one and returns the next.
 

@@ -108,8 +108,11 @@ Value DecoderBuilder::rmsNorm(Value input, StringRef tensor, Location loc) {
 }
 
 Value DecoderBuilder::rope(Value input, Value offsets, Location loc) {
-  return RopeOp::create(builder, loc, withElement(input.getType(), storage), RopeStyle::HalfSplit, input,
-                        use(ropeCos, loc), use(ropeSin, loc), offsets);
+  // Not as arguments of one call: compilers differ in the order of evaluation, and the IR's order follows it.
+  Value cos = use(ropeCos, loc);
+  Value sin = use(ropeSin, loc);
+  return RopeOp::create(builder, loc, withElement(input.getType(), storage), RopeStyle::HalfSplit, input, cos,
+                        sin, offsets);
 }
 
 Value DecoderBuilder::add(Value a, Value b, Location loc) {

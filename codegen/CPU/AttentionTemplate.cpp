@@ -49,7 +49,8 @@ public:
       kvHeads = cast<MemRefType>(key.getType()).getDimSize(2);
     }
     for (int64_t at = 0; at < headDim;) {
-      int64_t size = std::min(width, static_cast<int64_t>(llvm::bit_floor(static_cast<uint64_t>(headDim - at))));
+      int64_t size =
+          std::min(width, static_cast<int64_t>(llvm::bit_floor(static_cast<uint64_t>(headDim - at))));
       pieces.push_back({at, size});
       at += size;
     }
@@ -94,7 +95,8 @@ SmallVector<Value> AttentionEmitter::loadHead(OpBuilder &b, Value memref, ArrayR
   Type element = cast<MemRefType>(memref.getType()).getElementType();
   for (const Piece &piece : pieces) {
     at.back() = constant(b, piece.offset);
-    vectors.push_back(widen(b, loc, vector::LoadOp::create(b, loc, VectorType::get({piece.size}, element), memref, at)));
+    vectors.push_back(
+        widen(b, loc, vector::LoadOp::create(b, loc, VectorType::get({piece.size}, element), memref, at)));
   }
   return vectors;
 }
@@ -108,16 +110,18 @@ SmallVector<Value> AttentionEmitter::rowOf(OpBuilder &b, Value j) {
 }
 
 void AttentionEmitter::computeRange(OpBuilder &b, Value s) {
-  Value held = length ? Value(arith::IndexCastOp::create(b, loc, b.getIndexType(),
-                                                         memref::LoadOp::create(b, loc, length, ValueRange{batch})))
-                      : Value(memref::DimOp::create(b, loc, key, 1));
+  Value held =
+      length ? Value(arith::IndexCastOp::create(b, loc, b.getIndexType(),
+                                                memref::LoadOp::create(b, loc, length, ValueRange{batch})))
+             : Value(memref::DimOp::create(b, loc, key, 1));
   low = constant(b, 0);
   high = held;
   if (op.getMask().getKind() == MaskKind::None)
     return;
   // The query stands at position held - Sq + s and sees itself.
   Value queries = memref::DimOp::create(b, loc, query, 1);
-  Value end = arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, held, queries), addIndex(b, loc, s, 1));
+  Value end =
+      arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, held, queries), addIndex(b, loc, s, 1));
   high = arith::MaxSIOp::create(b, loc, end, low);
   if (op.getMask().getKind() == MaskKind::Window)
     low = arith::MaxSIOp::create(b, loc, addIndex(b, loc, high, -op.getMask().getWindow()), low);
@@ -158,7 +162,8 @@ Value AttentionEmitter::scores(OpBuilder &b, Value j, Value s, ArrayRef<Value> q
   if (op.getBias()) {
     auto type = cast<RankedTensorType>(op.getBias().getType());
     Value memref = context.argument(op.getBias()), zero = constant(b, 0);
-    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s, Value()};
+    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s,
+                          Value()};
     for (int64_t i = 0; i < width; ++i) {
       at.back() = arith::MinSIOp::create(b, loc, addIndex(b, loc, j, i), last);
       Value bias = widen(b, loc, memref::LoadOp::create(b, loc, memref, at));
@@ -169,7 +174,8 @@ Value AttentionEmitter::scores(OpBuilder &b, Value j, Value s, ArrayRef<Value> q
   Value visible = vector::CreateMaskOp::create(b, loc, VectorType::get({width}, b.getI1Type()),
                                                Value(arith::SubIOp::create(b, loc, high, j)));
   Value none = arith::ConstantOp::create(
-      b, loc, b.getFloatAttr(f32, APFloat::getInf(cast<FloatType>(f32).getFloatSemantics(), /*Negative=*/true)));
+      b, loc,
+      b.getFloatAttr(f32, APFloat::getInf(cast<FloatType>(f32).getFloatSemantics(), /*Negative=*/true)));
   return arith::SelectOp::create(b, loc, visible, result, splat(b, none, width));
 }
 
@@ -226,7 +232,8 @@ void AttentionEmitter::emit(OpBuilder &b, Value task) {
 
 } // namespace
 
-LogicalResult mlir::transformer::emitAttention(OpBuilder &b, KernelContext &context, LoweringConfigAttr config) {
+LogicalResult mlir::transformer::emitAttention(OpBuilder &b, KernelContext &context,
+                                               LoweringConfigAttr config) {
   auto op = cast<AttentionOp>(outputOf(context.spec));
   int64_t out = context.kernel.getNumArguments() - 3;
   setGrid(context.kernel, {{out, 0, 1}, {out, 2, 1}, {out, 1, 1}});
@@ -235,7 +242,8 @@ LogicalResult mlir::transformer::emitAttention(OpBuilder &b, KernelContext &cont
   return success();
 }
 
-LogicalResult mlir::transformer::emitCacheAppend(OpBuilder &b, KernelContext &context, LoweringConfigAttr config) {
+LogicalResult mlir::transformer::emitCacheAppend(OpBuilder &b, KernelContext &context,
+                                                 LoweringConfigAttr config) {
   auto op = cast<CacheAppendOp>(outputOf(context.spec));
   Location loc = op.getLoc();
   KVCacheType type = op.getCache().getType();
@@ -255,8 +263,9 @@ LogicalResult mlir::transformer::emitCacheAppend(OpBuilder &b, KernelContext &co
     if (type.getPolicy() == CachePolicy::Ring)
       slot = arith::RemUIOp::create(b, loc, slot, memref::DimOp::create(b, loc, parts[0], 2));
     for (int64_t offset = 0; offset < type.getHeadDim();) {
-      int64_t size = std::min(config.getVector(),
-                              static_cast<int64_t>(llvm::bit_floor(static_cast<uint64_t>(type.getHeadDim() - offset))));
+      int64_t size =
+          std::min(config.getVector(),
+                   static_cast<int64_t>(llvm::bit_floor(static_cast<uint64_t>(type.getHeadDim() - offset))));
       Value d = arith::ConstantIndexOp::create(b, loc, offset);
       for (int64_t i = 0; i < 2; ++i) {
         Type element = cast<MemRefType>(sources[i].getType()).getElementType();

@@ -165,7 +165,8 @@ llvm::Expected<std::unique_ptr<CPUBackend>> CPUBackend::create(ModuleOp source, 
   module.setPICLevel(llvm::PICLevel::BigPIC);
 
   llvm::SMDiagnostic diagnostic;
-  std::unique_ptr<llvm::Module> helpers = llvm::parseAssemblyString(kMemoryFunctions, diagnostic, backend->context);
+  std::unique_ptr<llvm::Module> helpers =
+      llvm::parseAssemblyString(kMemoryFunctions, diagnostic, backend->context);
   if (!helpers)
     return makeError("the memory functions do not parse: " + diagnostic.getMessage());
   helpers->setTargetTriple(module.getTargetTriple());
@@ -219,9 +220,10 @@ llvm::Error CPUBackend::writeSharedObject(llvm::StringRef path) {
   }
   std::string output = path.str(), errors;
   llvm::raw_string_ostream errorStream(errors);
-  std::vector<const char *> arguments{"ld.lld", "-shared",     "--no-undefined", "-z",     "now",   "-z",
-                                      "noexecstack", "--gc-sections", "--build-id=none", "-s", "-o",
-                                      output.c_str(), object.c_str()};
+  std::vector<const char *> arguments{
+      "ld.lld",      "-shared",       "--no-undefined",  "-z", "now", "-z",
+      "noexecstack", "--gc-sections", "--build-id=none", "-s", "-o",  output.c_str(),
+      object.c_str()};
   lld::Result result = lld::lldMain(arguments, llvm::nulls(), errorStream, {{lld::Gnu, &lld::elf::link}});
   llvm::sys::fs::remove(object);
   if (result.retCode != 0)

@@ -17,8 +17,8 @@
 
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
-#include "dialect/KernelTypes.h"
 #include "codegen/Passes.h"
+#include "dialect/KernelTypes.h"
 
 #define DEBUG_TYPE "transformer-emit-kernels"
 
@@ -46,7 +46,8 @@ LogicalResult checkBody(func::FuncOp dispatch) {
     if (&op == outputOf(dispatch) && !map.isIdentity() && generic.getNumReductionLoops() == 0)
       return generic.emitOpError("expected an identity result map; transpose the inputs instead");
     auto inner = generic.getBody()->walk([&](Operation *scalar) -> WalkResult {
-      if (auto extract = dyn_cast<tensor::ExtractOp>(scalar); extract && !isa<BlockArgument>(extract.getTensor()))
+      if (auto extract = dyn_cast<tensor::ExtractOp>(scalar);
+          extract && !isa<BlockArgument>(extract.getTensor()))
         return scalar->emitOpError("expected to read a tensor that comes from outside the dispatch");
       return WalkResult::advance();
     });
@@ -54,6 +55,29 @@ LogicalResult checkBody(func::FuncOp dispatch) {
       return failure();
   }
   return success();
+}
+
+/// The inputs that the kernel reads, element by element, no later than it writes
+/// the same element of the result, so that the result may take their place.
+SmallVector<int64_t> inPlaceArguments(func::FuncOp spec, StringRef name) {
+  SmallVector<int64_t> found;
+  bool rows = name == "rows";
+  if (!rows && name != "tiles")
+    return found;
+  linalg::GenericOp root = contractionOf(spec);
+  Type type = spec.getArguments().back().getType();
+  for (BlockArgument argument : spec.getArguments().drop_back()) {
+    auto readsOnlyItsElement = [&](OpOperand &use) {
+      auto op = dyn_cast<linalg::GenericOp>(use.getOwner());
+      // Rows are reduced before any of their elements is written; a contraction
+      // reads whole rows for each element.
+      return op && op.isDpsInput(&use) && op.getMatchingIndexingMap(&use).isIdentity() &&
+             (rows || op != root);
+    };
+    if (argument.getType() == type && llvm::all_of(argument.getUses(), readsOnlyItsElement))
+      found.push_back(argument.getArgNumber());
+  }
+  return found;
 }
 
 LogicalResult emitKernel(func::FuncOp spec) {
@@ -72,6 +96,8 @@ LogicalResult emitKernel(func::FuncOp spec) {
   auto kernel = func::FuncOp::create(b, loc, spec.getSymName(), b.getFunctionType(types, {}));
   kernel.setPrivate();
   kernel->setDiscardableAttrs(spec->getDiscardableAttrDictionary());
+  if (SmallVector<int64_t> places = inPlaceArguments(spec, config.getTemplateName()); !places.empty())
+    kernel->setAttr(kInPlaceAttr, b.getDenseI64ArrayAttr(places));
   Block *body = kernel.addEntryBlock();
   b.setInsertionPointToStart(body);
   KernelContext context;

@@ -71,7 +71,8 @@ Value mlir::transformer::neutralElement(OpBuilder &b, Location loc, vector::Comb
   return arith::ConstantOp::create(b, loc, b.getIntegerAttr(type, value));
 }
 
-Value mlir::transformer::horizontal(OpBuilder &b, Location loc, vector::CombiningKind kind, Value vector, Value init) {
+Value mlir::transformer::horizontal(OpBuilder &b, Location loc, vector::CombiningKind kind, Value vector,
+                                    Value init) {
   // Lanes have been summed in an order of their own already: let them be added as a tree.
   return vector::ReductionOp::create(b, loc, kind, vector, init, arith::FastMathFlags::reassoc);
 }
@@ -154,8 +155,7 @@ bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, b
       SmallVector<Lane> at = llvm::map_to_vector(extract.getIndices(), laneOf);
       if (!isContiguous(at) || !isa<BlockArgument>(extract.getTensor()))
         return false;
-      lane[extract.getResult()] =
-          llvm::is_contained(at, Lane::Next) ? Lane::Varying : Lane::Uniform;
+      lane[extract.getResult()] = llvm::is_contained(at, Lane::Next) ? Lane::Varying : Lane::Uniform;
       continue;
     }
     bool uniform = llvm::all_of(inner.getOperands(), [&](Value v) { return laneOf(v) == Lane::Uniform; });
@@ -171,44 +171,18 @@ bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, b
 // Sizes
 //===----------------------------------------------------------------------===//
 
+OpFoldResult Evaluator::toValue(OpBuilder &b, Location loc, const Extent &extent) {
+  if (extent.isStatic())
+    return b.getIndexAttr(extent.size);
+  return memref::DimOp::create(b, loc, context.argument(extent.argument), extent.dim).getResult();
+}
+
 OpFoldResult Evaluator::dimSize(OpBuilder &b, Value tensor, unsigned dim) {
-  auto type = cast<RankedTensorType>(tensor.getType());
-  if (!type.isDynamicDim(dim))
-    return b.getIndexAttr(type.getDimSize(dim));
-  if (isa<BlockArgument>(tensor))
-    return memref::DimOp::create(b, tensor.getLoc(), context.argument(tensor), dim).getResult();
-  if (auto fill = tensor.getDefiningOp<linalg::FillOp>())
-    return dimSize(b, fill.getDpsInits()[0], dim);
-  if (auto empty = tensor.getDefiningOp<tensor::EmptyOp>()) {
-    auto source = empty.getDynamicSize(dim).getDefiningOp<tensor::DimOp>();
-    return dimSize(b, source.getSource(), *source.getConstantIndex());
-  }
-  auto op = tensor.getDefiningOp<linalg::GenericOp>();
-  return loopSize(b, op, cast<AffineDimExpr>(op.getIndexingMapsArray().back().getResult(dim)).getPosition());
+  return toValue(b, tensor.getLoc(), extentOf(tensor, dim));
 }
 
 OpFoldResult Evaluator::loopSize(OpBuilder &b, linalg::GenericOp op, unsigned loop) {
-  // A static size wherever one operand knows it.
-  OpOperand *found = nullptr;
-  unsigned foundDim = 0;
-  for (OpOperand &operand : op->getOpOperands()) {
-    auto type = dyn_cast<RankedTensorType>(operand.get().getType());
-    if (!type)
-      continue;
-    AffineMap map = op.getMatchingIndexingMap(&operand);
-    std::optional<unsigned> dim = map.getResultPosition(b.getAffineDimExpr(loop));
-    if (!dim)
-      continue;
-    if (!type.isDynamicDim(*dim))
-      return b.getIndexAttr(type.getDimSize(*dim));
-    // Inputs before inits: the init of an intermediate is only a shape.
-    if (!found) {
-      found = &operand;
-      foundDim = *dim;
-    }
-  }
-  assert(found && "a loop that no operand bounds");
-  return dimSize(b, found->get(), foundDim);
+  return toValue(b, op.getLoc(), loopExtent(op, loop));
 }
 
 //===----------------------------------------------------------------------===//
@@ -240,7 +214,8 @@ static SmallVector<LaneIndex> applyMap(OpBuilder &b, Location loc, AffineMap map
       result.push_back(loops[dim.getPosition()]);
       continue;
     }
-    SmallVector<OpFoldResult> operands = llvm::map_to_vector(loops, [](const LaneIndex &i) { return OpFoldResult(i.base); });
+    SmallVector<OpFoldResult> operands =
+        llvm::map_to_vector(loops, [](const LaneIndex &i) { return OpFoldResult(i.base); });
     OpFoldResult value = affine::makeComposedFoldedAffineApply(
         b, loc, AffineMap::get(map.getNumDims(), 0, expr, b.getContext()), operands);
     result.push_back({indexValue(b, loc, value), false});
@@ -253,7 +228,8 @@ Value Evaluator::evaluate(OpBuilder &b, Value tensor, ArrayRef<LaneIndex> at) {
     return it->second;
   Location loc = tensor.getLoc();
   if (!isa<ShapedType>(tensor.getType()))
-    return isa<BlockArgument>(tensor) ? context.argument(tensor) : b.clone(*tensor.getDefiningOp())->getResult(0);
+    return isa<BlockArgument>(tensor) ? context.argument(tensor)
+                                      : b.clone(*tensor.getDefiningOp())->getResult(0);
   if (isa<BlockArgument>(tensor))
     return load(b, loc, context.argument(tensor), at);
   if (auto fill = tensor.getDefiningOp<linalg::FillOp>())
@@ -274,8 +250,8 @@ static void allowContraction(Operation *op) {
 }
 
 static bool isDivision(Operation *op) {
-  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp, arith::CeilDivUIOp,
-             arith::FloorDivSIOp>(op);
+  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp,
+             arith::CeilDivUIOp, arith::FloorDivSIOp>(op);
 }
 
 /// Lanes that do not exist hold zeros, and dividing by one of them traps.
@@ -284,7 +260,8 @@ static Value oneWhereMasked(OpBuilder &b, Location loc, Value mask, Value diviso
   return arith::SelectOp::create(b, loc, mask, divisor, ones);
 }
 
-Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<LaneIndex> loops, Value accumulator) {
+Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<LaneIndex> loops,
+                                Value accumulator) {
   Location loc = op.getLoc();
   DenseMap<Value, Value> values;
   DenseMap<Value, LaneIndex> lanes; // index values that advance by one per lane
@@ -292,9 +269,10 @@ Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<Lan
     BlockArgument argument = op.getMatchingBlockArgument(&operand);
     if (argument.use_empty())
       continue;
-    values[argument] = op.isDpsInit(&operand) && accumulator
-                           ? accumulator
-                           : evaluate(b, operand.get(), applyMap(b, loc, op.getMatchingIndexingMap(&operand), loops));
+    values[argument] =
+        op.isDpsInit(&operand) && accumulator
+            ? accumulator
+            : evaluate(b, operand.get(), applyMap(b, loc, op.getMatchingIndexingMap(&operand), loops));
   }
   auto valueOf = [&](Value v) -> Value {
     if (auto it = lanes.find(v); it != lanes.end()) {
@@ -371,7 +349,8 @@ Value Evaluator::evaluateReduction(OpBuilder &b, linalg::GenericOp op, ArrayRef<
   Value outerMask = mask;
   mask = Value();
   // Outer reduction loops carry the accumulator; the innermost runs in vectors.
-  std::function<Value(OpBuilder &, unsigned, Value)> nest = [&](OpBuilder &b, unsigned depth, Value acc) -> Value {
+  std::function<Value(OpBuilder &, unsigned, Value)> nest = [&](OpBuilder &b, unsigned depth,
+                                                                Value acc) -> Value {
     unsigned loop = reductions[depth];
     OpFoldResult folded = loopSize(b, op, loop);
     Value size = indexValue(b, loc, folded);
@@ -385,7 +364,8 @@ Value Evaluator::evaluateReduction(OpBuilder &b, linalg::GenericOp op, ArrayRef<
       return scf::ForOp::create(b, loc, zero, size, one, acc, body).getResult(0);
     }
     Value step = arith::ConstantIndexOp::create(b, loc, width);
-    Value rest = arith::RemUIOp::create(b, loc, size, step), whole = arith::SubIOp::create(b, loc, size, rest);
+    Value rest = arith::RemUIOp::create(b, loc, size, step),
+          whole = arith::SubIOp::create(b, loc, size, rest);
     auto body = [&](OpBuilder &b, Location loc, Value i, ValueRange carried) {
       loops[loop] = {i, true};
       scf::YieldOp::create(b, loc, broadcast(b, loc, evaluateRegion(b, op, loops, carried[0])));

@@ -16,6 +16,7 @@
 #ifndef CODEGEN_CPU_EVALUATOR_H
 #define CODEGEN_CPU_EVALUATOR_H
 
+#include "codegen/Common/DispatchCost.h"
 #include "dialect/Transformer.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -80,6 +81,7 @@ public:
 
 private:
   Value load(OpBuilder &b, Location loc, Value memref, ArrayRef<LaneIndex> at);
+  OpFoldResult toValue(OpBuilder &b, Location loc, const Extent &extent);
   bool canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits);
 
   KernelContext &context;

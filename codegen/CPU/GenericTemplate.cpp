@@ -38,7 +38,8 @@ linalg::GenericOp mlir::transformer::contractionOf(func::FuncOp dispatch) {
       return;
     bool whole = llvm::any_of(op.getResult(0).getUses(), [&](OpOperand &use) {
       auto consumer = dyn_cast<linalg::GenericOp>(use.getOwner());
-      return consumer && consumer.getNumReductionLoops() == 0 && consumer.getMatchingIndexingMap(&use).isIdentity() &&
+      return consumer && consumer.getNumReductionLoops() == 0 &&
+             consumer.getMatchingIndexingMap(&use).isIdentity() &&
              consumer.getNumLoops() == output.getNumLoops();
     });
     if (whole)
@@ -47,7 +48,8 @@ linalg::GenericOp mlir::transformer::contractionOf(func::FuncOp dispatch) {
   return found;
 }
 
-SmallVector<Value> mlir::transformer::delinearize(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes) {
+SmallVector<Value> mlir::transformer::delinearize(OpBuilder &b, Location loc, Value task,
+                                                  ArrayRef<OpFoldResult> sizes) {
   SmallVector<Value> indices(sizes.size());
   for (size_t i = sizes.size(); i-- > 1;) {
     Value size = indexValue(b, loc, sizes[i]);
@@ -59,7 +61,8 @@ SmallVector<Value> mlir::transformer::delinearize(OpBuilder &b, Location loc, Va
   return indices;
 }
 
-void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context, function_ref<void(OpBuilder &, Value)> body) {
+void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context,
+                                    function_ref<void(OpBuilder &, Value)> body) {
   Location loc = context.spec.getLoc();
   Value one = arith::ConstantIndexOp::create(b, loc, 1);
   scf::ForOp::create(b, loc, context.begin, context.end, one, ValueRange(),
@@ -70,7 +73,8 @@ void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context, functi
 }
 
 /// Stores a scalar or vector at the indices (masked where the evaluator is).
-static void store(OpBuilder &b, Location loc, Evaluator &evaluator, Value value, Value memref, ArrayRef<LaneIndex> at) {
+static void store(OpBuilder &b, Location loc, Evaluator &evaluator, Value value, Value memref,
+                  ArrayRef<LaneIndex> at) {
   SmallVector<Value> indices = llvm::map_to_vector(at, [](const LaneIndex &i) { return i.base; });
   if (llvm::none_of(at, [](const LaneIndex &i) { return i.lanes; })) {
     memref::StoreOp::create(b, loc, value, memref, indices);
@@ -164,14 +168,17 @@ LogicalResult mlir::transformer::emitRows(OpBuilder &b, KernelContext &context, 
     int64_t width = vectors ? config.getVector() : 1;
     OpFoldResult folded = evaluator.dimSize(b, outTensor, rank - 1);
     Value size = indexValue(b, loc, folded);
-    Value zero = arith::ConstantIndexOp::create(b, loc, 0), step = arith::ConstantIndexOp::create(b, loc, width);
-    Value rest = arith::RemUIOp::create(b, loc, size, step), whole = arith::SubIOp::create(b, loc, size, rest);
-    scf::ForOp::create(b, loc, zero, whole, step, ValueRange(), [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-      at.push_back({i, vectors});
-      store(b, loc, evaluator, evaluator.evaluate(b, result, at), context.out(), at);
-      at.pop_back();
-      scf::YieldOp::create(b, loc);
-    });
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0),
+          step = arith::ConstantIndexOp::create(b, loc, width);
+    Value rest = arith::RemUIOp::create(b, loc, size, step),
+          whole = arith::SubIOp::create(b, loc, size, rest);
+    scf::ForOp::create(b, loc, zero, whole, step, ValueRange(),
+                       [&](OpBuilder &b, Location loc, Value i, ValueRange) {
+                         at.push_back({i, vectors});
+                         store(b, loc, evaluator, evaluator.evaluate(b, result, at), context.out(), at);
+                         at.pop_back();
+                         scf::YieldOp::create(b, loc);
+                       });
     if (std::optional<int64_t> n = getConstantIntValue(folded); !vectors || (n && *n % width == 0))
       return;
     Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, rest, zero);
@@ -195,8 +202,8 @@ namespace {
 class TileEmitter {
 public:
   TileEmitter(KernelContext &context, LoweringConfigAttr config)
-      : context(context), config(config), evaluator(context, config.getVector()), root(contractionOf(context.spec)),
-        result(outputOf(context.spec)->getResult(0)), loc(root.getLoc()) {
+      : context(context), config(config), evaluator(context, config.getVector()),
+        root(contractionOf(context.spec)), result(outputOf(context.spec)->getResult(0)), loc(root.getLoc()) {
     rank = cast<RankedTensorType>(result.getType()).getRank();
     root.getReductionDims(reductions);
     kind = combiningKind(root);
@@ -259,7 +266,8 @@ LogicalResult TileEmitter::emit(OpBuilder &b) {
     if (columns == 1 || (n && *n % columns == 0))
       return emitColumns(b, at, columns);
     Value size = indexValue(b, loc, columnCount);
-    Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, addIndex(b, loc, column, columns), size);
+    Value fits =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, addIndex(b, loc, column, columns), size);
     scf::IfOp::create(
         b, loc, fits,
         [&](OpBuilder &b, Location loc) {
@@ -268,11 +276,12 @@ LogicalResult TileEmitter::emit(OpBuilder &b) {
         },
         [&](OpBuilder &b, Location loc) {
           Value one = arith::ConstantIndexOp::create(b, loc, 1);
-          scf::ForOp::create(b, loc, column, size, one, ValueRange(), [&](OpBuilder &b, Location loc, Value j, ValueRange) {
-            at.back() = j;
-            emitColumns(b, at, 1);
-            scf::YieldOp::create(b, loc);
-          });
+          scf::ForOp::create(b, loc, column, size, one, ValueRange(),
+                             [&](OpBuilder &b, Location loc, Value j, ValueRange) {
+                               at.back() = j;
+                               emitColumns(b, at, 1);
+                               scf::YieldOp::create(b, loc);
+                             });
           scf::YieldOp::create(b, loc);
         });
   });
@@ -287,11 +296,12 @@ void TileEmitter::emitColumns(OpBuilder &b, SmallVector<Value> at, int64_t colum
   Value size = indexValue(b, loc, rowCount), whole = zero;
   auto loop = [&](Value from, Value to, int64_t step) {
     Value width = arith::ConstantIndexOp::create(b, loc, step);
-    scf::ForOp::create(b, loc, from, to, width, ValueRange(), [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-      at[rank - 2] = i;
-      emitTile(b, at, step, columns);
-      scf::YieldOp::create(b, loc);
-    });
+    scf::ForOp::create(b, loc, from, to, width, ValueRange(),
+                       [&](OpBuilder &b, Location loc, Value i, ValueRange) {
+                         at[rank - 2] = i;
+                         emitTile(b, at, step, columns);
+                         scf::YieldOp::create(b, loc);
+                       });
   };
   if (std::optional<int64_t> m = getConstantIntValue(rowCount); m && *m == 1) {
     at[rank - 2] = zero;
@@ -311,7 +321,9 @@ void TileEmitter::emitTile(OpBuilder &b, ArrayRef<Value> at, int64_t rows, int64
     for (int64_t j = 0; j < columns; ++j) {
       SmallVector<LaneIndex> element;
       for (auto [dim, value] : llvm::enumerate(at)) {
-        int64_t offset = static_cast<int64_t>(dim) == rank - 1 ? j : static_cast<int64_t>(dim) == rank - 2 ? i : 0;
+        int64_t offset = static_cast<int64_t>(dim) == rank - 1   ? j
+                         : static_cast<int64_t>(dim) == rank - 2 ? i
+                                                                 : 0;
         element.push_back({addIndex(b, loc, value, offset)});
       }
       elements.push_back(element);
@@ -369,35 +381,36 @@ SmallVector<Value> TileEmitter::reduceTile(OpBuilder &b, ArrayRef<SmallVector<La
     }
     return next;
   };
-  std::function<SmallVector<Value>(OpBuilder &, unsigned, ValueRange)> nest = [&](OpBuilder &b, unsigned depth,
-                                                                                 ValueRange carried) {
-    unsigned loop = reductions[depth];
-    OpFoldResult folded = evaluator.loopSize(b, root, loop);
-    Value size = indexValue(b, loc, folded);
-    if (depth + 1 < reductions.size()) {
-      auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange inner) {
-        for (SmallVector<LaneIndex> &index : indices)
-          index[loop] = {k};
-        scf::YieldOp::create(b, loc, nest(b, depth + 1, inner));
+  std::function<SmallVector<Value>(OpBuilder &, unsigned, ValueRange)> nest =
+      [&](OpBuilder &b, unsigned depth, ValueRange carried) {
+        unsigned loop = reductions[depth];
+        OpFoldResult folded = evaluator.loopSize(b, root, loop);
+        Value size = indexValue(b, loc, folded);
+        if (depth + 1 < reductions.size()) {
+          auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange inner) {
+            for (SmallVector<LaneIndex> &index : indices)
+              index[loop] = {k};
+            scf::YieldOp::create(b, loc, nest(b, depth + 1, inner));
+          };
+          return SmallVector<Value>(scf::ForOp::create(b, loc, zero, size, one, carried, body).getResults());
+        }
+        Value step = arith::ConstantIndexOp::create(b, loc, width);
+        Value rest = arith::RemUIOp::create(b, loc, size, step),
+              whole = arith::SubIOp::create(b, loc, size, rest);
+        auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange inner) {
+          scf::YieldOp::create(b, loc, advance(b, {k, true}, inner));
+        };
+        SmallVector<Value> sums(scf::ForOp::create(b, loc, zero, whole, step, carried, body).getResults());
+        if (std::optional<int64_t> n = getConstantIntValue(folded); n && *n % width == 0)
+          return sums;
+        Value mask = vector::CreateMaskOp::create(b, loc, VectorType::get({width}, b.getI1Type()), rest);
+        evaluator.setMask(mask);
+        SmallVector<Value> last = advance(b, {whole, true}, sums);
+        evaluator.setMask(Value());
+        for (auto [sum, value] : llvm::zip(sums, last))
+          sum = arith::SelectOp::create(b, loc, mask, value, sum);
+        return sums;
       };
-      return SmallVector<Value>(scf::ForOp::create(b, loc, zero, size, one, carried, body).getResults());
-    }
-    Value step = arith::ConstantIndexOp::create(b, loc, width);
-    Value rest = arith::RemUIOp::create(b, loc, size, step), whole = arith::SubIOp::create(b, loc, size, rest);
-    auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange inner) {
-      scf::YieldOp::create(b, loc, advance(b, {k, true}, inner));
-    };
-    SmallVector<Value> sums(scf::ForOp::create(b, loc, zero, whole, step, carried, body).getResults());
-    if (std::optional<int64_t> n = getConstantIntValue(folded); n && *n % width == 0)
-      return sums;
-    Value mask = vector::CreateMaskOp::create(b, loc, VectorType::get({width}, b.getI1Type()), rest);
-    evaluator.setMask(mask);
-    SmallVector<Value> last = advance(b, {whole, true}, sums);
-    evaluator.setMask(Value());
-    for (auto [sum, value] : llvm::zip(sums, last))
-      sum = arith::SelectOp::create(b, loc, mask, value, sum);
-    return sums;
-  };
   SmallVector<Value> sums = nest(b, 0, accumulators);
   for (auto [sum, element] : llvm::zip(sums, elements)) {
     Value init = evaluator.evaluate(b, root.getDpsInits()[0], element);

@@ -48,7 +48,8 @@ public:
   explicit Lowering(ModuleOp module)
       : module(module), converter(module.getContext()), b(module.getContext()),
         pointer(LLVM::LLVMPointerType::get(module.getContext())), i32(b.getI32Type()), i64(b.getI64Type()),
-        callType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer, pointer, pointer, pointer, pointer})),
+        callType(LLVM::LLVMStructType::getLiteral(b.getContext(),
+                                                  {i32, i32, pointer, pointer, pointer, pointer, pointer})),
         abiType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer})) {}
 
   void run();
@@ -72,7 +73,8 @@ private:
     return LLVM::LoadOp::create(b, loc, type, address);
   }
   Value element(Location loc, Value array, int64_t index, Type type) {
-    Value address = LLVM::GEPOp::create(b, loc, pointer, type, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
+    Value address = LLVM::GEPOp::create(b, loc, pointer, type, array,
+                                        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
     return LLVM::LoadOp::create(b, loc, type, address);
   }
   Value convert(Location loc, Value value) {
@@ -81,7 +83,9 @@ private:
       return value;
     return UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
   }
-  Value toIndex(Location loc, Value value) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), value); }
+  Value toIndex(Location loc, Value value) {
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), value);
+  }
   Value fromIndex(Location loc, Value value) { return arith::IndexCastOp::create(b, loc, i64, value); }
   Value constant(Location loc, Type type, int64_t value) {
     return LLVM::ConstantOp::create(b, loc, type, b.getIntegerAttr(type, value));
@@ -94,14 +98,46 @@ private:
   LLVM::LLVMStructType callType, abiType;
 };
 
+/// The launches of one name: how many, and their work together.
+struct Dispatch {
+  int64_t count = 0;
+  llvm::MapVector<Attribute, int64_t> flops, bytes; // sizes -> coefficient
+
+  void add(LaunchOp launch) {
+    ++count;
+    addTerms(launch, kFlopsAttr, flops);
+    addTerms(launch, kBytesAttr, bytes);
+  }
+
+  DictionaryAttr toAttribute(Builder &b, StringRef name) const {
+    return b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(name)), b.getNamedAttr("count", b.getI64IntegerAttr(count)),
+         b.getNamedAttr("flops", terms(b, flops)), b.getNamedAttr("bytes", terms(b, bytes))});
+  }
+
+private:
+  static void addTerms(LaunchOp launch, StringRef name, llvm::MapVector<Attribute, int64_t> &sum) {
+    if (auto list = launch->getAttrOfType<ArrayAttr>(name))
+      for (auto term : list.getAsRange<DictionaryAttr>())
+        sum[term.get("sizes")] += term.getAs<IntegerAttr>("coefficient").getInt();
+  }
+  static ArrayAttr terms(Builder &b, const llvm::MapVector<Attribute, int64_t> &sum) {
+    SmallVector<Attribute> list;
+    for (auto &[sizes, coefficient] : sum)
+      list.push_back(b.getDictionaryAttr(
+          {b.getNamedAttr("coefficient", b.getI64IntegerAttr(coefficient)), b.getNamedAttr("sizes", sizes)}));
+    return b.getArrayAttr(list);
+  }
+};
+
 std::string taskName(StringRef kernel) { return (kernel + ".task").str(); }
 
 /// `xfm_module_init`: refuses a table it does not know, keeps the others.
 void Lowering::emitInit() {
   Location loc = module.getLoc();
   b.setInsertionPointToStart(module.getBody());
-  auto global = LLVM::GlobalOp::create(b, loc, pointer, /*isConstant=*/false, LLVM::Linkage::Internal, kAbiGlobal,
-                                       Attribute());
+  auto global = LLVM::GlobalOp::create(b, loc, pointer, /*isConstant=*/false, LLVM::Linkage::Internal,
+                                       kAbiGlobal, Attribute());
   {
     OpBuilder::InsertionGuard guard(b);
     b.createBlock(&global.getInitializerRegion());
@@ -114,7 +150,8 @@ void Lowering::emitInit() {
   b.setInsertionPointToStart(body);
   Value abi = body->getArgument(0);
   Value version = field(loc, abiType, abi, kAbiVersion, i32), size = field(loc, abiType, abi, kAbiSize, i32);
-  Value same = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, version, constant(loc, i32, XFM_ABI_VERSION));
+  Value same =
+      LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, version, constant(loc, i32, XFM_ABI_VERSION));
   Value whole = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::uge, size,
                                      constant(loc, i32, offsetof(xfm_abi, parallel_for) + sizeof(void *)));
   LLVM::CondBrOp::create(b, loc, LLVM::AndOp::create(b, loc, same, whole), keep, refuse);
@@ -129,7 +166,8 @@ void Lowering::emitInit() {
 void Lowering::emitTask(func::FuncOp kernel) {
   Location loc = kernel.getLoc();
   b.setInsertionPointAfter(kernel);
-  auto task = func::FuncOp::create(b, loc, taskName(kernel.getSymName()), b.getFunctionType({pointer, i64, i64}, {}));
+  auto task =
+      func::FuncOp::create(b, loc, taskName(kernel.getSymName()), b.getFunctionType({pointer, i64, i64}, {}));
   task.setPrivate();
   Block *body = task.addEntryBlock();
   b.setInsertionPointToStart(body);
@@ -174,7 +212,8 @@ void Lowering::lowerBinding(BindingOp op) {
   Value stride = constant(loc, i64, 1);
   size_t dynamic = op.getDims().size();
   for (int64_t i = type.getRank() - 1; i >= 0; --i) {
-    Value size = type.isDynamicDim(i) ? fromIndex(loc, op.getDims()[--dynamic]) : constant(loc, i64, type.getDimSize(i));
+    Value size = type.isDynamicDim(i) ? fromIndex(loc, op.getDims()[--dynamic])
+                                      : constant(loc, i64, type.getDimSize(i));
     descriptor.setSize(b, loc, i, size);
     descriptor.setStride(b, loc, i, stride);
     stride = LLVM::MulOp::create(b, loc, stride, size);
@@ -191,7 +230,8 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
   llvm::append_range(operands, op.getOutputs());
   LLVM::LLVMStructType type = blockType(ValueRange(operands).getTypes());
   for (auto [i, operand] : llvm::enumerate(operands)) {
-    Value address = LLVM::GEPOp::create(b, loc, pointer, type, block, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(i)});
+    Value address =
+        LLVM::GEPOp::create(b, loc, pointer, type, block, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(i)});
     LLVM::StoreOp::create(b, loc, convert(loc, operand), address);
   }
   auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
@@ -204,8 +244,8 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
                                                {pointer, pointer, pointer, i64, i64, i32});
   Value grain = constant(loc, i64, getConfig(kernel).getGrain());
   LLVM::CallOp::create(b, loc, signature,
-                       ValueRange{parallelFor, context, taskAddress, block, fromIndex(loc, op.getGrid()), grain,
-                                  constant(loc, i32, id)});
+                       ValueRange{parallelFor, context, taskAddress, block, fromIndex(loc, op.getGrid()),
+                                  grain, constant(loc, i32, id)});
   op.erase();
 }
 
@@ -215,13 +255,13 @@ void Lowering::lowerEntry(func::FuncOp entry) {
   // One block serves all launches: parallel_for returns when all is done. Every
   // leaf of a descriptor takes at most eight bytes.
   int64_t words = 1;
-  llvm::MapVector<StringRef, int64_t> counts;
+  llvm::MapVector<StringRef, Dispatch> counts;
   for (LaunchOp launch : launches) {
     int64_t fields = 0;
     for (Type type : launch->getOperandTypes())
       fields += isa<MemRefType>(type) ? 3 + 2 * cast<MemRefType>(type).getRank() : 1;
     words = std::max(words, fields);
-    ++counts[getLabel(launch)];
+    counts[getLabel(launch)].add(launch);
   }
   b.setInsertionPointToStart(&entry.getBody().front());
   Value block = LLVM::AllocaOp::create(b, loc, pointer, i64, constant(loc, i64, words), /*alignment=*/8);
@@ -230,11 +270,9 @@ void Lowering::lowerEntry(func::FuncOp entry) {
     int32_t id = static_cast<int32_t>(counts.find(getLabel(launch)) - counts.begin());
     lowerLaunch(launch, block, context, id);
   }
-  SmallVector<NamedAttribute> dispatches;
   SmallVector<Attribute> list;
-  for (auto &[label, count] : counts)
-    list.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(label)),
-                                        b.getNamedAttr("count", b.getI64IntegerAttr(count))}));
+  for (auto &[label, dispatch] : counts)
+    list.push_back(dispatch.toAttribute(b, label));
   entry->setAttr(kDispatchesAttr, b.getArrayAttr(list));
   for (auto op : llvm::make_early_inc_range(entry.getOps<BindingOp>()))
     lowerBinding(op);

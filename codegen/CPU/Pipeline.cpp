@@ -44,6 +44,7 @@ static const Phase kPhases[] = {
     // Before bufferization, while producers and consumers are values.
     {"dispatch",
      [](OpPassManager &pm, const CPUPipelineOptions &) {
+       pm.addPass(createCheckDispatchablePass());
        pm.addPass(createFormDispatchesPass());
        addCleanup(pm);
      }},
@@ -53,6 +54,7 @@ static const Phase kPhases[] = {
        SelectStrategyPassOptions strategy;
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
+       strategy.overrides = options.strategyFile;
        pm.addPass(createSelectStrategyPass(strategy));
      }},
     // The specification of each dispatch becomes its loops.
@@ -64,8 +66,10 @@ static const Phase kPhases[] = {
      }},
     // Entry functions only compute sizes and launch; nothing allocates.
     {"memory",
-     [](OpPassManager &pm, const CPUPipelineOptions &) {
-       pm.addPass(createBufferizeEntriesPass());
+     [](OpPassManager &pm, const CPUPipelineOptions &options) {
+       BufferizeEntriesPassOptions bufferize;
+       bufferize.chunk = options.chunk;
+       pm.addPass(createBufferizeEntriesPass(bufferize));
        addCleanup(pm);
        pm.addPass(createPlanMemoryPass());
        addCleanup(pm);
@@ -102,7 +106,8 @@ static const Phase kPhases[] = {
 };
 
 ArrayRef<StringRef> mlir::transformer::cpuPhases() {
-  static const SmallVector<StringRef> names = llvm::map_to_vector(kPhases, [](const Phase &p) { return p.name; });
+  static const SmallVector<StringRef> names =
+      llvm::map_to_vector(kPhases, [](const Phase &p) { return p.name; });
   return names;
 }
 
@@ -118,10 +123,16 @@ namespace {
 struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<int64_t> vectorBytes{*this, "vector-bytes", llvm::cl::desc("bytes of the target's vector registers"),
                               llvm::cl::init(32)};
-  Option<int64_t> vectorRegisters{*this, "vector-registers", llvm::cl::desc("number of the target's vector registers"),
+  Option<int64_t> vectorRegisters{*this, "vector-registers",
+                                  llvm::cl::desc("number of the target's vector registers"),
                                   llvm::cl::init(16)};
-  Option<bool> nativeBF16{*this, "native-bf16", llvm::cl::desc("the target rounds to bf16 in one instruction"),
+  Option<bool> nativeBF16{*this, "native-bf16",
+                          llvm::cl::desc("the target rounds to bf16 in one instruction"),
                           llvm::cl::init(false)};
+  Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
+                        llvm::cl::init(512)};
+  Option<std::string> strategy{*this, "strategy", llvm::cl::desc("file of lowering configs"),
+                               llvm::cl::init("")};
   Option<std::string> stopAt{*this, "stop-at", llvm::cl::desc("the last phase to run"), llvm::cl::init("")};
 };
 } // namespace
@@ -130,6 +141,7 @@ void mlir::transformer::registerCPUPipeline() {
   PassPipelineRegistration<PipelineOptions>(
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
-        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.stopAt});
+        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
+                              options.strategy, options.stopAt});
       });
 }

@@ -24,9 +24,10 @@ using namespace mlir::transformer;
 /// so that an artifact does not refuse a CPU for something it never uses.
 static llvm::ArrayRef<llvm::StringLiteral> usefulFeatures(const llvm::Triple &triple) {
   static const llvm::StringLiteral x86[] = {
-      "avx",        "avx2",       "avx512bf16", "avx512bw",        "avx512cd", "avx512dq", "avx512f", "avx512vbmi",
-      "avx512vbmi2", "avx512vl",  "avx512vnni", "avx512vpopcntdq", "avxvnni",  "bmi",      "bmi2",    "f16c",
-      "fma",        "lzcnt",      "movbe",      "popcnt",          "sse3",     "sse4.1",   "sse4.2",  "ssse3"};
+      "avx",     "avx2",       "avx512bf16",  "avx512bw", "avx512cd",   "avx512dq",
+      "avx512f", "avx512vbmi", "avx512vbmi2", "avx512vl", "avx512vnni", "avx512vpopcntdq",
+      "avxvnni", "bmi",        "bmi2",        "f16c",     "fma",        "lzcnt",
+      "movbe",   "popcnt",     "sse3",        "sse4.1",   "sse4.2",     "ssse3"};
   static const llvm::StringLiteral arm[] = {"bf16", "dotprod", "fp-armv8", "fullfp16", "i8mm", "neon"};
   return triple.isX86() ? llvm::ArrayRef(x86) : llvm::ArrayRef(arm);
 }
@@ -60,7 +61,8 @@ llvm::Expected<CPUTarget> CPUTarget::resolve(llvm::StringRef mcpu) {
   result.cpu = native ? llvm::sys::getHostCPUName().str() : mcpu.str();
   std::unique_ptr<llvm::MCSubtargetInfo> subtarget((*target)->createMCSubtargetInfo(triple, "", ""));
   if (!native && !subtarget->isCPUStringValid(mcpu))
-    return makeError("unknown CPU \"" + mcpu + "\" for --mcpu; use native, x86-64-v3, x86-64-v4 or a name that "
+    return makeError("unknown CPU \"" + mcpu +
+                     "\" for --mcpu; use native, x86-64-v3, x86-64-v4 or a name that "
                      "`llc --mcpu=help` lists");
   if (native) {
     llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
@@ -98,9 +100,9 @@ llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CPUTarget::createMachine() 
     list += (list.empty() ? "+" : ",+") + feature;
   // The baseline CPU with the listed features: the name alone would bring others in.
   llvm::StringRef baseline = parsed.isX86() ? "x86-64" : "generic";
-  std::unique_ptr<llvm::TargetMachine> machine((*target)->createTargetMachine(
-      parsed, baseline, list, llvm::TargetOptions(), llvm::Reloc::PIC_, llvm::CodeModel::Small,
-      llvm::CodeGenOptLevel::Aggressive));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      (*target)->createTargetMachine(parsed, baseline, list, llvm::TargetOptions(), llvm::Reloc::PIC_,
+                                     llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
   if (!machine)
     return makeError("no code generator for " + triple);
   return machine;

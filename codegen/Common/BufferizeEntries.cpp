@@ -17,6 +17,7 @@
 
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
+#include "codegen/Common/Monomial.h"
 #include "codegen/Passes.h"
 #include "dialect/KernelTypes.h"
 
@@ -49,7 +50,8 @@ struct Buffer {
 
 class EntryBufferizer {
 public:
-  EntryBufferizer(ModuleOp module, llvm::SetVector<Attribute> &weights) : module(module), weights(weights) {}
+  EntryBufferizer(ModuleOp module, llvm::SetVector<Attribute> &weights, int64_t chunk)
+      : module(module), weights(weights), chunk(chunk) {}
 
   LogicalResult run(func::FuncOp entry);
 
@@ -65,6 +67,7 @@ private:
   void appendOperands(Value value, SmallVectorImpl<Buffer> &operands);
   Buffer place(Value result, ArrayRef<OpFoldResult> sizes);
   Value gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands);
+  void setWork(LaunchOp launch, LaunchOp tensorLaunch, func::FuncOp kernel);
   void advanceLength(LaunchOp launch, Buffer length);
   OpFoldResult mapSize(OpFoldResult size) {
     if (auto value = dyn_cast<Value>(size))
@@ -74,16 +77,17 @@ private:
 
   ModuleOp module;
   llvm::SetVector<Attribute> &weights;
+  int64_t chunk;
   func::FuncOp entry;
   EntryInfo info;
   OpBuilder b{module.getContext()};
   Location loc{module.getLoc()};
   Value call;
   SmallVector<Value> symbols;
-  DenseMap<Value, Buffer> buffers;                // of tensors
-  DenseMap<Value, std::array<Buffer, 3>> caches;  // keys, values, length
-  IRMapping values;                               // scalars
-  DenseMap<Value, int64_t> outputs;               // launch result -> buffer of the call
+  DenseMap<Value, Buffer> buffers;               // of tensors
+  DenseMap<Value, std::array<Buffer, 3>> caches; // keys, values, length
+  IRMapping values;                              // scalars
+  DenseMap<Value, int64_t> outputs;              // launch result -> buffer of the call
   int64_t nextBuffer = 0;
 };
 
@@ -103,6 +107,8 @@ LogicalResult EntryBufferizer::bindArguments() {
       SmallVector<Type> types;
       appendKernelTypes(cache, types);
       OpFoldResult batch = symbols[info.sizeIndex("B")], capacity = symbols[info.sizeIndex("C")];
+      if (cache.getPolicy() == CachePolicy::Ring)
+        capacity = b.getIndexAttr(ringCapacity(cache, chunk));
       SmallVector<OpFoldResult> data{batch, b.getIndexAttr(cache.getHeads()), capacity,
                                      b.getIndexAttr(cache.getHeadDim())};
       std::array<Buffer, 3> parts;
@@ -141,9 +147,11 @@ LogicalResult EntryBufferizer::bindResults() {
       continue;
     Value made = launchResultOf(value);
     if (!made)
-      return ret.emitOpError("expected result ") << i << " to be computed by the function; it is an input or a weight";
+      return ret.emitOpError("expected result ")
+             << i << " to be computed by the function; it is an input or a weight";
     if (!outputs.try_emplace(made, nextBuffer++).second)
-      return ret.emitOpError("expected each result once, but result ") << i << " shares its buffer with another";
+      return ret.emitOpError("expected each result once, but result ")
+             << i << " shares its buffer with another";
   }
   return success();
 }
@@ -166,6 +174,40 @@ Value EntryBufferizer::gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands) {
     grid = arith::MulIOp::create(b, loc, grid, size);
   }
   return grid;
+}
+
+/// Restates the kernel's work, given by its arguments, by the call's sizes.
+void EntryBufferizer::setWork(LaunchOp launch, LaunchOp tensorLaunch, func::FuncOp kernel) {
+  for (StringRef name : {kFlopsAttr, kBytesAttr}) {
+    auto terms = kernel->getAttrOfType<ArrayAttr>(name);
+    if (!terms)
+      continue;
+    SmallVector<Attribute> list;
+    for (auto term : terms.getAsRange<DenseI64ArrayAttr>()) {
+      ArrayRef<int64_t> flat = term.asArrayRef();
+      Monomial work{flat[0], {}};
+      bool known = true;
+      for (size_t i = 2; i < flat.size() && known; i += 2) {
+        int64_t argument = flat[i], inputCount = tensorLaunch.getInputs().size();
+        Value operand = argument < inputCount ? tensorLaunch.getInputs()[argument]
+                                              : tensorLaunch.getResults()[argument - inputCount];
+        std::optional<Monomial> size = Monomial::of(bufferOf(operand).sizes[flat[i + 1]]);
+        known = size.has_value();
+        if (known)
+          work *= *size;
+      }
+      if (!known)
+        continue;
+      SmallVector<StringRef> sizes =
+          llvm::map_to_vector(work.symbols, [&](int64_t s) -> StringRef { return info.sizes[s]; });
+      if (flat[1])
+        sizes.push_back(kKeysSize);
+      list.push_back(
+          b.getDictionaryAttr({b.getNamedAttr("coefficient", b.getI64IntegerAttr(work.coefficient)),
+                               b.getNamedAttr("sizes", b.getStrArrayAttr(sizes))}));
+    }
+    launch->setAttr(name, b.getArrayAttr(list));
+  }
 }
 
 /// Positions are counted by a kernel of its own: while an append runs, all its
@@ -197,7 +239,8 @@ void EntryBufferizer::advanceLength(LaunchOp launch, Buffer length) {
   Buffer keys = bufferOf(launch.getInputs()[0]);
   Value count = getValueOrCreateConstantIndexOp(b, loc, keys.sizes[1]);
   Value grid = gridOf(kernel, {{count, {}}, length});
-  auto advance = LaunchOp::create(b, launch.getLoc(), TypeRange{}, SymbolRefAttr::get(kernel), grid, count, length.memref);
+  auto advance = LaunchOp::create(b, launch.getLoc(), TypeRange{}, SymbolRefAttr::get(kernel), grid, count,
+                                  length.memref);
   setLabel(advance, (info.name + "." + kAdvanceKernel).str());
 }
 
@@ -224,10 +267,13 @@ LogicalResult EntryBufferizer::convertLaunch(LaunchOp op) {
       buffers[result] = place(result, bufferOf(output).sizes);
     appendOperands(isa<KVCacheType>(output.getType()) ? output : result, operands);
   }
-  SmallVector<Value> memrefs = llvm::map_to_vector(operands, [](const Buffer &buffer) { return buffer.memref; });
-  auto launch = LaunchOp::create(b, op.getLoc(), TypeRange{}, op.getKernelAttr(), gridOf(kernel, operands),
-                                 ArrayRef(memrefs).take_front(inputCount), ArrayRef(memrefs).drop_front(inputCount));
+  SmallVector<Value> memrefs =
+      llvm::map_to_vector(operands, [](const Buffer &buffer) { return buffer.memref; });
+  auto launch =
+      LaunchOp::create(b, op.getLoc(), TypeRange{}, op.getKernelAttr(), gridOf(kernel, operands),
+                       ArrayRef(memrefs).take_front(inputCount), ArrayRef(memrefs).drop_front(inputCount));
   setLabel(launch, getLabel(op));
+  setWork(launch, op, kernel);
   for (auto [output, result] : llvm::zip(op.getOutputs(), op.getResults())) {
     if (!isa<KVCacheType>(result.getType()))
       continue;
@@ -245,7 +291,8 @@ LogicalResult EntryBufferizer::checkLengthUses(CacheLengthOp op) {
       continue;
     for (Operation *user : op.getResult().getUsers())
       if (append->isBeforeInBlock(user))
-        return user->emitOpError("reads the length of a cache after it was appended to; take cache_length of the new cache");
+        return user->emitOpError(
+            "reads the length of a cache after it was appended to; take cache_length of the new cache");
   }
   return success();
 }
@@ -291,7 +338,8 @@ LogicalResult EntryBufferizer::convert(Operation &op) {
         for (OpFoldResult size : expand.getMixedOutputShape())
           sizes.push_back(mapSize(size));
         return reshaped(expand.getSrc(), expand.getResult(), sizes, [&](MemRefType type, Value source) {
-          return memref::ExpandShapeOp::create(b, op.getLoc(), type, source, expand.getReassociationIndices(), sizes);
+          return memref::ExpandShapeOp::create(b, op.getLoc(), type, source, expand.getReassociationIndices(),
+                                               sizes);
         });
       })
       .Case([&](tensor::CollapseShapeOp collapse) {
@@ -303,9 +351,10 @@ LogicalResult EntryBufferizer::convert(Operation &op) {
             if (isConstantIntValue(size, 1))
               size = source.sizes[i];
             else if (!isConstantIntValue(source.sizes[i], 1))
-              size = getAsOpFoldResult(arith::MulIOp::create(b, loc, getValueOrCreateConstantIndexOp(b, loc, size),
-                                                             getValueOrCreateConstantIndexOp(b, loc, source.sizes[i]))
-                                           .getResult());
+              size = getAsOpFoldResult(
+                  arith::MulIOp::create(b, loc, getValueOrCreateConstantIndexOp(b, loc, size),
+                                        getValueOrCreateConstantIndexOp(b, loc, source.sizes[i]))
+                      .getResult());
           }
           sizes.push_back(size);
         }
@@ -315,14 +364,17 @@ LogicalResult EntryBufferizer::convert(Operation &op) {
       })
       .Case([&](tensor::CastOp cast) {
         return reshaped(cast.getSource(), cast.getResult(), bufferOf(cast.getSource()).sizes,
-                        [&](MemRefType type, Value source) { return memref::CastOp::create(b, op.getLoc(), type, source); });
+                        [&](MemRefType type, Value source) {
+                          return memref::CastOp::create(b, op.getLoc(), type, source);
+                        });
       })
       .Case([&](func::ReturnOp ret) {
         func::ReturnOp::create(b, ret.getLoc(), Value(arith::ConstantIntOp::create(b, loc, 0, 32)));
         return success();
       })
       .Default([&](Operation *other) {
-        bool scalar = llvm::none_of(other->getResultTypes(), [](Type t) { return isa<ShapedType, KVCacheType>(t); });
+        bool scalar =
+            llvm::none_of(other->getResultTypes(), [](Type t) { return isa<ShapedType, KVCacheType>(t); });
         if (!scalar || !isMemoryEffectFree(other) || other->getNumRegions() != 0)
           return LogicalResult(other->emitOpError("has no lowering to the host program"));
         b.clone(*other, values);
@@ -339,7 +391,8 @@ LogicalResult EntryBufferizer::run(func::FuncOp func) {
   info = *found;
   b.setInsertionPoint(entry);
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
-  auto lowered = func::FuncOp::create(b, loc, "xfm_entry_" + info.name, b.getFunctionType(pointer, b.getI32Type()));
+  auto lowered =
+      func::FuncOp::create(b, loc, "xfm_entry_" + info.name, b.getFunctionType(pointer, b.getI32Type()));
   Block *body = lowered.addEntryBlock();
   call = body->getArgument(0);
   b.setInsertionPointToStart(body);
@@ -357,10 +410,12 @@ LogicalResult EntryBufferizer::run(func::FuncOp func) {
 
 namespace {
 struct BufferizeEntries : transformer::impl::BufferizeEntriesPassBase<BufferizeEntries> {
+  using BufferizeEntriesPassBase::BufferizeEntriesPassBase;
+
   void runOnOperation() override {
     llvm::SetVector<Attribute> weights;
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (isEntry(func) && failed(EntryBufferizer(getOperation(), weights).run(func)))
+      if (isEntry(func) && failed(EntryBufferizer(getOperation(), weights, chunk).run(func)))
         return signalPassFailure();
     getOperation()->setAttr(kWeightsAttr, ArrayAttr::get(&getContext(), weights.getArrayRef()));
   }

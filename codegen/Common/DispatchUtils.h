@@ -11,8 +11,12 @@
 //   transformer.dispatch  on a function: it is an outlined dispatch
 //   transformer.config    on a dispatch: its #transformer.lowering_config
 //   transformer.grid      on a dispatch: its number of tasks (GridDim per factor)
+//   transformer.inplace   on a dispatch: inputs whose place the result may take
+//   transformer.flops, transformer.bytes  on a dispatch: the work of a launch, by
+//                         its arguments; on a bufferized launch, by symbolic sizes
 //   transformer.label     on a launch: the name it has in profiles
 //   transformer.entry     on a bufferized entry function: its facts for the manifest
+//   transformer.arena     on an entry function: its memory plan, a section each
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,10 +32,16 @@ namespace mlir::transformer {
 constexpr StringLiteral kDispatchAttr = "transformer.dispatch";
 constexpr StringLiteral kConfigAttr = "transformer.config";
 constexpr StringLiteral kGridAttr = "transformer.grid";
+constexpr StringLiteral kInPlaceAttr = "transformer.inplace";
+constexpr StringLiteral kFlopsAttr = "transformer.flops";
+constexpr StringLiteral kBytesAttr = "transformer.bytes";
 constexpr StringLiteral kLabelAttr = "transformer.label";
 constexpr StringLiteral kEntryAttr = "transformer.entry";
+constexpr StringLiteral kArenaAttr = "transformer.arena";
 
-inline void markDispatch(func::FuncOp func) { func->setAttr(kDispatchAttr, UnitAttr::get(func.getContext())); }
+inline void markDispatch(func::FuncOp func) {
+  func->setAttr(kDispatchAttr, UnitAttr::get(func.getContext()));
+}
 inline bool isDispatch(func::FuncOp func) { return func->hasAttr(kDispatchAttr); }
 /// Entry points are the public functions with a body.
 inline bool isEntry(func::FuncOp func) { return func.isPublic() && !func.isExternal() && !isDispatch(func); }

@@ -17,7 +17,8 @@ static void addSize(EntryInfo &info, StringRef symbol) {
 }
 
 /// Reads one argument's or result's attributes.
-static FailureOr<EntryValue> readValue(func::FuncOp func, Type type, DictionaryAttr attrs, const Twine &what) {
+static FailureOr<EntryValue> readValue(func::FuncOp func, Type type, DictionaryAttr attrs,
+                                       const Twine &what) {
   EntryValue value;
   value.type = type;
   auto attribute = [&](StringRef name) { return attrs ? attrs.get(name) : Attribute(); };
@@ -29,8 +30,8 @@ static FailureOr<EntryValue> readValue(func::FuncOp func, Type type, DictionaryA
     return value;
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor)
-    return func.emitOpError("expected ") << what << " of an entry point to be a ranked tensor or a cache, but got "
-                                         << type;
+    return func.emitOpError("expected ")
+           << what << " of an entry point to be a ranked tensor or a cache, but got " << type;
   auto dims = dyn_cast_or_null<ArrayAttr>(attribute(kDimsAttr));
   for (int64_t i = 0; i < tensor.getRank(); ++i) {
     std::string symbol;
@@ -81,11 +82,12 @@ FailureOr<EntryInfo> EntryInfo::of(func::FuncOp func) {
 }
 
 static DictionaryAttr valueToAttribute(Builder &b, const EntryValue &value) {
-  SmallVector<NamedAttribute> attrs{b.getNamedAttr("name", b.getStringAttr(value.name)),
-                                    b.getNamedAttr("type", TypeAttr::get(value.type)),
-                                    b.getNamedAttr("dims", b.getStrArrayAttr(llvm::to_vector_of<StringRef>(value.dims)))};
+  SmallVector<NamedAttribute> attrs{
+      b.getNamedAttr("name", b.getStringAttr(value.name)), b.getNamedAttr("type", TypeAttr::get(value.type)),
+      b.getNamedAttr("dims", b.getStrArrayAttr(llvm::to_vector_of<StringRef>(value.dims)))};
   if (value.range)
-    attrs.push_back(b.getNamedAttr("range", b.getDenseI64ArrayAttr({value.range->first, value.range->second})));
+    attrs.push_back(
+        b.getNamedAttr("range", b.getDenseI64ArrayAttr({value.range->first, value.range->second})));
   return b.getDictionaryAttr(attrs);
 }
 
@@ -103,12 +105,13 @@ static EntryValue valueFromAttribute(DictionaryAttr attr) {
 DictionaryAttr EntryInfo::toAttribute(MLIRContext *context) const {
   Builder b(context);
   auto list = [&](ArrayRef<EntryValue> values) {
-    return b.getArrayAttr(
-        llvm::map_to_vector(values, [&](const EntryValue &v) -> Attribute { return valueToAttribute(b, v); }));
+    return b.getArrayAttr(llvm::map_to_vector(
+        values, [&](const EntryValue &v) -> Attribute { return valueToAttribute(b, v); }));
   };
-  return b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
-                              b.getNamedAttr("sizes", b.getStrArrayAttr(llvm::to_vector_of<StringRef>(sizes))),
-                              b.getNamedAttr("arguments", list(arguments)), b.getNamedAttr("results", list(results))});
+  return b.getDictionaryAttr(
+      {b.getNamedAttr("name", b.getStringAttr(name)),
+       b.getNamedAttr("sizes", b.getStrArrayAttr(llvm::to_vector_of<StringRef>(sizes))),
+       b.getNamedAttr("arguments", list(arguments)), b.getNamedAttr("results", list(results))});
 }
 
 EntryInfo EntryInfo::fromAttribute(DictionaryAttr attr) {

@@ -22,10 +22,16 @@ constexpr StringLiteral kDimsAttr = "transformer.dims";
 constexpr StringLiteral kRangeAttr = "transformer.range";
 /// On the module: the weights entry points read, in the order of xfm_call::weights.
 constexpr StringLiteral kWeightsAttr = "transformer.weights";
+/// In the work of a launch: the keys a query sees, on average. Only the runtime knows it.
+constexpr StringLiteral kKeysSize = "T";
 /// On a lowered entry function: its launches (name, count) in the order of their ids.
 constexpr StringLiteral kDispatchesAttr = "transformer.dispatches";
 /// On the module: what is known of the model (DictionaryAttr).
 constexpr StringLiteral kModelAttr = "transformer.model";
+
+/// Slots of a ring: a call of `chunk` positions must not overwrite what its first
+/// query still sees.
+inline int64_t ringCapacity(KVCacheType type, int64_t chunk) { return type.getWindow() + chunk - 1; }
 
 /// An argument or result of an entry function.
 struct EntryValue {
@@ -47,9 +53,7 @@ struct EntryInfo {
   DictionaryAttr toAttribute(MLIRContext *context) const;
   static EntryInfo fromAttribute(DictionaryAttr attr);
 
-  size_t sizeIndex(StringRef symbol) const {
-    return llvm::find(sizes, symbol) - sizes.begin();
-  }
+  size_t sizeIndex(StringRef symbol) const { return llvm::find(sizes, symbol) - sizes.begin(); }
 };
 
 } // namespace mlir::transformer

@@ -15,8 +15,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/Common/DispatchCost.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
+#include "codegen/Common/KernelTemplates.h"
 #include "codegen/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -37,83 +39,8 @@ using namespace mlir::transformer;
 
 namespace {
 
-/// Ops that become one function. `output` is the last of them in program order.
-struct Group {
-  Operation *output;
-  llvm::SmallSetVector<Operation *, 8> ops;
-  /// The contraction whose accumulators feed the rest, if there is one.
-  linalg::GenericOp root;
-};
-
-bool isReduction(linalg::GenericOp op) { return op.getNumReductionLoops() != 0; }
-
-/// Where `consumer` reads `value`, as maps from the consumer's loops; fails where
-/// it reads it inside the region, which cannot be inlined.
-FailureOr<SmallVector<AffineMap>> readsOf(linalg::GenericOp consumer, Value value) {
-  SmallVector<AffineMap> maps;
-  unsigned uses = 0;
-  for (OpOperand &use : value.getUses())
-    uses += consumer->isAncestor(use.getOwner());
-  for (OpOperand *operand : consumer.getDpsInputOperands())
-    if (operand->get() == value)
-      maps.push_back(consumer.getMatchingIndexingMap(operand));
-  if (maps.size() != uses)
-    return failure();
-  return maps;
-}
-
-/// Whether the loops of `consumer` visit each element of the operand once.
-bool visitsOnce(linalg::GenericOp consumer, AffineMap map) {
-  return map.isProjectedPermutation() && map.getNumResults() == consumer.getNumLoops();
-}
-
-/// Whether the kernel of `group` can compute `producer` where it is read instead
-/// of loading it.
-bool canInline(const Group &group, linalg::GenericOp producer) {
-  auto output = dyn_cast<linalg::GenericOp>(group.output);
-  if (!output || producer.getNumResults() != 1)
-    return false;
-  Value value = producer.getResult(0);
-  SmallVector<std::pair<linalg::GenericOp, AffineMap>> reads;
-  for (Operation *user : value.getUsers()) {
-    // A read inside a region belongs to the generic around it.
-    while (user && user->getBlock() != producer->getBlock())
-      user = user->getParentOp();
-    auto consumer = dyn_cast_or_null<linalg::GenericOp>(user);
-    if (!consumer || !group.ops.contains(user))
-      return false;
-    FailureOr<SmallVector<AffineMap>> maps = readsOf(consumer, value);
-    if (failed(maps))
-      return false;
-    for (AffineMap map : *maps)
-      reads.push_back({consumer, map});
-  }
-  if (!isReduction(producer))
-    // Elementwise producers are computed again at each read, so each read must
-    // visit an element once; contractions read theirs many times.
-    return producer.getIndexingMapsArray().back().isIdentity() &&
-           llvm::all_of(reads, [](auto &read) { return visitsOnce(read.first, read.second); });
-
-  // A row reduction is computed once per row before the inner loop; nothing of
-  // it may depend on the inner loop.
-  auto isRow = [](auto &read) {
-    linalg::GenericOp consumer = read.first;
-    return read.second.isProjectedPermutation() && consumer.getNumLoops() > 0 &&
-           !read.second.isFunctionOfDim(consumer.getNumLoops() - 1);
-  };
-  if (llvm::all_of(reads, isRow))
-    return !group.root && producer.getNumReductionLoops() == 1;
-
-  // The accumulators of a contraction feed elementwise ops of the same shape.
-  bool single = llvm::all_of(group.ops, [](Operation *op) {
-    auto generic = dyn_cast<linalg::GenericOp>(op);
-    return generic && !isReduction(generic);
-  });
-  return !group.root && single && llvm::all_of(reads, [&](auto &read) { return read.second.isIdentity(); });
-}
-
 /// Takes producers into the group until none can be inlined.
-void grow(Group &group, const llvm::DenseSet<Operation *> &taken) {
+void grow(DispatchGroup &group, const llvm::DenseSet<Operation *> &taken, const KernelTemplates &templates) {
   bool changed = true;
   while (changed) {
     changed = false;
@@ -127,13 +54,13 @@ void grow(Group &group, const llvm::DenseSet<Operation *> &taken) {
             candidates.push_back(producer);
     llvm::sort(candidates, [](linalg::GenericOp a, linalg::GenericOp b) { return b->isBeforeInBlock(a); });
     for (linalg::GenericOp producer : candidates) {
-      if (!canInline(group, producer))
+      if (!templates.canInline(group, producer))
         continue;
       auto rows = [&](OpOperand &use) {
         auto consumer = cast<linalg::GenericOp>(use.getOwner());
         return !consumer.getMatchingIndexingMap(&use).isIdentity();
       };
-      if (isReduction(producer) && !llvm::all_of(producer.getResult(0).getUses(), rows))
+      if (producer.getNumReductionLoops() != 0 && !llvm::all_of(producer.getResult(0).getUses(), rows))
         group.root = producer;
       group.ops.insert(producer);
       changed = true;
@@ -171,7 +98,7 @@ class Outliner {
 public:
   explicit Outliner(ModuleOp module) : module(module), symbols(module) {}
 
-  void outline(Group &group, StringRef entry);
+  void outline(DispatchGroup &group, StringRef entry);
 
 private:
   /// The function of `body`'s text, made if there is none yet.
@@ -184,8 +111,8 @@ private:
 
 /// The extent of loop `loop` of `op`, from what is in the function already. A
 /// broadcast does not read all its sizes; they are those of where it is read.
-Value extentOf(OpBuilder &b, const Group &group, linalg::GenericOp op, AffineExpr loop, const IRMapping &mapping,
-               Value out) {
+Value loopSizeInside(OpBuilder &b, const DispatchGroup &group, linalg::GenericOp op, AffineExpr loop,
+                     const IRMapping &mapping, Value out) {
   for (OpOperand *operand : op.getDpsInputOperands()) {
     std::optional<unsigned> at = op.getMatchingIndexingMap(operand).getResultPosition(loop);
     if (Value value = mapping.lookupOrNull(operand->get()); value && at)
@@ -201,7 +128,7 @@ Value extentOf(OpBuilder &b, const Group &group, linalg::GenericOp op, AffineExp
     if (!consumer || !group.ops.contains(consumer))
       continue;
     AffineExpr read = consumer.getMatchingIndexingMap(&use).getResult(*at);
-    if (Value size = extentOf(b, group, consumer, read, mapping, out))
+    if (Value size = loopSizeInside(b, group, consumer, read, mapping, out))
       return size;
   }
   return {};
@@ -209,13 +136,14 @@ Value extentOf(OpBuilder &b, const Group &group, linalg::GenericOp op, AffineExp
 
 /// An init for an intermediate result. Emission never reads it; only its shape
 /// has to be stated.
-Value intermediateInit(OpBuilder &b, const Group &group, linalg::GenericOp op, const IRMapping &mapping, Value out) {
+Value intermediateInit(OpBuilder &b, const DispatchGroup &group, linalg::GenericOp op,
+                       const IRMapping &mapping, Value out) {
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   AffineMap map = op.getIndexingMapsArray().back();
   SmallVector<OpFoldResult> sizes;
   for (auto [i, size] : llvm::enumerate(type.getShape()))
     sizes.push_back(ShapedType::isDynamic(size)
-                        ? OpFoldResult(extentOf(b, group, op, map.getResult(i), mapping, out))
+                        ? OpFoldResult(loopSizeInside(b, group, op, map.getResult(i), mapping, out))
                         : b.getIndexAttr(size));
   return tensor::EmptyOp::create(b, op.getLoc(), sizes, type.getElementType());
 }
@@ -227,7 +155,7 @@ Value emptyUnder(Value init, linalg::FillOp &fill) {
   return under.getDefiningOp<tensor::EmptyOp>() ? under : Value();
 }
 
-void Outliner::outline(Group &group, StringRef entry) {
+void Outliner::outline(DispatchGroup &group, StringRef entry) {
   Location loc = group.output->getLoc();
   MLIRContext *context = module.getContext();
   SmallVector<Operation *> ops(group.ops.begin(), group.ops.end());
@@ -255,8 +183,8 @@ void Outliner::outline(Group &group, StringRef entry) {
     ReifiedRankedShapedTypeDims dims;
     if (failed(reifyResultShapes(b, group.output, dims)))
       return;
-    out = tensor::EmptyOp::create(b, loc, dims[0],
-                                  cast<RankedTensorType>(group.output->getResult(0).getType()).getElementType());
+    out = tensor::EmptyOp::create(
+        b, loc, dims[0], cast<RankedTensorType>(group.output->getResult(0).getType()).getElementType());
   }
 
   llvm::SetVector<Value> inputs;
@@ -330,9 +258,11 @@ void Outliner::outline(Group &group, StringRef entry) {
       Value init = linalgOp.getDpsInits()[0];
       linalg::FillOp fill;
       if (Value empty = emptyUnder(init, fill); empty || fill) {
-        Value place = op == group.output ? outArgument : intermediateInit(inner, group, linalgOp, mapping, outArgument);
+        Value place =
+            op == group.output ? outArgument : intermediateInit(inner, group, linalgOp, mapping, outArgument);
         if (fill)
-          place = linalg::FillOp::create(inner, op->getLoc(), mapping.lookup(fill.getInputs()[0]), place).getResult(0);
+          place = linalg::FillOp::create(inner, op->getLoc(), mapping.lookup(fill.getInputs()[0]), place)
+                      .getResult(0);
         mapping.map(init, place);
       }
     }
@@ -361,6 +291,7 @@ func::FuncOp Outliner::share(func::FuncOp candidate) {
     return it->second;
   }
   symbols.insert(candidate);
+  setCost(candidate, costOf(candidate));
   return candidate;
 }
 
@@ -373,26 +304,27 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
   }
 
   LogicalResult formIn(func::FuncOp entry, Outliner &outliner) {
+    // The check before this pass lists everything; alone, it must not go wrong.
     if (!entry.getBody().hasOneBlock())
       return entry.emitOpError("expected one block: entry functions are straight-line code");
     Block &block = entry.getBody().front();
     copyUncomputedResults(block);
     llvm::DenseSet<Operation *> taken;
-    std::vector<Group> groups;
+    std::vector<DispatchGroup> groups;
     for (Operation &op : llvm::reverse(block)) {
       if (taken.contains(&op) || !startsGroup(op))
         continue;
-      Group group{&op, {}, {}};
+      DispatchGroup group{&op, {}, {}};
       group.ops.insert(&op);
       if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
         if (generic.getNumResults() != 1)
           return generic.emitOpError("expected one result: a dispatch computes one tensor");
-        grow(group, taken);
+        grow(group, taken, cpuTemplates());
       }
       taken.insert(group.ops.begin(), group.ops.end());
       groups.push_back(std::move(group));
     }
-    for (Group &group : llvm::reverse(groups))
+    for (DispatchGroup &group : llvm::reverse(groups))
       outliner.outline(group, entry.getSymName());
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
       if (isOpTriviallyDead(&op))
@@ -420,12 +352,13 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
       OpBuilder b(block.getTerminator());
       b.setInsertionPointAfterValue(value);
       // Elements are read in the region: a generic that yields its operand folds away.
-      operand.set(buildMap(b, value.getLoc(), value, {}, [&](OpBuilder &b, Location loc, ValueRange) -> Value {
-        SmallVector<Value> at;
-        for (int64_t i = 0, rank = cast<RankedTensorType>(value.getType()).getRank(); i < rank; ++i)
-          at.push_back(linalg::IndexOp::create(b, loc, i));
-        return tensor::ExtractOp::create(b, loc, value, at);
-      }));
+      operand.set(
+          buildMap(b, value.getLoc(), value, {}, [&](OpBuilder &b, Location loc, ValueRange) -> Value {
+            SmallVector<Value> at;
+            for (int64_t i = 0, rank = cast<RankedTensorType>(value.getType()).getRank(); i < rank; ++i)
+              at.push_back(linalg::IndexOp::create(b, loc, i));
+            return tensor::ExtractOp::create(b, loc, value, at);
+          }));
     }
   }
 

@@ -50,14 +50,17 @@ inline Value emptyLike(OpBuilder &b, Location loc, Value like) {
     return tensor::EmptyOp::create(b, loc, type.getShape(), type.getElementType());
   // The shape of an op about to be replaced is that of its operands.
   ReifiedRankedShapedTypeDims dims;
-  if (Operation *op = like.getDefiningOp(); op && !isa<tensor::EmptyOp>(op) && succeeded(reifyResultShapes(b, op, dims)))
-    return tensor::EmptyOp::create(b, loc, dims[cast<OpResult>(like).getResultNumber()], type.getElementType());
+  if (Operation *op = like.getDefiningOp();
+      op && !isa<tensor::EmptyOp>(op) && succeeded(reifyResultShapes(b, op, dims)))
+    return tensor::EmptyOp::create(b, loc, dims[cast<OpResult>(like).getResultNumber()],
+                                   type.getElementType());
   return tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, like), type.getElementType());
 }
 
 /// An elementwise generic over the shape of `like`; `region` returns the value in
 /// f32 (or the result's own type), which is rounded to the result's type.
-inline Value buildMap(OpBuilder &b, Location loc, Value like, ArrayRef<MappedOperand> operands, RegionBuilder region) {
+inline Value buildMap(OpBuilder &b, Location loc, Value like, ArrayRef<MappedOperand> operands,
+                      RegionBuilder region) {
   Value init = emptyLike(b, loc, like);
   auto type = cast<RankedTensorType>(init.getType());
   SmallVector<Value> inputs;
@@ -68,20 +71,20 @@ inline Value buildMap(OpBuilder &b, Location loc, Value like, ArrayRef<MappedOpe
   }
   maps.push_back(identityMap(init));
   SmallVector<utils::IteratorType> loops(type.getRank(), utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(b, loc, type, inputs, init, maps, loops,
-                                           [&](OpBuilder &b, Location loc, ValueRange args) {
-                                             Value value = region(b, loc, args.drop_back());
-                                             if (value.getType() != type.getElementType())
-                                               value = arith::TruncFOp::create(b, loc, type.getElementType(), value);
-                                             linalg::YieldOp::create(b, loc, value);
-                                           });
+  auto generic = linalg::GenericOp::create(
+      b, loc, type, inputs, init, maps, loops, [&](OpBuilder &b, Location loc, ValueRange args) {
+        Value value = region(b, loc, args.drop_back());
+        if (value.getType() != type.getElementType())
+          value = arith::TruncFOp::create(b, loc, type.getElementType(), value);
+        linalg::YieldOp::create(b, loc, value);
+      });
   return generic.getResult(0);
 }
 
 /// A reduction in f32 over the last `numReductions` loops into the shape of
 /// `like`, starting from `neutral`; the region's last argument is the accumulator.
-inline Value buildReduction(OpBuilder &b, Location loc, Value like, ArrayRef<MappedOperand> operands, AffineMap result,
-                            unsigned numReductions, double neutral, RegionBuilder region) {
+inline Value buildReduction(OpBuilder &b, Location loc, Value like, ArrayRef<MappedOperand> operands,
+                            AffineMap result, unsigned numReductions, double neutral, RegionBuilder region) {
   Value empty = emptyLike(b, loc, like);
   if (!cast<RankedTensorType>(empty.getType()).getElementType().isF32())
     empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, empty), b.getF32Type());
@@ -95,9 +98,10 @@ inline Value buildReduction(OpBuilder &b, Location loc, Value like, ArrayRef<Map
   maps.push_back(result);
   SmallVector<utils::IteratorType> loops(result.getNumDims() - numReductions, utils::IteratorType::parallel);
   loops.append(numReductions, utils::IteratorType::reduction);
-  auto generic = linalg::GenericOp::create(
-      b, loc, init.getType(), inputs, init, maps, loops,
-      [&](OpBuilder &b, Location loc, ValueRange args) { linalg::YieldOp::create(b, loc, region(b, loc, args)); });
+  auto generic = linalg::GenericOp::create(b, loc, init.getType(), inputs, init, maps, loops,
+                                           [&](OpBuilder &b, Location loc, ValueRange args) {
+                                             linalg::YieldOp::create(b, loc, region(b, loc, args));
+                                           });
   return generic.getResult(0);
 }
 

@@ -12,12 +12,14 @@
 // Runs on bufferized entry functions. A buffer's size is a constant times a
 // product of symbolic sizes. Buffers with the same product share a section of the
 // arena, in which offsets are constants times that product: one assignment is
-// right for every size. Within a section: largest first, lowest free offset.
+// right for every size. Within a section: largest first, lowest free offset; a
+// result takes the place of an operand that dies with it where the kernel allows.
 //
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
+#include "codegen/Common/Monomial.h"
 #include "codegen/Passes.h"
 #include "runtime/xfm_abi.h"
 
@@ -40,54 +42,43 @@ using namespace mlir::transformer;
 
 namespace {
 
-/// coefficient * product of symbolic sizes (their numbers, sorted).
-struct Monomial {
-  int64_t coefficient = 1;
-  SmallVector<int64_t> symbols;
+/// One or more buffers that share a place: each but the first is written over the
+/// one before it by the op that reads it last.
+struct Slot {
+  SmallVector<memref::AllocOp> ops;
+  int64_t bytes;      // per unit of the section's product
+  int64_t begin, end; // first and last op that touches it
+  int64_t offset = 0; // per unit of the section's product
 };
 
-struct Allocation {
-  memref::AllocOp op;
-  int64_t bytes;       // per unit of the section's product
-  int64_t begin, end;  // first and last op that touches it
-  int64_t offset = 0;  // per unit of the section's product
-};
+/// Slots by the product of symbolic sizes they are multiples of.
+using Sections = std::map<std::vector<int64_t>, std::vector<Slot>>;
 
-using Sections = std::map<std::vector<int64_t>, std::vector<Allocation>>;
-
-std::optional<Monomial> monomialOf(Value value) {
-  if (std::optional<int64_t> constant = getConstantIntValue(value))
-    return Monomial{*constant, {}};
-  if (auto size = value.getDefiningOp<SizeOp>())
-    return Monomial{1, {static_cast<int64_t>(size.getIndex())}};
-  auto product = value.getDefiningOp<arith::MulIOp>();
-  if (!product)
-    return std::nullopt;
-  std::optional<Monomial> a = monomialOf(product.getLhs()), b = monomialOf(product.getRhs());
-  if (!a || !b)
-    return std::nullopt;
-  a->coefficient *= b->coefficient;
-  a->symbols.append(b->symbols);
-  llvm::sort(a->symbols);
-  return a;
-}
-
-/// Extends the allocation's lifetime over every user of `value`, through views.
-void addUsers(Value value, Allocation &allocation, const DenseMap<Operation *, int64_t> &order) {
+/// Extends the slot's lifetime over every user of `value`, through views.
+void addUsers(Value value, Slot &slot, const DenseMap<Operation *, int64_t> &order) {
   for (Operation *user : value.getUsers()) {
     if (isa<ViewLikeOpInterface, memref::CastOp>(user)) {
-      addUsers(user->getResult(0), allocation, order);
+      addUsers(user->getResult(0), slot, order);
       continue;
     }
-    allocation.begin = std::min(allocation.begin, order.lookup(user));
-    allocation.end = std::max(allocation.end, order.lookup(user));
+    slot.begin = std::min(slot.begin, order.lookup(user));
+    slot.end = std::max(slot.end, order.lookup(user));
   }
 }
 
-FailureOr<Sections> collect(func::FuncOp entry) {
-  DenseMap<Operation *, int64_t> order;
-  for (auto [i, op] : llvm::enumerate(entry.getBody().front()))
-    order[&op] = static_cast<int64_t>(i);
+/// The allocation under views, or null.
+memref::AllocOp allocationOf(Value value) {
+  while (Operation *def = value.getDefiningOp()) {
+    if (auto alloc = dyn_cast<memref::AllocOp>(def))
+      return alloc;
+    if (!isa<ViewLikeOpInterface, memref::CastOp>(def))
+      return {};
+    value = def->getOperand(0);
+  }
+  return {};
+}
+
+FailureOr<Sections> collect(func::FuncOp entry, const DenseMap<Operation *, int64_t> &order) {
   Sections sections;
   for (auto op : entry.getOps<memref::AllocOp>()) {
     MemRefType type = op.getType();
@@ -96,53 +87,94 @@ FailureOr<Sections> collect(func::FuncOp entry) {
       if (!ShapedType::isDynamic(dim))
         size.coefficient *= dim;
     for (Value dim : op.getDynamicSizes()) {
-      std::optional<Monomial> factor = monomialOf(dim);
+      std::optional<Monomial> factor = Monomial::of(dim);
       if (!factor)
         return op.emitOpError("expected sizes that are products of the call's symbolic sizes");
-      size.coefficient *= factor->coefficient;
-      size.symbols.append(factor->symbols);
+      size *= *factor;
     }
-    llvm::sort(size.symbols);
     // Rounding the coefficient aligns every offset, whatever the symbols are.
-    int64_t bytes = static_cast<int64_t>(llvm::alignTo(std::max<int64_t>(size.coefficient, 1), XFM_BUFFER_ALIGNMENT));
-    Allocation allocation{op, bytes, INT64_MAX, -1};
-    addUsers(op.getResult(), allocation, order);
-    sections[std::vector<int64_t>(size.symbols.begin(), size.symbols.end())].push_back(allocation);
+    int64_t bytes =
+        static_cast<int64_t>(llvm::alignTo(std::max<int64_t>(size.coefficient, 1), XFM_BUFFER_ALIGNMENT));
+    Slot slot{{op}, bytes, INT64_MAX, -1};
+    addUsers(op.getResult(), slot, order);
+    sections[std::vector<int64_t>(size.symbols.begin(), size.symbols.end())].push_back(slot);
   }
   return sections;
 }
 
-/// Gives each allocation an offset; returns the section's bytes per unit.
-int64_t assign(std::vector<Allocation> &allocations) {
-  std::vector<Allocation *> bySize, placed;
-  for (Allocation &allocation : allocations)
-    bySize.push_back(&allocation);
-  llvm::sort(bySize, [](Allocation *a, Allocation *b) {
+/// Lets results take the place of operands that die where they are made, if the
+/// kernel reads each element of the operand before it writes that of the result.
+void reuseInPlace(func::FuncOp entry, std::vector<Slot> &slots, const DenseMap<Operation *, int64_t> &order) {
+  auto module = entry->getParentOfType<ModuleOp>();
+  auto slotOf = [&](memref::AllocOp alloc) {
+    return llvm::find_if(slots, [&](const Slot &slot) { return llvm::is_contained(slot.ops, alloc); });
+  };
+  for (auto launch : entry.getOps<LaunchOp>()) {
+    auto kernel = module.lookupSymbol<func::FuncOp>(launch.getKernel());
+    auto places = kernel ? kernel->getAttrOfType<DenseI64ArrayAttr>(kInPlaceAttr) : DenseI64ArrayAttr();
+    memref::AllocOp result =
+        launch.getOutputs().size() == 1 ? allocationOf(launch.getOutputs()[0]) : memref::AllocOp();
+    if (!places || !result)
+      continue;
+    for (int64_t argument : places.asArrayRef()) {
+      memref::AllocOp operand = allocationOf(launch.getInputs()[argument]);
+      auto from = operand ? slotOf(operand) : slots.end(), to = slotOf(result);
+      if (from == slots.end() || to == slots.end() || from == to || from->bytes != to->bytes ||
+          from->end != order.lookup(launch) || to->begin != order.lookup(launch))
+        continue;
+      from->ops.append(to->ops);
+      from->end = to->end;
+      slots.erase(to);
+      break;
+    }
+  }
+}
+
+/// Gives each slot an offset; returns the section's bytes per unit.
+int64_t assign(std::vector<Slot> &slots) {
+  std::vector<Slot *> bySize, placed;
+  for (Slot &slot : slots)
+    bySize.push_back(&slot);
+  llvm::sort(bySize, [](Slot *a, Slot *b) {
     return std::make_tuple(-a->bytes, a->begin, a) < std::make_tuple(-b->bytes, b->begin, b);
   });
   int64_t total = 0;
-  for (Allocation *allocation : bySize) {
-    // The lowest gap between buffers alive at the same time.
-    std::vector<Allocation *> alive;
-    for (Allocation *other : placed)
-      if (other->begin <= allocation->end && allocation->begin <= other->end)
+  for (Slot *slot : bySize) {
+    // The lowest gap between slots alive at the same time.
+    std::vector<Slot *> alive;
+    for (Slot *other : placed)
+      if (other->begin <= slot->end && slot->begin <= other->end)
         alive.push_back(other);
-    llvm::sort(alive, [](Allocation *a, Allocation *b) { return a->offset < b->offset; });
+    llvm::sort(alive, [](Slot *a, Slot *b) { return a->offset < b->offset; });
     int64_t offset = 0;
-    for (Allocation *other : alive) {
-      if (offset + allocation->bytes <= other->offset)
+    for (Slot *other : alive) {
+      if (offset + slot->bytes <= other->offset)
         break;
       offset = std::max(offset, other->offset + other->bytes);
     }
-    allocation->offset = offset;
-    total = std::max(total, offset + allocation->bytes);
-    placed.push_back(allocation);
+    slot->offset = offset;
+    total = std::max(total, offset + slot->bytes);
+    placed.push_back(slot);
   }
   return total;
 }
 
+/// The largest sum of slots alive at one op: no plan can need less.
+int64_t lowerBound(ArrayRef<Slot> slots) {
+  int64_t bound = 0;
+  for (const Slot &at : slots) {
+    int64_t live = 0;
+    for (const Slot &other : slots)
+      if (other.begin <= at.begin && at.begin <= other.end)
+        live += other.bytes;
+    bound = std::max(bound, live);
+  }
+  return bound;
+}
+
 /// The product of the given symbolic sizes times `coefficient`.
-Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coefficient, function_ref<Value(int64_t)> size) {
+Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coefficient,
+              function_ref<Value(int64_t)> size) {
   Value result = arith::ConstantIndexOp::create(b, loc, coefficient);
   for (int64_t symbol : symbols)
     result = arith::MulIOp::create(b, loc, result, size(symbol));
@@ -150,11 +182,13 @@ Value product(OpBuilder &b, Location loc, ArrayRef<int64_t> symbols, int64_t coe
 }
 
 /// `@xfm_arena_<name>(%sizes: !llvm.ptr) -> i64`
-void emitArenaFunction(func::FuncOp entry, StringRef name, const Sections &sections, ArrayRef<int64_t> totals) {
+void emitArenaFunction(func::FuncOp entry, StringRef name, const Sections &sections,
+                       ArrayRef<int64_t> totals) {
   Location loc = entry.getLoc();
   OpBuilder b(entry);
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
-  auto func = func::FuncOp::create(b, loc, ("xfm_arena_" + name).str(), b.getFunctionType(pointer, b.getI64Type()));
+  auto func =
+      func::FuncOp::create(b, loc, ("xfm_arena_" + name).str(), b.getFunctionType(pointer, b.getI64Type()));
   Block *body = func.addEntryBlock();
   b.setInsertionPointToStart(body);
   auto size = [&](int64_t symbol) -> Value {
@@ -177,13 +211,28 @@ struct PlanMemory : transformer::impl::PlanMemoryPassBase<PlanMemory> {
   }
 
   LogicalResult plan(func::FuncOp entry) {
-    FailureOr<Sections> sections = collect(entry);
+    DenseMap<Operation *, int64_t> order;
+    for (auto [i, op] : llvm::enumerate(entry.getBody().front()))
+      order[&op] = static_cast<int64_t>(i);
+    FailureOr<Sections> sections = collect(entry, order);
     if (failed(sections))
       return failure();
-    SmallVector<int64_t> totals;
-    for (auto &[symbols, allocations] : *sections)
-      totals.push_back(assign(allocations));
     EntryInfo info = EntryInfo::fromAttribute(entry->getAttrOfType<DictionaryAttr>(kEntryAttr));
+    SmallVector<int64_t> totals;
+    SmallVector<Attribute> plan;
+    Builder attributes(&getContext());
+    for (auto &[symbols, slots] : *sections) {
+      reuseInPlace(entry, slots, order);
+      totals.push_back(assign(slots));
+      SmallVector<StringRef> names =
+          llvm::map_to_vector(symbols, [&](int64_t s) -> StringRef { return info.sizes[s]; });
+      plan.push_back(attributes.getDictionaryAttr(
+          {attributes.getNamedAttr("sizes", attributes.getStrArrayAttr(names)),
+           attributes.getNamedAttr("bytes", attributes.getI64IntegerAttr(totals.back())),
+           attributes.getNamedAttr("bound", attributes.getI64IntegerAttr(lowerBound(slots)))}));
+    }
+    // What tests hold the plan to, and --info prints.
+    entry->setAttr(kArenaAttr, attributes.getArrayAttr(plan));
     emitArenaFunction(entry, info.name, *sections, totals);
 
     Location loc = entry.getLoc();
@@ -206,15 +255,17 @@ struct PlanMemory : transformer::impl::PlanMemoryPassBase<PlanMemory> {
     auto type = MemRefType::get({ShapedType::kDynamic}, b.getI8Type());
     Value arena = BindingOp::create(b, loc, type, entry.getArgument(0), BindingKind::Arena, 0, bytes);
     for (auto [section, base, unit] : llvm::zip(*sections, bases, units))
-      for (Allocation &allocation : section.second) {
-        OpBuilder at(allocation.op);
-        Value offset = arith::MulIOp::create(at, loc, unit, arith::ConstantIndexOp::create(at, loc, allocation.offset));
-        offset = arith::AddIOp::create(at, loc, base, offset);
-        Value view = memref::ViewOp::create(at, allocation.op.getLoc(), allocation.op.getType(), arena, offset,
-                                            allocation.op.getDynamicSizes());
-        allocation.op.replaceAllUsesWith(view);
-        allocation.op.erase();
-      }
+      for (Slot &slot : section.second)
+        for (memref::AllocOp op : slot.ops) {
+          OpBuilder at(op);
+          Value offset =
+              arith::MulIOp::create(at, loc, unit, arith::ConstantIndexOp::create(at, loc, slot.offset));
+          offset = arith::AddIOp::create(at, loc, base, offset);
+          Value view =
+              memref::ViewOp::create(at, op.getLoc(), op.getType(), arena, offset, op.getDynamicSizes());
+          op.replaceAllUsesWith(view);
+          op.erase();
+        }
     return success();
   }
 };

@@ -111,12 +111,13 @@ Value buildProjection(OpBuilder &b, Location loc, Value like, Value x, Value wei
   row.push_back(getAffineDimExpr(rank, context));
   column = {getAffineDimExpr(rank - 1, context), getAffineDimExpr(rank, context)};
   auto map = [&](ArrayRef<AffineExpr> exprs) { return AffineMap::get(rank + 1, 0, exprs, context); };
-  Value sum = buildReduction(
-      b, loc, like, {{x, map(row)}, {weight, map(column)}}, map(result), /*numReductions=*/1, 0.0,
-      [](OpBuilder &b, Location loc, ValueRange args) -> Value {
-        Value product = arith::MulFOp::create(b, loc, widen(b, loc, args[0]), widen(b, loc, args[1]));
-        return arith::AddFOp::create(b, loc, product, args[2]);
-      });
+  Value sum =
+      buildReduction(b, loc, like, {{x, map(row)}, {weight, map(column)}}, map(result), /*numReductions=*/1,
+                     0.0, [](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                       Value product =
+                           arith::MulFOp::create(b, loc, widen(b, loc, args[0]), widen(b, loc, args[1]));
+                       return arith::AddFOp::create(b, loc, product, args[2]);
+                     });
   if (!bias && type.getElementType().isF32())
     return sum;
   AffineMap identity = AffineMap::getMultiDimIdentityMap(rank, context);
@@ -132,8 +133,8 @@ Value buildProjection(OpBuilder &b, Location loc, Value like, Value x, Value wei
 struct LowerLinear : OpRewritePattern<LinearOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
-    rewriter.replaceOp(op, buildProjection(rewriter, op.getLoc(), op.getResult(), op.getInput(), op.getWeight(),
-                                           op.getBias()));
+    rewriter.replaceOp(op, buildProjection(rewriter, op.getLoc(), op.getResult(), op.getInput(),
+                                           op.getWeight(), op.getBias()));
     return success();
   }
 };
@@ -173,7 +174,8 @@ struct LowerActivation : OpRewritePattern<ActivationOp> {
 };
 
 /// Sum over the last dimension of f(x) (and of `extra`, one value per row).
-Value buildRowSum(OpBuilder &b, Location loc, Value x, Value extra, function_ref<Value(OpBuilder &, Location, ValueRange)> f) {
+Value buildRowSum(OpBuilder &b, Location loc, Value x, Value extra,
+                  function_ref<Value(OpBuilder &, Location, ValueRange)> f) {
   AffineMap identity = identityMap(x);
   AffineMap rows = identity.dropResult(identity.getNumResults() - 1);
   SmallVector<MappedOperand> operands{{x, identity}};
@@ -195,7 +197,8 @@ Value inverseLength(OpBuilder &b, Location loc, Value x) {
   if (!type.isDynamicDim(last))
     return constantF32(b, loc, 1.0 / static_cast<double>(type.getDimSize(last)));
   Value n = arith::IndexCastOp::create(b, loc, b.getI32Type(), tensor::DimOp::create(b, loc, x, last));
-  return arith::DivFOp::create(b, loc, constantF32(b, loc, 1.0), arith::SIToFPOp::create(b, loc, b.getF32Type(), n));
+  return arith::DivFOp::create(b, loc, constantF32(b, loc, 1.0),
+                               arith::SIToFPOp::create(b, loc, b.getF32Type(), n));
 }
 
 /// Pattern: rms_norm(x, w) -> generic: sum x^2 ; generic: x * rsqrt(sum/n + eps) * w
@@ -210,21 +213,25 @@ struct LowerRMSNorm : OpRewritePattern<RMSNormOp> {
     AffineMap identity = identityMap(op.getInput());
     int64_t last = identity.getNumResults() - 1;
     double epsilon = op.getEpsilon().convertToDouble();
-    Value result = buildMap(
-        rewriter, op.getLoc(), op.getResult(),
-        {{op.getInput(), identity}, {squares, identity.dropResult(last)}, {op.getScale(), identity.getMinorSubMap(1)}},
-        [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-          Value mean = arith::MulFOp::create(b, loc, args[1], inverseLength(b, loc, op.getInput()));
-          Value r = math::RsqrtOp::create(b, loc, arith::AddFOp::create(b, loc, mean, constantF32(b, loc, epsilon)));
-          Value x = arith::MulFOp::create(b, loc, widen(b, loc, args[0]), r);
-          return arith::MulFOp::create(b, loc, x, widen(b, loc, args[2]));
-        });
+    Value result =
+        buildMap(rewriter, op.getLoc(), op.getResult(),
+                 {{op.getInput(), identity},
+                  {squares, identity.dropResult(last)},
+                  {op.getScale(), identity.getMinorSubMap(1)}},
+                 [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+                   Value mean = arith::MulFOp::create(b, loc, args[1], inverseLength(b, loc, op.getInput()));
+                   Value r = math::RsqrtOp::create(
+                       b, loc, arith::AddFOp::create(b, loc, mean, constantF32(b, loc, epsilon)));
+                   Value x = arith::MulFOp::create(b, loc, widen(b, loc, args[0]), r);
+                   return arith::MulFOp::create(b, loc, x, widen(b, loc, args[2]));
+                 });
     rewriter.replaceOp(op, result);
     return success();
   }
 };
 
-/// Pattern: layer_norm(x, w, b) -> generic: sum x ; generic: sum (x - mean)^2 ; generic: (x - mean) * rsqrt * w + b
+/// Pattern: layer_norm(x, w, b) -> generic: sum x ; generic: sum (x - mean)^2 ; generic: (x - mean) * rsqrt *
+/// w + b
 struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(LayerNormOp op, PatternRewriter &rewriter) const override {
@@ -233,8 +240,9 @@ struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
       Value mean = arith::MulFOp::create(b, loc, sum, inverseLength(b, loc, op.getInput()));
       return arith::SubFOp::create(b, loc, widen(b, loc, x), mean);
     };
-    Value sum = buildRowSum(rewriter, loc, op.getInput(), Value(),
-                            [](OpBuilder &b, Location loc, ValueRange args) { return widen(b, loc, args[0]); });
+    Value sum =
+        buildRowSum(rewriter, loc, op.getInput(), Value(),
+                    [](OpBuilder &b, Location loc, ValueRange args) { return widen(b, loc, args[0]); });
     Value squares = buildRowSum(rewriter, loc, op.getInput(), sum,
                                 [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
                                   Value d = deviation(b, loc, args[0], args[1]);
@@ -247,13 +255,15 @@ struct LowerLayerNorm : OpRewritePattern<LayerNormOp> {
     if (op.getBias())
       operands.push_back({op.getBias(), last});
     double epsilon = op.getEpsilon().convertToDouble();
-    Value result = buildMap(rewriter, loc, op.getResult(), operands, [&](OpBuilder &b, Location loc, ValueRange args) {
-      Value variance = arith::MulFOp::create(b, loc, args[2], inverseLength(b, loc, op.getInput()));
-      Value r = math::RsqrtOp::create(b, loc, arith::AddFOp::create(b, loc, variance, constantF32(b, loc, epsilon)));
-      Value x = arith::MulFOp::create(b, loc, deviation(b, loc, args[0], args[1]), r);
-      Value y = arith::MulFOp::create(b, loc, x, widen(b, loc, args[3]));
-      return op.getBias() ? Value(arith::AddFOp::create(b, loc, y, widen(b, loc, args[4]))) : y;
-    });
+    Value result =
+        buildMap(rewriter, loc, op.getResult(), operands, [&](OpBuilder &b, Location loc, ValueRange args) {
+          Value variance = arith::MulFOp::create(b, loc, args[2], inverseLength(b, loc, op.getInput()));
+          Value r = math::RsqrtOp::create(
+              b, loc, arith::AddFOp::create(b, loc, variance, constantF32(b, loc, epsilon)));
+          Value x = arith::MulFOp::create(b, loc, deviation(b, loc, args[0], args[1]), r);
+          Value y = arith::MulFOp::create(b, loc, x, widen(b, loc, args[3]));
+          return op.getBias() ? Value(arith::AddFOp::create(b, loc, y, widen(b, loc, args[4]))) : y;
+        });
     rewriter.replaceOp(op, result);
     return success();
   }
@@ -272,7 +282,8 @@ struct LowerRope : OpRewritePattern<RopeOp> {
   }
 
   /// a * cos + sign * b * sin, where sign is -1 for the first of a pair.
-  static Value rotate(OpBuilder &b, Location loc, Value a, Value partner, Value cos, Value sin, Value isFirst) {
+  static Value rotate(OpBuilder &b, Location loc, Value a, Value partner, Value cos, Value sin,
+                      Value isFirst) {
     Value signedSin = arith::SelectOp::create(b, loc, isFirst, arith::NegFOp::create(b, loc, sin), sin);
     return arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, a, cos),
                                  arith::MulFOp::create(b, loc, partner, signedSin));
@@ -289,29 +300,30 @@ struct LowerRope : OpRewritePattern<RopeOp> {
     SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(rewriter, loc, op.getInput());
     sizes.back() = rewriter.getIndexAttr(2);
     sizes.push_back(rewriter.getIndexAttr(half));
-    Value x = tensor::ExpandShapeOp::create(rewriter, loc, RankedTensorType::get(shape, type.getElementType()),
-                                            op.getInput(), split, sizes);
+    Value x = tensor::ExpandShapeOp::create(
+        rewriter, loc, RankedTensorType::get(shape, type.getElementType()), op.getInput(), split, sizes);
     Type element = cast<RankedTensorType>(op.getType()).getElementType();
     Value like = tensor::EmptyOp::create(rewriter, loc, sizes, element);
     AffineMap identity = identityMap(x);
     AffineMap rows = AffineMap::get(5, 0, rewriter.getAffineDimExpr(0));
-    Value y = buildMap(rewriter, loc, like, {{x, identity}, {op.getOffsets(), rows}},
-                       [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
-                         SmallVector<Value> at;
-                         for (int64_t i = 0; i < 5; ++i)
-                           at.push_back(linalg::IndexOp::create(b, loc, i));
-                         Value position = positionOf(b, loc, args[1], at[1]);
-                         auto table = [&](Value values) {
-                           return widen(b, loc, tensor::ExtractOp::create(b, loc, values, ValueRange{position, at[4]}));
-                         };
-                         Value one = arith::ConstantIndexOp::create(b, loc, 1);
-                         SmallVector<Value> other(at);
-                         other[3] = arith::SubIOp::create(b, loc, one, at[3]);
-                         Value partner = widen(b, loc, tensor::ExtractOp::create(b, loc, x, other));
-                         Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, at[3], one);
-                         return rotate(b, loc, widen(b, loc, args[0]), partner, table(op.getCos()), table(op.getSin()),
-                                       isFirst);
-                       });
+    Value y = buildMap(
+        rewriter, loc, like, {{x, identity}, {op.getOffsets(), rows}},
+        [&](OpBuilder &b, Location loc, ValueRange args) -> Value {
+          SmallVector<Value> at;
+          for (int64_t i = 0; i < 5; ++i)
+            at.push_back(linalg::IndexOp::create(b, loc, i));
+          Value position = positionOf(b, loc, args[1], at[1]);
+          auto table = [&](Value values) {
+            return widen(b, loc, tensor::ExtractOp::create(b, loc, values, ValueRange{position, at[4]}));
+          };
+          Value one = arith::ConstantIndexOp::create(b, loc, 1);
+          SmallVector<Value> other(at);
+          other[3] = arith::SubIOp::create(b, loc, one, at[3]);
+          Value partner = widen(b, loc, tensor::ExtractOp::create(b, loc, x, other));
+          Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, at[3], one);
+          return rotate(b, loc, widen(b, loc, args[0]), partner, table(op.getCos()), table(op.getSin()),
+                        isFirst);
+        });
     return tensor::CollapseShapeOp::create(rewriter, loc, op.getType(), y, split);
   }
 
@@ -422,8 +434,8 @@ struct Generalize : OpInterfaceRewritePattern<linalg::LinalgOp> {
 struct ToLinalg : transformer::impl::ToLinalgPassBase<ToLinalg> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<LowerEmbedding, LowerLinear, LowerGatedMLP, LowerActivation, LowerRMSNorm, LowerLayerNorm, LowerRope,
-                 LowerExtractSlice, LowerSoftmax, LowerSplat, Generalize>(&getContext());
+    patterns.add<LowerEmbedding, LowerLinear, LowerGatedMLP, LowerActivation, LowerRMSNorm, LowerLayerNorm,
+                 LowerRope, LowerExtractSlice, LowerSoftmax, LowerSplat, Generalize>(&getContext());
     linalg::populateElementwiseToLinalgConversionPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -8,6 +8,7 @@
 
 #include "dialect/interpreter/Execution.h"
 
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "llvm/Support/Parallel.h"
 
 #include <cmath>
@@ -32,9 +33,11 @@ static LogicalResult runUse(UseOp op, Execution &execution) {
 
 /// On tensors a launch is a call of its kernel.
 static LogicalResult runLaunch(LaunchOp op, Execution &execution) {
-  if (op.getGrid() || llvm::any_of(op->getOperandTypes(), [](Type type) { return isa<MemRefType>(type); }))
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<FunctionOpInterface>(op, op.getKernelAttr());
+  if (llvm::any_of(kernel.getArgumentTypes(), [](Type type) { return isa<MemRefType>(type); }))
     return op.emitOpError(
-        "of an emitted kernel is not supported by the interpreter: interpret the program before it");
+        "of an emitted kernel is not supported by the interpreter: interpret the program before "
+        "kernels are emitted");
   FailureOr<SmallVector<RuntimeValue>> results =
       execution.call(op, op.getKernelAttr(), execution.take(op->getOpOperands()));
   if (failed(results))

@@ -757,3 +757,35 @@ func.func @launch(%a: tensor<?xf32>) {
   %0 = transformer.launch @kernel outs(%a : tensor<?xf32>) -> tensor<?xf32>
   return
 }
+
+// -----
+
+// launch C1: an emitted kernel takes buffers, also from a launch on tensors
+func.func private @kernel(memref<4xf32>, index, index)
+func.func @launch(%a: tensor<?xf32>) {
+  // expected-error @+1 {{expected argument 0 of @kernel to be 'memref<?xf32>', but got 'memref<4xf32>'}}
+  %0 = transformer.launch @kernel outs(%a : tensor<?xf32>) -> tensor<?xf32>
+  return
+}
+
+//===----------------------------------------------------------------------===//
+// binding
+//===----------------------------------------------------------------------===//
+
+// -----
+
+// binding C1
+func.func @binding(%call: !llvm.ptr) {
+  // expected-error @+1 {{expected one value per dynamic dimension, 1, but got 0}}
+  %0 = transformer.binding %call buffer[0] : memref<?x64xf32>
+  return
+}
+
+// -----
+
+// binding C2
+func.func @binding(%call: !llvm.ptr) {
+  // expected-error @+1 {{expected the identity layout, but got 'memref<8x64xf32, strided<[128, 1]>>'}}
+  %0 = transformer.binding %call weight[0] : memref<8x64xf32, strided<[128, 1]>>
+  return
+}

@@ -159,6 +159,20 @@ func.func @launches(%a: tensor<?xf32>, %m: memref<?xf32>, %tasks: index) -> tens
   return %0 : tensor<?xf32>
 }
 
+// What lowered entry points read from their call.
+// CHECK-LABEL: func @call
+func.func @call(%call: !llvm.ptr) -> (memref<?x64xf32>, memref<64xf32>, memref<?xi8>) {
+  // CHECK: %[[S:.*]] = transformer.size %{{.*}}[1]
+  %s = transformer.size %call[1]
+  // CHECK: transformer.binding %{{.*}} buffer[0] (%[[S]]) : memref<?x64xf32>
+  %0 = transformer.binding %call buffer[0] (%s) : memref<?x64xf32>
+  // CHECK: transformer.binding %{{.*}} weight[3] : memref<64xf32>
+  %1 = transformer.binding %call weight[3] : memref<64xf32>
+  // CHECK: transformer.binding %{{.*}} arena[0] (%[[S]]) : memref<?xi8>
+  %2 = transformer.binding %call arena[0] (%s) : memref<?xi8>
+  return %0, %1, %2 : memref<?x64xf32>, memref<64xf32>, memref<?xi8>
+}
+
 // CHECK: mask.causal = #transformer.mask<causal>
 // CHECK-SAME: mask.none = #transformer.mask<none>
 // CHECK-SAME: mask.window = #transformer.mask<window, 4096>

@@ -210,6 +210,16 @@ TEST_F(Interpreter, LaunchCallsItsKernel) {
   expectFloats(run(source, {floats({2}, {5, 7}), floats({2}, {1, 2})}), {4, 5});
 }
 
+TEST_F(Interpreter, EmittedKernelsAreRefused) {
+  expectError(R"(
+    func.func private @kernel(memref<?xf32>, index, index)
+    func.func @main(%a: tensor<?xf32>) -> tensor<?xf32> {
+      %0 = transformer.launch @kernel outs(%a : tensor<?xf32>) -> tensor<?xf32>
+      return %0 : tensor<?xf32>
+    })",
+              {floats({2}, {5, 7})}, "interpret the program before kernels are emitted");
+}
+
 TEST_F(Interpreter, RecursionEnds) {
   expectError("func.func @main() { call @main() : () -> () return }", {}, "calls deep");
 }
