@@ -40,7 +40,7 @@ def Transformer_RopeOp : Transformer_TensorOp<"rope"> {
     TensorRankOf<[I32], [1]>:$offsets
   );
   let results = (outs Transformer_FloatTensor<[4]>:$result);
-  let assemblyFormat = "$style $input `,` $cos `,` $sin `at` $offsets attr-dict `:` type(operands) `->` type($result)";
+  let assemblyFormat = "`` $style $input `,` $cos `,` $sin `at` $offsets attr-dict `:` type(operands) `->` type($result)";
   let hasVerifier = 1;
 }
 

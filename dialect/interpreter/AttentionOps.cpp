@@ -259,10 +259,9 @@ static LogicalResult runCacheAppend(CacheAppendOp op, Execution &execution) {
 
 static LogicalResult runCacheLength(CacheLengthOp op, Execution &execution) {
   KVCache cache = execution.getCache(op.getCache());
-  std::vector<int64_t> lengths(cache.length.begin(), cache.length.end());
-  return execution.define(
-      op->getResult(0),
-      Tensor({int64_t(lengths.size())}, IntegerType::get(op.getContext(), 32), std::move(lengths)));
+  Tensor lengths({static_cast<int64_t>(cache.length.size())}, IntegerType::get(op.getContext(), 32),
+                 std::vector<int64_t>(cache.length.begin(), cache.length.end()));
+  return execution.define(op->getResult(0), std::move(lengths));
 }
 
 void transformer::addAttentionOps(HandlerTable &table) {
