@@ -60,10 +60,12 @@ static std::optional<int64_t> product(int64_t first, const Json &factors, const 
   return first;
 }
 
-/// Adds to a sum that is nothing once a summand was nothing.
-static void add(std::optional<int64_t> &sum, std::optional<int64_t> summand) {
-  if (!sum || !summand || __builtin_add_overflow(*sum, *summand, &*sum))
-    sum = std::nullopt;
+/// Nothing where either is nothing, or the sum is too large.
+static std::optional<int64_t> plus(std::optional<int64_t> first, std::optional<int64_t> second) {
+  int64_t sum = 0;
+  if (!first || !second || __builtin_add_overflow(*first, *second, &sum))
+    return std::nullopt;
+  return sum;
 }
 
 static int64_t dtypeBytes(const std::string &name) {
@@ -76,7 +78,7 @@ static int64_t dtypeBytes(const std::string &name) {
 static std::optional<int64_t> cacheBytes(const Json &cache, const Sizes &sizes) {
   std::optional<int64_t> sum = 0;
   for (const Json &buffer : cache.at("buffers"))
-    add(sum, product(dtypeBytes(buffer.at("dtype")), buffer.at("shape"), sizes));
+    sum = plus(sum, product(dtypeBytes(buffer.at("dtype")), buffer.at("shape"), sizes));
   return sum;
 }
 
@@ -87,7 +89,7 @@ void MemoryPlan::describe(const Json &entry, Json &out) const {
     Json formula = Json::array(), used = Json::object();
     for (const Json &term : entry.at("arena")) {
       formula.push_back({{"bytes", term.at("bytes")}, {"sizes", term.at("sizes")}});
-      add(bytes, product(term.at("bytes"), term.at("sizes"), sizes));
+      bytes = plus(bytes, product(term.at("bytes"), term.at("sizes"), sizes));
       for (const Json &size : term.at("sizes"))
         if (auto found = sizes.find(size); found != sizes.end())
           used[found->first] = found->second;
@@ -99,7 +101,7 @@ void MemoryPlan::describe(const Json &entry, Json &out) const {
   Json names = entry.value("caches", Json::array());
   for (const Json &cache : manifest.value("caches", Json::array()))
     if (std::find(names.begin(), names.end(), cache.at("name")) != names.end())
-      add(bytes, cacheBytes(cache, sizes));
+      bytes = plus(bytes, cacheBytes(cache, sizes));
   if (!names.empty() && bytes) {
     out["cache_bytes"] = *bytes;
     out["context"] = context;
