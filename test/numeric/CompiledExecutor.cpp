@@ -71,8 +71,8 @@ static Tensor fromRuntime(const xfm_tensor &tensor, MLIRContext *context) {
 // CompiledModule
 //===----------------------------------------------------------------------===//
 
-llvm::Expected<std::unique_ptr<CompiledModule>> CompiledModule::compile(ModuleOp module, StringRef mcpu,
-                                                                        ArrayRef<StringRef> keep) {
+llvm::Expected<std::unique_ptr<CompiledModule>>
+CompiledModule::compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, int64_t chunk) {
   OwningOpRef<ModuleOp> copy = module.clone();
   for (auto function : llvm::make_early_inc_range(copy->getOps<func::FuncOp>()))
     if (!keep.empty() && function.isPublic() && !llvm::is_contained(keep, function.getName()))
@@ -85,6 +85,7 @@ llvm::Expected<std::unique_ptr<CompiledModule>> CompiledModule::compile(ModuleOp
   CompileOptions options;
   options.mcpu = mcpu.str();
   options.threads = 1;
+  options.chunk = chunk;
   options.progress = false;
   std::unique_ptr<CompiledModule> result(new CompiledModule(module.getContext()));
   llvm::Error failed = compileToArtifact(*copy, folder, path, options);
@@ -158,9 +159,6 @@ static const std::pair<StringLiteral, StringLiteral> kRefusals[] = {
     {"insert_steps", "'tensor.insert_slice' op has no form in linalg"},
     {"concat_pad", "'tensor.concat' op has no form in linalg"},
     {"running_sum", "'scf.for' op has a region; entry functions are straight-line code"},
-    // The runtime keeps every position.
-    {"append_attend_ring", "expected 'full', the only policy of this runtime, but got 'ring'"},
-    {"append_attend_ring_decode", "expected 'full', the only policy of this runtime, but got 'ring'"},
     // It counts on every cache of an entry point to grow.
     {"lengths", "of cache 'read' to hold 1 positions, but the module counted 0"},
 };
@@ -193,7 +191,8 @@ llvm::Expected<CompiledModule *> CompiledExecutor::moduleOf(StringRef function) 
   for (auto other : module.getOps<func::FuncOp>())
     if (alone ? other.getName() == function : !hasCaches(other) && getRefusal(other.getName()).empty())
       keep.push_back(other.getName());
-  llvm::Expected<std::unique_ptr<CompiledModule>> compiled = CompiledModule::compile(module, mcpu, keep);
+  llvm::Expected<std::unique_ptr<CompiledModule>> compiled =
+      CompiledModule::compile(module, mcpu, keep, chunk);
   if (!compiled)
     return compiled.takeError();
   place = std::move(*compiled);

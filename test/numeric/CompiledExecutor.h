@@ -23,9 +23,10 @@ namespace mlir::transformer::numeric {
 class CompiledModule {
 public:
   /// Compiles a copy of `module` for `mcpu`, with all its public functions or those
-  /// alone that `keep` names.
-  static llvm::Expected<std::unique_ptr<CompiledModule>> compile(ModuleOp module, StringRef mcpu,
-                                                                 ArrayRef<StringRef> keep = {});
+  /// alone that `keep` names. Calls of functions with caches run in pieces of `chunk`
+  /// positions.
+  static llvm::Expected<std::unique_ptr<CompiledModule>>
+  compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep = {}, int64_t chunk = 512);
   ~CompiledModule();
 
   /// Starts over with empty caches of `rows` rows and `context` positions.
@@ -47,7 +48,8 @@ bool canRun(StringRef mcpu);
 /// Code generation and the runtime.
 class CompiledExecutor : public Executor {
 public:
-  CompiledExecutor(StringRef name, StringRef mcpu) : name(name), mcpu(mcpu) {}
+  CompiledExecutor(StringRef name, StringRef mcpu, int64_t chunk = 512)
+      : name(name), mcpu(mcpu), chunk(chunk) {}
 
   StringRef getName() const override { return name; }
   LogicalResult load(ModuleOp module) override;
@@ -73,6 +75,7 @@ private:
   }
 
   std::string name, mcpu, function, lastError;
+  int64_t chunk;
   ModuleOp module;
   std::unique_ptr<CompiledModule> shared;                    // of functions without caches
   llvm::StringMap<std::unique_ptr<CompiledModule>> separate; // of the others, by function
