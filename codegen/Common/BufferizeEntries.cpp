@@ -56,7 +56,7 @@ public:
   LogicalResult run(func::FuncOp entry);
 
 private:
-  LogicalResult bindArguments();
+  void bindArguments();
   LogicalResult bindResults();
   LogicalResult convert(Operation &op);
   LogicalResult convertLaunch(LaunchOp op);
@@ -101,31 +101,35 @@ Buffer EntryBufferizer::bind(BindingKind kind, int64_t index, MemRefType type, A
   return {BindingOp::create(b, loc, type, call, kind, index, dynamic), SmallVector<OpFoldResult>(sizes)};
 }
 
-LogicalResult EntryBufferizer::bindArguments() {
+/// In the order of xfm_call::buffers: inputs, then the buffers of the caches.
+void EntryBufferizer::bindArguments() {
   for (auto [argument, input] : llvm::zip(entry.getArguments(), info.arguments)) {
-    if (auto cache = dyn_cast<KVCacheType>(argument.getType())) {
-      SmallVector<Type> types;
-      appendKernelTypes(cache, types);
-      OpFoldResult batch = symbols[info.sizeIndex("B")], capacity = symbols[info.sizeIndex("C")];
-      if (cache.getPolicy() == CachePolicy::Ring)
-        capacity = b.getIndexAttr(ringCapacity(cache, chunk));
-      SmallVector<OpFoldResult> data{batch, b.getIndexAttr(cache.getHeads()), capacity,
-                                     b.getIndexAttr(cache.getHeadDim())};
-      std::array<Buffer, 3> parts;
-      for (unsigned i = 0; i < 3; ++i)
-        parts[i] = bind(BindingKind::Buffer, nextBuffer++, cast<MemRefType>(types[i]),
-                        i < 2 ? ArrayRef<OpFoldResult>(data) : ArrayRef<OpFoldResult>(batch));
-      caches[argument] = parts;
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    if (!type)
       continue;
-    }
-    auto type = cast<RankedTensorType>(argument.getType());
     SmallVector<OpFoldResult> sizes;
     for (int64_t i = 0; i < type.getRank(); ++i)
       sizes.push_back(type.isDynamicDim(i) ? OpFoldResult(symbols[info.sizeIndex(input.dims[i])])
                                            : OpFoldResult(b.getIndexAttr(type.getDimSize(i))));
     buffers[argument] = bind(BindingKind::Buffer, nextBuffer++, memrefOf(type), sizes);
   }
-  return success();
+  for (BlockArgument argument : entry.getArguments()) {
+    auto cache = dyn_cast<KVCacheType>(argument.getType());
+    if (!cache)
+      continue;
+    SmallVector<Type> types;
+    appendKernelTypes(cache, types);
+    OpFoldResult batch = symbols[info.sizeIndex("B")], capacity = symbols[info.sizeIndex("C")];
+    if (cache.getPolicy() == CachePolicy::Ring)
+      capacity = b.getIndexAttr(ringCapacity(cache, chunk));
+    SmallVector<OpFoldResult> data{batch, b.getIndexAttr(cache.getHeads()), capacity,
+                                   b.getIndexAttr(cache.getHeadDim())};
+    std::array<Buffer, 3> parts;
+    for (unsigned i = 0; i < 3; ++i)
+      parts[i] = bind(BindingKind::Buffer, nextBuffer++, cast<MemRefType>(types[i]),
+                      i < 2 ? ArrayRef<OpFoldResult>(data) : ArrayRef<OpFoldResult>(batch));
+    caches[argument] = parts;
+  }
 }
 
 /// The launch result that `value` is, through reshapes; null if it is none.
@@ -398,7 +402,8 @@ LogicalResult EntryBufferizer::run(func::FuncOp func) {
   b.setInsertionPointToStart(body);
   for (size_t i = 0; i < info.sizes.size(); ++i)
     symbols.push_back(SizeOp::create(b, loc, b.getIndexType(), call, i));
-  if (failed(bindArguments()) || failed(bindResults()))
+  bindArguments();
+  if (failed(bindResults()))
     return failure();
   for (Operation &op : entry.getBody().front())
     if (failed(convert(op)))
@@ -414,10 +419,33 @@ struct BufferizeEntries : transformer::impl::BufferizeEntriesPassBase<BufferizeE
 
   void runOnOperation() override {
     llvm::SetVector<Attribute> weights;
+    if (failed(checkCaches()))
+      return signalPassFailure();
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
       if (isEntry(func) && failed(EntryBufferizer(getOperation(), weights, chunk).run(func)))
         return signalPassFailure();
     getOperation()->setAttr(kWeightsAttr, ArrayAttr::get(&getContext(), weights.getArrayRef()));
+  }
+
+  /// A session has one cache of a name, whichever entry point asks for it.
+  LogicalResult checkCaches() {
+    llvm::StringMap<KVCacheType> types;
+    for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
+      if (!isEntry(func))
+        continue;
+      for (auto [i, type] : llvm::enumerate(func.getArgumentTypes())) {
+        auto cache = dyn_cast<KVCacheType>(type);
+        if (!cache)
+          continue;
+        auto given = func.getArgAttrOfType<StringAttr>(i, kNameAttr);
+        std::string name = given ? given.str() : "in" + std::to_string(i);
+        KVCacheType first = types.try_emplace(name, cache).first->second;
+        if (first != cache)
+          return func.emitOpError("expected cache \"")
+                 << name << "\" to be " << first << " as in another entry point, but got " << cache;
+      }
+    }
+    return success();
   }
 };
 } // namespace

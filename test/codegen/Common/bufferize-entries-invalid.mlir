@@ -90,3 +90,14 @@ func.func @dimension(%x: tensor<4x?xf32> {transformer.dims = ["", "S"]}) -> tens
   %1 = transformer.launch @k ins(%d : index) outs(%e : tensor<4xf32>) -> tensor<4xf32>
   return %1 : tensor<4xf32>
 }
+
+// -----
+
+// The session has one cache of a name.
+func.func @one(%c: !transformer.kv_cache<2 x 8 x f32, full> {transformer.name = "c"}) -> !transformer.kv_cache<2 x 8 x f32, full> {
+  return %c : !transformer.kv_cache<2 x 8 x f32, full>
+}
+// expected-error @+1 {{expected cache "c" to be '!transformer.kv_cache<2 x 8 x f32, full>' as in another entry point, but got '!transformer.kv_cache<2 x 4 x f32, full>'}}
+func.func @another(%c: !transformer.kv_cache<2 x 4 x f32, full> {transformer.name = "c"}) -> !transformer.kv_cache<2 x 4 x f32, full> {
+  return %c : !transformer.kv_cache<2 x 4 x f32, full>
+}

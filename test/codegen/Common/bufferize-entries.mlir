@@ -53,8 +53,9 @@ func.func private @append(memref<?x?x2x8xf32>, memref<?x2x?x8xf32>, memref<?x2x?
     attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 0, 1, 1>,
                 transformer.config = #transformer.lowering_config<template = "cache_append", tile = [1, 1], vector = 8, grain = 1>}
 
-// A cache is three buffers, updated in place. Its length grows behind the append, by a kernel of its own.
+// A cache is three buffers, behind those of the tensors whatever the order of arguments, updated in place. Its length grows behind the append, by a kernel of its own.
 // CHECK: func.func @xfm_entry_grow(%[[CALL:.*]]: !llvm.ptr)
+// CHECK-DAG: transformer.binding %[[CALL]] buffer[0] ({{.*}}) : memref<?x?x2x8xf32>
 // CHECK-DAG: %[[K:.*]] = transformer.binding %[[CALL]] buffer[1] ({{.*}}) : memref<?x2x?x8xf32>
 // CHECK-DAG: %[[V:.*]] = transformer.binding %[[CALL]] buffer[2] ({{.*}}) : memref<?x2x?x8xf32>
 // CHECK-DAG: %[[N:.*]] = transformer.binding %[[CALL]] buffer[3] ({{.*}}) : memref<?xi32>
@@ -62,7 +63,7 @@ func.func private @append(memref<?x?x2x8xf32>, memref<?x2x?x8xf32>, memref<?x2x?
 // CHECK: transformer.launch @cache_advance {{.*}}%[[N]] :
 // CHECK: func private @cache_advance
 // CHECK: arith.addi
-func.func @grow(%k: tensor<?x?x2x8xf32> {transformer.dims = ["B", "S", "", ""]}, %c: !transformer.kv_cache<2 x 8 x f32, full> {transformer.name = "c"})
+func.func @grow(%c: !transformer.kv_cache<2 x 8 x f32, full> {transformer.name = "c"}, %k: tensor<?x?x2x8xf32> {transformer.dims = ["B", "S", "", ""]})
     -> !transformer.kv_cache<2 x 8 x f32, full> {
   %0 = transformer.launch @append ins(%k : tensor<?x?x2x8xf32>) outs(%c : !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full>
   return %0 : !transformer.kv_cache<2 x 8 x f32, full>

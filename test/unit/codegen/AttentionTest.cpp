@@ -99,12 +99,13 @@ TEST_P(AttentionTest, Caches) {
                         std::to_string(heads.size) + " x " + (turn % 2 ? "bf16" : type) + ", full>";
     // A narrow cache rounds wide keys and values.
     names.push_back({name, turn % 2 && type == "f32" ? 8e-3 : 1e-5});
+    std::vector<Signature> arguments{{"q", shapeOf(heads.query, heads, "S", type)},
+                                     {"k", shapeOf(heads.key, heads, "S", type)},
+                                     {"v", shapeOf(heads.key, heads, "S", type)}};
+    // Before the tensors or behind them.
+    arguments.insert(turn % 3 ? arguments.end() : arguments.begin(), {"cache." + name, cache});
     text += functionText(
-        name,
-        {{"q", shapeOf(heads.query, heads, "S", type)},
-         {"k", shapeOf(heads.key, heads, "S", type)},
-         {"v", shapeOf(heads.key, heads, "S", type)},
-         {"cache." + name, cache}},
+        name, arguments,
         {{"y", shapeOf(heads.query, heads, "S", "f32")}, {"at", "B, i32"}, {"cache." + name, cache}},
         "%at = transformer.cache_length %cache." + name + " : {cache." + name + "} -> {at} " +
             "%c = transformer.cache_append %cache." + name + ", %k, %v : {cache." + name + "}, {k}, {v} " +
