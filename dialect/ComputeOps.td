@@ -144,7 +144,7 @@ def Transformer_ActivationOp : Transformer_TensorOp<"activation"> {
   }];
   let arguments = (ins Transformer_ActivationKindAttr:$kind, Transformer_Activations:$input);
   let results = (outs Transformer_Activations:$result);
-  let assemblyFormat = "$kind $input attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = "`` $kind $input attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
   let hasFolder = 1;
 }
@@ -176,7 +176,7 @@ def Transformer_GatedMLPOp : Transformer_TensorOp<"gated_mlp"> {
     Transformer_FloatTensor<[2]>:$down
   );
   let results = (outs Transformer_Activations:$result);
-  let assemblyFormat = "$kind $input `,` $gate `,` $up `,` $down attr-dict `:` type(operands) `->` type($result)";
+  let assemblyFormat = "`` $kind $input `,` $gate `,` $up `,` $down attr-dict `:` type(operands) `->` type($result)";
   let hasVerifier = 1;
 }
 

@@ -75,7 +75,7 @@ def Transformer_BindingOp : Transformer_Op<"binding", [Pure]> {
     Variadic<Index>:$dims
   );
   let results = (outs AnyMemRef:$result);
-  let assemblyFormat = "$call $kind `[` $index `]` (`(` $dims^ `)`)? attr-dict `:` type($result) custom<CallType>(type($call))";
+  let assemblyFormat = "$call `` $kind `[` $index `]` (`(` $dims^ `)`)? attr-dict `:` type($result) custom<CallType>(type($call))";
   let hasVerifier = 1;
 }
 

@@ -27,7 +27,7 @@ def Transformer_ActivationKind : I32EnumAttr<"ActivationKind", "an elementwise a
 }
 def Transformer_ActivationKindAttr
     : EnumAttr<Transformer_Dialect, Transformer_ActivationKind, "activation_kind"> {
-  let assemblyFormat = "`` $value";
+  let assemblyFormat = "$value";
 }
 
 def Transformer_MaskKind : I32EnumAttr<"MaskKind", "which keys a query sees", [
@@ -48,7 +48,7 @@ def Transformer_RopeStyle : I32EnumAttr<"RopeStyle", "which elements of a head r
 }
 def Transformer_RopeStyleAttr
     : EnumAttr<Transformer_Dialect, Transformer_RopeStyle, "rope_style"> {
-  let assemblyFormat = "`` $value";
+  let assemblyFormat = "$value";
 }
 
 def Transformer_CachePolicy : I32EnumAttr<"CachePolicy", "what a cache keeps", [
@@ -74,7 +74,7 @@ def Transformer_DeriveKind : I32EnumAttr<"DeriveKind", "how a derived weight is 
 }
 def Transformer_DeriveKindAttr
     : EnumAttr<Transformer_Dialect, Transformer_DeriveKind, "derive_kind"> {
-  let assemblyFormat = "`` $value";
+  let assemblyFormat = "$value";
 }
 
 def Transformer_BindingKind : I32EnumAttr<"BindingKind", "what a call hands to an entry point", [
@@ -87,7 +87,7 @@ def Transformer_BindingKind : I32EnumAttr<"BindingKind", "what a call hands to a
 }
 def Transformer_BindingKindAttr
     : EnumAttr<Transformer_Dialect, Transformer_BindingKind, "binding_kind"> {
-  let assemblyFormat = "`` $value";
+  let assemblyFormat = "$value";
 }
 
 //===----------------------------------------------------------------------===//
