@@ -12,6 +12,7 @@
 #include "codegen/CPU/Backend.h"
 #include "codegen/CPU/Pipeline.h"
 #include "codegen/Common/EntryInfo.h"
+#include "codegen/Common/FirstError.h"
 #include "codegen/Compile.h"
 #include "weights/WeightWriter.h"
 
@@ -21,32 +22,21 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target, int64_t chunk,
-                                           llvm::StringRef stopAt) {
-  // The first error, as the one line this function returns.
-  std::string message;
-  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
-    if (message.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error) {
-      llvm::raw_string_ostream stream(message);
-      if (!isa<UnknownLoc>(diagnostic.getLocation()))
-        stream << diagnostic.getLocation() << ": ";
-      stream << diagnostic.str();
-    }
-    return success();
-  });
+llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target,
+                                           const LoweringOptions &lowering, llvm::StringRef stopAt) {
+  FirstError errors(module.getContext());
   PassManager pm(module.getContext());
   CPUPipelineOptions options;
   options.vectorBytes = target.vectorBytes();
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.has("avx512bf16");
-  options.chunk = chunk;
+  options.chunk = lowering.chunk;
+  options.strategyFile = lowering.strategyFile;
   options.stopAt = stopAt.str();
   buildCPUPipeline(pm, options);
   if (succeeded(pm.run(module)))
     return llvm::Error::success();
-  if (message.empty())
-    message = "a pass failed without a reason";
-  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+  return errors.take("a pass failed without a reason");
 }
 
 /// Identifies what was compiled: the IR, with the names of its weights.
@@ -70,7 +60,7 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
 
   uint64_t sourceHash = hashOf(module);
-  if (llvm::Error error = lowerModule(module, *target, options.chunk, ""))
+  if (llvm::Error error = lowerModule(module, *target, options, ""))
     return error;
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)

@@ -15,10 +15,15 @@
 
 namespace mlir::transformer {
 
-struct CompileOptions {
-  std::string mcpu = "native";
+struct LoweringOptions {
   /// Positions one call computes; longer inputs run in several.
   int64_t chunk = 512;
+  /// Lowering configs that replace the chosen ones (JSON), or empty.
+  std::string strategyFile;
+};
+
+struct CompileOptions : LoweringOptions {
+  std::string mcpu = "native";
   /// Threads for the weights; 0: one per core.
   unsigned threads = 0;
   /// Shows progress on stderr where it is a terminal.
@@ -34,7 +39,8 @@ llvm::Error compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llv
                               const CompileOptions &options);
 
 /// Runs the pipeline up to the phase `stopAt` (all of it if empty) on `module`.
-llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, int64_t chunk, llvm::StringRef stopAt);
+llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, const LoweringOptions &options,
+                        llvm::StringRef stopAt);
 
 } // namespace mlir::transformer
 

@@ -35,6 +35,15 @@ def ToLinalgPass : Pass<"transformer-to-linalg", "::mlir::ModuleOp"> {
   ];
 }
 
+def CheckDispatchablePass : Pass<"transformer-check-dispatchable", "::mlir::ModuleOp"> {
+  let summary = "Report every op that no dispatch or host code can run";
+  let description = [{
+    Stands before dispatches are formed: lists each op of an entry function that
+    is neither the root of a dispatch (`linalg.generic`, attention, cache append)
+    nor a view, a size or a weight, with its location and what to do.
+  }];
+}
+
 def FormDispatchesPass : Pass<"transformer-form-dispatches", "::mlir::ModuleOp"> {
   let summary = "Outline groups of ops into shared dispatch functions";
   let description = [{
@@ -51,11 +60,22 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
   let summary = "Choose template and tiles of each dispatch";
   let description = [{
     Attaches `#transformer.lowering_config` to every dispatch function. Nothing
-    later decides; nothing later is needed to know what will be emitted.
+    later decides; nothing later is needed to know what will be emitted. A config
+    that is there already is kept.
+
+    `overrides` names a JSON file in which a dispatch, by its name (`*` and `?`
+    match as in file names), is given any of the config's members:
+
+    ```json
+    {"layer.ffn_*": {"tile": [2, 8], "grain": 4}, "lm_head": {"vector": 8}}
+    ```
+    A pattern that matches no dispatch, an unknown member, and a template that
+    cannot make the dispatch are errors.
   }];
   let options = [
     Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of the target's vector registers">,
-    Option<"vectorRegisters", "vector-registers", "int64_t", "16", "number of the target's vector registers">
+    Option<"vectorRegisters", "vector-registers", "int64_t", "16", "number of the target's vector registers">,
+    Option<"overrides", "overrides", "std::string", "\"\"", "JSON file of configs by dispatch name, instead of the choice">
   ];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
@@ -117,7 +137,9 @@ def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
   let summary = "Replace exp, tanh, erf and log by polynomials";
   let description = [{
     Generated modules have no libm. Functions of upstream's polynomial
-    approximations are expanded (exp: at most 1 ulp over the normal range).
+    approximations are expanded (exp: at most 1 ulp over the normal range), others
+    through them (exp2, powf); `math.fma` becomes a product and a sum that the
+    backend may fuse. A function that is left and has no instruction is an error.
   }];
   let dependentDialects = [
     "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect"

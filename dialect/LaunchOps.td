@@ -75,7 +75,7 @@ def Transformer_BindingOp : Transformer_Op<"binding", [Pure]> {
     Variadic<Index>:$dims
   );
   let results = (outs AnyMemRef:$result);
-  let assemblyFormat = "$call `` $kind `[` $index `]` (`(` $dims^ `)`)? attr-dict `:` type($result) custom<CallType>(type($call))";
+  let assemblyFormat = "$call `` $kind `[` $index `]` (`(` $dims^ `)`)? attr-dict `:` type($result) `` custom<CallType>(type($call))";
   let hasVerifier = 1;
 }
 
@@ -93,7 +93,7 @@ def Transformer_SizeOp : Transformer_Op<"size", [Pure]> {
   }];
   let arguments = (ins AnyType:$call, I64Attr:$index);
   let results = (outs Index:$result);
-  let assemblyFormat = "$call `[` $index `]` attr-dict custom<CallType>(type($call))";
+  let assemblyFormat = "$call `[` $index `]` attr-dict `` custom<CallType>(type($call))";
 }
 
 #endif // DIALECT_LAUNCHOPS

@@ -249,6 +249,17 @@ static void allowContraction(Operation *op) {
     op->setAttr("fastmath", arith::FastMathFlagsAttr::get(op->getContext(), arith::FastMathFlags::contract));
 }
 
+static bool isDivision(Operation *op) {
+  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp,
+             arith::CeilDivUIOp, arith::FloorDivSIOp>(op);
+}
+
+/// Lanes that do not exist hold zeros, and dividing by one of them traps.
+static Value oneWhereMasked(OpBuilder &b, Location loc, Value mask, Value divisor) {
+  Value ones = arith::ConstantOp::create(b, loc, b.getOneAttr(divisor.getType()));
+  return arith::SelectOp::create(b, loc, mask, divisor, ones);
+}
+
 Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<LaneIndex> loops,
                                 Value accumulator) {
   Location loc = op.getLoc();
@@ -300,6 +311,8 @@ Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<Lan
     }
     SmallVector<Value> operands = llvm::map_to_vector(inner.getOperands(), valueOf);
     bool isVector = llvm::any_of(operands, [](Value v) { return isa<VectorType>(v.getType()); });
+    if (mask && isVector && isDivision(&inner))
+      operands[1] = oneWhereMasked(b, loc, mask, broadcast(b, loc, operands[1]));
     OperationState state(loc, inner.getName());
     state.addAttributes(inner.getAttrs());
     for (Value operand : operands)

@@ -8,7 +8,8 @@
 //
 // math.exp %x : vector<16xf32>  ->  2^k * p(r), in arith and vector ops
 //
-// Runs just before the conversion to LLVM, on kernels already in native vectors.
+// What is left has an instruction on every target, so that no call of libm reaches
+// the linker. Runs just before the conversion to LLVM, on kernels already in native vectors.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,12 +31,48 @@ using namespace mlir;
 using namespace mlir::transformer;
 
 namespace {
+
+/// Pattern: fma(a, b, c) -> a * b + c, which the backend may fuse
+/// Without the instruction, fma would be a call of libm. The polynomials do not
+/// need its single rounding.
+struct ExpandFMA : OpRewritePattern<math::FmaOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(math::FmaOp op, PatternRewriter &rewriter) const override {
+    auto flags = arith::FastMathFlags::contract | op.getFastmath();
+    Value product = arith::MulFOp::create(rewriter, op.getLoc(), op.getA(), op.getB(), flags);
+    rewriter.replaceOpWithNewOp<arith::AddFOp>(op, product, op.getC(), flags);
+    return success();
+  }
+};
+
+/// Whether code generation would call a library for `op`.
+bool needsLibrary(Operation *op) {
+  if (isa<arith::RemFOp>(op))
+    return true;
+  return isa_and_present<math::MathDialect>(op->getDialect()) &&
+         !isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::CountLeadingZerosOp,
+              math::CountTrailingZerosOp, math::CtPopOp, math::FloorOp, math::IsFiniteOp, math::IsInfOp,
+              math::IsNaNOp, math::IsNormalOp, math::RoundEvenOp, math::RsqrtOp, math::SqrtOp, math::TruncOp>(
+             op);
+}
+
 struct ExpandMath : transformer::impl::ExpandMathPassBase<ExpandMath> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
+    // By exp and log, which the second set takes.
+    math::populateExpansionPatterns(patterns,
+                                    {"acosh", "asinh", "atanh", "cosh", "exp2", "powf", "sinh", "tan"});
     populateMathPolynomialApproximationPatterns(patterns, MathPolynomialApproximationOptions());
+    patterns.add<ExpandFMA>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      return signalPassFailure();
+    getOperation().walk([&](Operation *op) {
+      if (!needsLibrary(op))
+        return;
+      op->emitOpError("has no polynomial for ")
+          << op->getResult(0).getType() << "; write it with exp, log, tanh or erf in f32";
       signalPassFailure();
+    });
   }
 };
 } // namespace

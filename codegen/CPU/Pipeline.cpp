@@ -44,6 +44,7 @@ static const Phase kPhases[] = {
     // Before bufferization, while producers and consumers are values.
     {"dispatch",
      [](OpPassManager &pm, const CPUPipelineOptions &) {
+       pm.addPass(createCheckDispatchablePass());
        pm.addPass(createFormDispatchesPass());
        addCleanup(pm);
      }},
@@ -53,6 +54,7 @@ static const Phase kPhases[] = {
        SelectStrategyPassOptions strategy;
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
+       strategy.overrides = options.strategyFile;
        pm.addPass(createSelectStrategyPass(strategy));
      }},
     // The specification of each dispatch becomes its loops.
@@ -122,6 +124,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
                           llvm::cl::init(false)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
+  Option<std::string> strategy{*this, "strategy", llvm::cl::desc("file of lowering configs"),
+                               llvm::cl::init("")};
   Option<std::string> stopAt{*this, "stop-at", llvm::cl::desc("the last phase to run"), llvm::cl::init("")};
 };
 } // namespace
@@ -131,6 +135,6 @@ void mlir::transformer::registerCPUPipeline() {
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
         buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
-                              options.stopAt});
+                              options.strategy, options.stopAt});
       });
 }

@@ -17,6 +17,11 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Passes.h"
 
+#include "llvm/Support/GlobPattern.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MathExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
+
 #define DEBUG_TYPE "transformer-select-strategy"
 
 namespace mlir::transformer {
@@ -44,13 +49,114 @@ int64_t staticExtent(linalg::GenericOp op, ArrayRef<unsigned> loops) {
   return extent;
 }
 
+/// One entry of the overrides file.
+struct Override {
+  std::string pattern;
+  llvm::json::Object members;
+  bool used = false;
+
+  bool matches(StringRef name) const {
+    llvm::Expected<llvm::GlobPattern> glob = llvm::GlobPattern::create(pattern);
+    if (glob)
+      return glob->match(name);
+    llvm::consumeError(glob.takeError());
+    return false;
+  }
+};
+
+/// Whether the template can make the dispatch.
+bool suits(StringRef name, func::FuncOp func) {
+  Operation *output = outputOf(func);
+  if (isa<AttentionOp>(output))
+    return name == "attention";
+  if (isa<CacheAppendOp>(output))
+    return name == "cache_append";
+  return name == (contractionOf(func) ? "tiles" : "rows");
+}
+
 struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy> {
   using SelectStrategyPassBase::SelectStrategyPassBase;
 
   void runOnOperation() override {
-    for (func::FuncOp func : getOperation().getOps<func::FuncOp>())
-      if (isDispatch(func) && !getConfig(func))
-        func->setAttr(kConfigAttr, select(func));
+    std::vector<Override> list;
+    if (failed(readOverrides(list)))
+      return signalPassFailure();
+    for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
+      if (!isDispatch(func) || getConfig(func))
+        continue;
+      LoweringConfigAttr config = select(func);
+      for (Override &entry : list)
+        if (entry.matches(func.getSymName()) && failed(apply(entry, func, config)))
+          return signalPassFailure();
+      func->setAttr(kConfigAttr, config);
+    }
+    for (const Override &entry : list)
+      if (!entry.used) {
+        getOperation().emitError("no dispatch is named \"")
+            << entry.pattern << "\" as " << overrides << " says";
+        return signalPassFailure();
+      }
+  }
+
+  LogicalResult readOverrides(std::vector<Override> &list) {
+    if (overrides.empty())
+      return success();
+    auto text = llvm::MemoryBuffer::getFile(overrides);
+    if (!text)
+      return getOperation().emitError("cannot read ") << overrides << ": " << text.getError().message();
+    llvm::Expected<llvm::json::Value> json = llvm::json::parse((*text)->getBuffer());
+    if (!json)
+      return getOperation().emitError() << overrides << ": " << llvm::toString(json.takeError());
+    llvm::json::Object *object = json->getAsObject();
+    if (!object)
+      return getOperation().emitError() << overrides << ": expected an object of dispatch names";
+    for (auto &[key, value] : *object) {
+      if (!value.getAsObject())
+        return getOperation().emitError()
+               << overrides << ": expected \"" << key.str() << "\" to have an object of config members";
+      list.push_back({key.str(), *value.getAsObject()});
+    }
+    return success();
+  }
+
+  LogicalResult apply(Override &entry, func::FuncOp func, LoweringConfigAttr &config) {
+    entry.used = true;
+    std::string name = config.getTemplateName().str();
+    SmallVector<int64_t> tile(config.getTile());
+    int64_t vector = config.getVector(), grain = config.getGrain();
+    for (auto &[key, value] : entry.members) {
+      StringRef member = key;
+      std::optional<int64_t> number = value.getAsInteger();
+      if (member == "template" && value.getAsString()) {
+        name = value.getAsString()->str();
+      } else if (member == "vector" && number) {
+        vector = *number;
+      } else if (member == "grain" && number) {
+        grain = *number;
+      } else if (llvm::json::Array *list = value.getAsArray();
+                 member == "tile" && list && list->size() == 2) {
+        for (auto [to, from] : llvm::zip(tile, *list))
+          to = from.getAsInteger().value_or(0);
+      } else {
+        return func.emitError()
+               << overrides << ": \"" << member
+               << "\" is no member of a config with this value; use template, tile [rows, columns], "
+                  "vector, grain";
+      }
+    }
+    if (!suits(name, func))
+      return func.emitError() << overrides << ": the template \"" << name
+                              << "\" cannot make this dispatch; it is for " << config.getTemplateName();
+    // More than a handful of vectors a lane is never meant, and costs compile time.
+    auto within = [](int64_t value, int64_t most) { return value >= 1 && value <= most; };
+    if (!within(tile[0], 64) || !within(tile[1], 64) || !within(vector, 64) || !llvm::isPowerOf2_64(vector) ||
+        grain < 1)
+      return func.emitError()
+             << overrides
+             << ": expected tile members of 1 to 64, a vector of 1 to 64 elements that is a power "
+                "of two, and a grain of 1 or more";
+    config = LoweringConfigAttr::get(&getContext(), name, tile, vector, grain);
+    return success();
   }
 
   LoweringConfigAttr select(func::FuncOp func) {

@@ -17,6 +17,7 @@
 
 #include "codegen/Common/DispatchCost.h"
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/KernelTemplates.h"
 #include "codegen/Passes.h"
 
@@ -108,27 +109,42 @@ private:
   llvm::StringMap<func::FuncOp> byBody;
 };
 
+/// The extent of loop `loop` of `op`, from what is in the function already. A
+/// broadcast does not read all its sizes; they are those of where it is read.
+Value loopSizeInside(OpBuilder &b, const DispatchGroup &group, linalg::GenericOp op, AffineExpr loop,
+                     const IRMapping &mapping, Value out) {
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    std::optional<unsigned> at = op.getMatchingIndexingMap(operand).getResultPosition(loop);
+    if (Value value = mapping.lookupOrNull(operand->get()); value && at)
+      return tensor::DimOp::create(b, op.getLoc(), value, *at);
+  }
+  std::optional<unsigned> at = op.getIndexingMapsArray().back().getResultPosition(loop);
+  if (!at)
+    return {};
+  if (op == group.output)
+    return tensor::DimOp::create(b, op.getLoc(), out, *at);
+  for (OpOperand &use : op.getResult(0).getUses()) {
+    auto consumer = dyn_cast<linalg::GenericOp>(use.getOwner());
+    if (!consumer || !group.ops.contains(consumer))
+      continue;
+    AffineExpr read = consumer.getMatchingIndexingMap(&use).getResult(*at);
+    if (Value size = loopSizeInside(b, group, consumer, read, mapping, out))
+      return size;
+  }
+  return {};
+}
+
 /// An init for an intermediate result. Emission never reads it; only its shape
 /// has to be stated.
-Value intermediateInit(OpBuilder &b, linalg::GenericOp op, const IRMapping &mapping) {
+Value intermediateInit(OpBuilder &b, const DispatchGroup &group, linalg::GenericOp op,
+                       const IRMapping &mapping, Value out) {
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   AffineMap map = op.getIndexingMapsArray().back();
   SmallVector<OpFoldResult> sizes;
-  for (int64_t i = 0, e = type.getRank(); i < e; ++i) {
-    if (!type.isDynamicDim(i)) {
-      sizes.push_back(b.getIndexAttr(type.getDimSize(i)));
-      continue;
-    }
-    for (OpOperand *operand : op.getDpsInputOperands()) {
-      AffineMap read = op.getMatchingIndexingMap(operand);
-      std::optional<unsigned> at = read.getResultPosition(map.getResult(i));
-      if (!at || sizes.size() != static_cast<size_t>(i))
-        continue;
-      sizes.push_back(tensor::DimOp::create(b, op.getLoc(), mapping.lookup(operand->get()), *at).getResult());
-    }
-    if (sizes.size() == static_cast<size_t>(i))
-      return {};
-  }
+  for (auto [i, size] : llvm::enumerate(type.getShape()))
+    sizes.push_back(ShapedType::isDynamic(size)
+                        ? OpFoldResult(loopSizeInside(b, group, op, map.getResult(i), mapping, out))
+                        : b.getIndexAttr(size));
   return tensor::EmptyOp::create(b, op.getLoc(), sizes, type.getElementType());
 }
 
@@ -242,7 +258,8 @@ void Outliner::outline(DispatchGroup &group, StringRef entry) {
       Value init = linalgOp.getDpsInits()[0];
       linalg::FillOp fill;
       if (Value empty = emptyUnder(init, fill); empty || fill) {
-        Value place = op == group.output ? outArgument : intermediateInit(inner, linalgOp, mapping);
+        Value place =
+            op == group.output ? outArgument : intermediateInit(inner, group, linalgOp, mapping, outArgument);
         if (fill)
           place = linalg::FillOp::create(inner, op->getLoc(), mapping.lookup(fill.getInputs()[0]), place)
                       .getResult(0);
@@ -287,9 +304,11 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
   }
 
   LogicalResult formIn(func::FuncOp entry, Outliner &outliner) {
+    // The check before this pass lists everything; alone, it must not go wrong.
     if (!entry.getBody().hasOneBlock())
       return entry.emitOpError("expected one block: entry functions are straight-line code");
     Block &block = entry.getBody().front();
+    copyUncomputedResults(block);
     llvm::DenseSet<Operation *> taken;
     std::vector<DispatchGroup> groups;
     for (Operation &op : llvm::reverse(block)) {
@@ -311,6 +330,36 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
       if (isOpTriviallyDead(&op))
         op.erase();
     return success();
+  }
+
+  /// A result of the function that no dispatch would make (an argument, a weight, a
+  /// length, a result returned before) is made by a copy.
+  static void copyUncomputedResults(Block &block) {
+    llvm::DenseSet<Value> returned;
+    for (OpOperand &operand : block.getTerminator()->getOpOperands()) {
+      Value value = operand.get(), source = value;
+      if (!isa<RankedTensorType>(value.getType()))
+        continue;
+      while (Operation *def = source.getDefiningOp()) {
+        if (!isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(def))
+          break;
+        source = def->getOperand(0);
+      }
+      Operation *def = source.getDefiningOp();
+      if (def && startsGroup(*def) && returned.insert(source).second)
+        continue;
+      // A length must be read before the cache grows, so the copy stands beside what it copies.
+      OpBuilder b(block.getTerminator());
+      b.setInsertionPointAfterValue(value);
+      // Elements are read in the region: a generic that yields its operand folds away.
+      operand.set(
+          buildMap(b, value.getLoc(), value, {}, [&](OpBuilder &b, Location loc, ValueRange) -> Value {
+            SmallVector<Value> at;
+            for (int64_t i = 0, rank = cast<RankedTensorType>(value.getType()).getRank(); i < rank; ++i)
+              at.push_back(linalg::IndexOp::create(b, loc, i));
+            return tensor::ExtractOp::create(b, loc, value, at);
+          }));
+    }
   }
 
   /// A fill is a dispatch of its own only where it is not the start of a reduction.

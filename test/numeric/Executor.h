@@ -28,10 +28,15 @@ public:
   /// Calls the function on its tensor arguments; returns its tensor results.
   virtual FailureOr<SmallVector<Tensor>> call(ArrayRef<Tensor> inputs) = 0;
   /// The largest error allowed, relative to the largest expected value. `isNarrow`
-  /// says that something in the function's signature is bf16 or f16.
+  /// says that the result is bf16 or f16, or computed from values rounded to them.
   virtual double getTolerance(bool isNarrow) const = 0;
   /// Whether results must be representable in their element type.
   virtual bool rounds() const = 0;
+  /// A part of the error with which `begin` or the first call refuses a function this
+  /// executor is not meant to run; empty for the others.
+  virtual StringRef getRefusal(StringRef function) const { return ""; }
+  /// Why the last `begin` or `call` failed, where that was no diagnostic.
+  virtual StringRef getLastError() const { return ""; }
 };
 
 /// The reference interpreter.

@@ -24,7 +24,7 @@ struct Call {
 /// A sequence of calls; one, for a function without caches.
 struct Case {
   std::string function, name;
-  bool isNarrow = false; // a bf16 or f16 in the function's signature
+  bool isNarrow = false; // the function rounds values in between to bf16 or f16
   int64_t rows = 1;      // B, the rows of its caches
   std::vector<Call> calls;
 };

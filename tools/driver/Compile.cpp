@@ -11,6 +11,8 @@
 #include "codegen/CPU/Pipeline.h"
 #include "tools/driver/Driver.h"
 
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/ViewOpGraph.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -44,10 +46,16 @@ struct Options {
                          cl::value_desc("N"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
-  cl::opt<std::string> emit{"emit", cl::desc("print a stage instead: transformer, linalg, llvm or asm"),
+  cl::opt<std::string> emit{"emit",
+                            cl::desc("print a stage instead: transformer, asm, llvm or a phase of --stop-at"),
                             cl::sub(command)};
   cl::opt<std::string> stopAt{"stop-at", cl::desc("print the IR after a phase instead: " + phaseNames()),
                               cl::value_desc("phase"), cl::sub(command)};
+  cl::opt<std::string> strategy{"strategy",
+                                cl::desc("lowering configs by dispatch name, instead of the chosen ones"),
+                                cl::value_desc("FILE.json"), cl::sub(command)};
+  cl::opt<bool> opGraph{"print-op-graph", cl::desc("with --emit or --stop-at: print the IR as a graph (dot)"),
+                        cl::sub(command)};
   cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
   cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
 
@@ -80,34 +88,47 @@ llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::r
 }
 
 llvm::Error printModule(const Options &options, ModuleOp module) {
-  return print(options, [&](llvm::raw_ostream &os) {
-    module.print(os);
-    os << '\n';
+  return print(options, [&](llvm::raw_ostream &os) -> llvm::Error {
+    if (!options.opGraph) {
+      module.print(os);
+      os << '\n';
+      return llvm::Error::success();
+    }
+    PassManager pm(module.getContext());
+    pm.addPass(createPrintOpGraphPass(os));
+    if (failed(pm.run(module)))
+      return makeError("the graph cannot be printed");
     return llvm::Error::success();
   });
 }
 
+LoweringOptions loweringOf(const Options &options) {
+  LoweringOptions lowering;
+  lowering.chunk = options.chunk;
+  lowering.strategyFile = options.strategy;
+  return lowering;
+}
+
 /// Prints the stage named by --emit or --stop-at.
 llvm::Error emitStage(const Options &options, ModuleOp module) {
-  llvm::StringRef emit = options.emit;
-  if (emit == "transformer")
+  llvm::StringRef stage =
+      options.stopAt.empty() ? llvm::StringRef(options.emit) : llvm::StringRef(options.stopAt);
+  if (stage == "transformer")
     return printModule(options, module);
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
   if (!target)
     return target.takeError();
-  if (!options.stopAt.empty() || emit == "linalg") {
-    if (llvm::Error error = lowerModule(module, *target, options.chunk,
-                                        emit == "linalg" ? emit : llvm::StringRef(options.stopAt)))
-      return error;
-    return printModule(options, module);
-  }
-  if (llvm::Error error = lowerModule(module, *target, options.chunk, ""))
+  // --emit=llvm is LLVM's own IR, --stop-at=llvm the dialect of that name.
+  bool ownIR = !options.stopAt.empty() || (stage != "llvm" && stage != "asm");
+  if (llvm::Error error = lowerModule(module, *target, loweringOf(options), ownIR ? stage : ""))
     return error;
+  if (ownIR)
+    return printModule(options, module);
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
     return backend.takeError();
   return print(options, [&](llvm::raw_ostream &os) -> llvm::Error {
-    if (emit == "asm")
+    if (stage == "asm")
       return (*backend)->printAssembly(os);
     (*backend)->printIR(os);
     return llvm::Error::success();
@@ -117,10 +138,15 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
 llvm::Error checkOptions(const Options &options) {
   if (options.target != "cpu")
     return makeError("unknown target \"" + options.target + "\"; this version generates code for cpu");
-  if (!options.emit.empty() &&
-      !llvm::is_contained({"transformer", "linalg", "llvm", "asm"}, options.emit.getValue()))
-    return makeError("unknown stage \"" + options.emit +
-                     "\" for --emit; use transformer, linalg, llvm or asm");
+  llvm::StringRef emit = options.emit;
+  if (!emit.empty() && emit != "transformer" && emit != "asm" && !llvm::is_contained(cpuPhases(), emit))
+    return makeError("unknown stage \"" + emit + "\" for --emit; use transformer, asm, " +
+                     Options::phaseNames());
+  if (!emit.empty() && !options.stopAt.empty())
+    return makeError("--emit and --stop-at name one stage each; give one of them");
+  if (options.opGraph && emit.empty() && options.stopAt.empty())
+    return makeError(
+        "--print-op-graph needs the stage to print; add --emit=transformer or --stop-at=<phase>");
   if (!options.stopAt.empty() && !llvm::is_contained(cpuPhases(), options.stopAt.getValue()))
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
@@ -150,8 +176,8 @@ llvm::Error run(const Options &options) {
   if (!options.emit.empty() || !options.stopAt.empty())
     return emitStage(options, *model->module);
   CompileOptions compile;
+  static_cast<LoweringOptions &>(compile) = loweringOf(options);
   compile.mcpu = options.mcpu;
-  compile.chunk = options.chunk;
   compile.threads = options.threads;
   compile.progress = !options.quiet;
   compile.notes = options.quiet ? nullptr : &llvm::errs();

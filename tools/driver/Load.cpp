@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/Pipeline.h"
+#include "codegen/Common/FirstError.h"
 #include "codegen/Passes.h"
 #include "import/HuggingFace.h"
 #include "tools/driver/Driver.h"
@@ -41,20 +42,11 @@ static llvm::Error makeError(const llvm::Twine &message) {
 }
 
 static llvm::Expected<LoadedModel> loadFile(MLIRContext &context, llvm::StringRef path) {
-  std::string message;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    if (message.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error) {
-      llvm::raw_string_ostream stream(message);
-      if (auto at = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
-        stream << at.getFilename().getValue() << ':' << at.getLine() << ':' << at.getColumn() << ": ";
-      stream << diagnostic.str();
-    }
-    return success();
-  });
+  FirstError errors(&context);
   LoadedModel model;
   model.module = parseSourceFile<ModuleOp>(path, ParserConfig(&context));
   if (!model.module)
-    return makeError(message.empty() ? ("cannot read " + path).str() : message);
+    return errors.take("cannot read " + path);
   llvm::StringRef folder = llvm::sys::path::parent_path(path);
   model.folder = folder.empty() ? "." : folder.str();
   return model;

@@ -1,0 +1,83 @@
+//===- CompiledExecutor.h - compiled code in the numeric tests ------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TEST_NUMERIC_COMPILEDEXECUTOR_H
+#define TEST_NUMERIC_COMPILEDEXECUTOR_H
+
+#include "runtime/xfm.h"
+#include "test/numeric/Executor.h"
+
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
+
+namespace mlir::transformer::numeric {
+
+/// An artifact compiled into a temporary folder and opened by the runtime. The
+/// folder is gone once it is open.
+class CompiledModule {
+public:
+  /// Compiles a copy of `module` for `mcpu`, with all its public functions or those
+  /// alone that `keep` names.
+  static llvm::Expected<std::unique_ptr<CompiledModule>> compile(ModuleOp module, StringRef mcpu,
+                                                                 ArrayRef<StringRef> keep = {});
+  ~CompiledModule();
+
+  /// Starts over with empty caches of `rows` rows and `context` positions.
+  llvm::Error begin(int64_t rows, int64_t context, int32_t threads);
+  /// Calls a function on its tensor arguments; returns its tensor results.
+  llvm::Expected<SmallVector<Tensor>> call(StringRef function, ArrayRef<Tensor> inputs);
+
+private:
+  explicit CompiledModule(MLIRContext *context) : context(context) {}
+
+  MLIRContext *context;
+  xfm_model *model = nullptr;
+  xfm_session *session = nullptr;
+};
+
+/// Whether this machine runs code for `mcpu`.
+bool canRun(StringRef mcpu);
+
+/// Code generation and the runtime.
+class CompiledExecutor : public Executor {
+public:
+  CompiledExecutor(StringRef name, StringRef mcpu) : name(name), mcpu(mcpu) {}
+
+  StringRef getName() const override { return name; }
+  LogicalResult load(ModuleOp module) override;
+  LogicalResult begin(StringRef function, int64_t rows) override;
+  FailureOr<SmallVector<Tensor>> call(ArrayRef<Tensor> inputs) override;
+  /// f32: kernels sum in f32, in an order of their own. With n terms of magnitude a
+  /// the error of a sum is at most about n * 2^-24 * a and typically sqrt(n) of that;
+  /// the goldens' longest sums have about a hundred terms, and exp adds a few ulps.
+  /// bf16: the result is rounded to 8 bits, at most half an ulp, 2^-9 of it, and an
+  /// f32 error beside a tie or a value in between may cost a whole ulp more.
+  double getTolerance(bool isNarrow) const override { return isNarrow ? 8e-3 : 1e-5; }
+  bool rounds() const override { return true; }
+  StringRef getRefusal(StringRef function) const override;
+  StringRef getLastError() const override { return lastError; }
+
+private:
+  /// The module `function` is compiled in.
+  llvm::Expected<CompiledModule *> moduleOf(StringRef function);
+  LogicalResult fail(llvm::Error error) {
+    lastError = llvm::toString(std::move(error));
+    return failure();
+  }
+
+  std::string name, mcpu, function, lastError;
+  ModuleOp module;
+  std::unique_ptr<CompiledModule> shared;                    // of functions without caches
+  llvm::StringMap<std::unique_ptr<CompiledModule>> separate; // of the others, by function
+  CompiledModule *current = nullptr;
+};
+
+} // namespace mlir::transformer::numeric
+
+#endif // TEST_NUMERIC_COMPILEDEXECUTOR_H
