@@ -42,6 +42,23 @@ static void printSymbolList(OpAsmPrinter &printer, Operation *, ArrayAttr symbol
   printer << ')';
 }
 
+/// Parses and prints the kind of a derived weight as a word.
+static ParseResult parseDeriveKind(OpAsmParser &parser, DeriveKindAttr &attr) {
+  StringRef word;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&word))
+    return failure();
+  std::optional<DeriveKind> kind = symbolizeDeriveKind(word);
+  if (!kind)
+    return parser.emitError(loc, "expected a kind of derived weight, but got '") << word << "'";
+  attr = DeriveKindAttr::get(parser.getContext(), *kind);
+  return success();
+}
+
+static void printDeriveKind(OpAsmPrinter &printer, Operation *, DeriveKindAttr attr) {
+  printer << stringifyDeriveKind(attr.getValue());
+}
+
 /// Parses and prints an f64 without its type.
 static ParseResult parseF64(OpAsmParser &parser, FloatAttr &attr) {
   double value;

@@ -95,7 +95,7 @@ def Transformer_DeriveOp : Transformer_Op<"derive", [
     TypedArrayAttrBase<FlatSymbolRefAttr, "weight symbols">:$sources,
     TypeAttrOf<Transformer_WeightTensor>:$type
   );
-  let assemblyFormat = "$sym_name `=` `` $kind `` custom<SymbolList>($sources) attr-dict `:` $type";
+  let assemblyFormat = "$sym_name `=` custom<DeriveKind>($kind) `` custom<SymbolList>($sources) attr-dict `:` $type";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType getTensorType() { return ::llvm::cast<::mlir::RankedTensorType>(getType()); }
