@@ -107,7 +107,8 @@ def BufferizeEntriesPass : Pass<"transformer-bufferize-entries", "::mlir::Module
     Option<"chunk", "chunk", "int64_t", "512", "positions of one call: a ring keeps its window and these">
   ];
   let dependentDialects = [
-    "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"
+    "::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"
   ];
 }
 
@@ -120,7 +121,10 @@ def PlanMemoryPass : Pass<"transformer-plan-memory", "::mlir::ModuleOp"> {
     sections follow each other. Adds `@xfm_arena_<name>(%sizes)`, which computes
     the arena's bytes.
   }];
-  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = [
+    "::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect",
+    "::mlir::arith::ArithDialect"
+  ];
 }
 
 def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
@@ -130,7 +134,9 @@ def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
     and calls `parallel_for` of the ABI table; each kernel gets a task function
     that unpacks the block. Adds `xfm_module_init`, which takes the table.
   }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = [
+    "::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect", "::mlir::arith::ArithDialect"
+  ];
 }
 
 def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {

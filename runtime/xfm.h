@@ -32,16 +32,16 @@ extern "C" {
 
 typedef enum xfm_status {
   XFM_OK = 0,
-  XFM_INVALID_ARGUMENT = 1,  ///< a null pointer, an unknown name, a wrong shape or type
-  XFM_NOT_FOUND = 2,         ///< the artifact or a file of it does not exist
-  XFM_IO_ERROR = 3,          ///< the system refused to read a file
-  XFM_CORRUPT = 4,           ///< a file is damaged: size, hash or structure is wrong
-  XFM_VERSION_MISMATCH = 5,  ///< made for another version of the format or the ABI
-  XFM_TARGET_MISMATCH = 6,   ///< made for another CPU or device
-  XFM_OUT_OF_RANGE = 7,      ///< a value outside its range, e.g. a token id
-  XFM_CONTEXT_FULL = 8,      ///< the cache cannot hold that many more positions
+  XFM_INVALID_ARGUMENT = 1, ///< a null pointer, an unknown name, a wrong shape or type
+  XFM_NOT_FOUND = 2,        ///< the artifact or a file of it does not exist
+  XFM_IO_ERROR = 3,         ///< the system refused to read a file
+  XFM_CORRUPT = 4,          ///< a file is damaged: size, hash or structure is wrong
+  XFM_VERSION_MISMATCH = 5, ///< made for another version of the format or the ABI
+  XFM_TARGET_MISMATCH = 6,  ///< made for another CPU or device
+  XFM_OUT_OF_RANGE = 7,     ///< a value outside its range, e.g. a token id
+  XFM_CONTEXT_FULL = 8,     ///< the cache cannot hold that many more positions
   XFM_OUT_OF_MEMORY = 9,
-  XFM_INTERNAL = 10          ///< a defect of the runtime or of the generated code
+  XFM_INTERNAL = 10 ///< a defect of the runtime or of the generated code
 } xfm_status;
 
 /// The name of a status, e.g. "XFM_CORRUPT"; never null.
@@ -54,7 +54,14 @@ const char *xfm_last_error(void);
 /// The version of the runtime, e.g. "0.1.0".
 const char *xfm_version(void);
 
-typedef enum xfm_dtype { XFM_F32 = 0, XFM_F16 = 1, XFM_BF16 = 2, XFM_I32 = 3, XFM_I64 = 4, XFM_I8 = 5 } xfm_dtype;
+typedef enum xfm_dtype {
+  XFM_F32 = 0,
+  XFM_F16 = 1,
+  XFM_BF16 = 2,
+  XFM_I32 = 3,
+  XFM_I64 = 4,
+  XFM_I8 = 5
+} xfm_dtype;
 
 /// The spelling of a type in manifests, e.g. "bf16".
 const char *xfm_dtype_name(xfm_dtype dtype);
@@ -83,7 +90,7 @@ typedef struct xfm_model xfm_model;
 typedef struct xfm_session xfm_session;
 
 typedef struct xfm_open_options {
-  uint32_t size;           ///< sizeof(xfm_open_options)
+  uint32_t size;            ///< sizeof(xfm_open_options)
   int32_t skip_weight_hash; ///< 1: do not verify the weights file's hash
   int32_t profile;          ///< 1: sessions of this model can be profiled
 } xfm_open_options;
@@ -101,10 +108,10 @@ const char *xfm_model_path(const xfm_model *model);
 
 /// Facts of a language model that a caller needs; -1 where unknown.
 typedef struct xfm_model_info {
-  uint32_t size;          ///< sizeof(xfm_model_info), set by the caller
+  uint32_t size; ///< sizeof(xfm_model_info), set by the caller
   int64_t vocab_size;
-  int64_t max_positions;  ///< positions the tables of the model cover
-  int64_t chunk;          ///< rows one call computes; longer inputs are split
+  int64_t max_positions; ///< positions the tables of the model cover
+  int64_t chunk;         ///< rows one call computes; longer inputs are split
   int64_t bos_token_id;
   int32_t eos_count;
   const int64_t *eos_token_ids;
@@ -117,18 +124,21 @@ const char *xfm_model_entry_name(const xfm_model *model, int32_t entry);
 /// Tensors of an entry point; -1 where there is no such entry point.
 int32_t xfm_model_input_count(const xfm_model *model, const char *entry);
 int32_t xfm_model_output_count(const xfm_model *model, const char *entry);
-xfm_status xfm_model_input(const xfm_model *model, const char *entry, int32_t index, xfm_tensor_info *out_info);
-xfm_status xfm_model_output(const xfm_model *model, const char *entry, int32_t index, xfm_tensor_info *out_info);
+xfm_status xfm_model_input(const xfm_model *model, const char *entry, int32_t index,
+                           xfm_tensor_info *out_info);
+xfm_status xfm_model_output(const xfm_model *model, const char *entry, int32_t index,
+                            xfm_tensor_info *out_info);
 
 typedef struct xfm_session_options {
-  uint32_t size;    ///< sizeof(xfm_session_options)
-  int32_t threads;  ///< threads including the caller's; 0: one per available core
-  int64_t batch;    ///< rows of the caches; 0: 1
-  int64_t context;  ///< positions the caches hold; 0: min(max_positions, 4096)
+  uint32_t size;   ///< sizeof(xfm_session_options)
+  int32_t threads; ///< threads including the caller's; 0: one per available core
+  int64_t batch;   ///< rows of the caches; 0: 1
+  int64_t context; ///< positions the caches hold; 0: min(max_positions, 4096)
 } xfm_session_options;
 
 /// Creates a session: its thread pool, caches and buffers. `options` may be null.
-xfm_status xfm_session_create(xfm_model *model, const xfm_session_options *options, xfm_session **out_session);
+xfm_status xfm_session_create(xfm_model *model, const xfm_session_options *options,
+                              xfm_session **out_session);
 void xfm_session_destroy(xfm_session *session);
 
 /// Forgets every cached position.
@@ -151,7 +161,8 @@ typedef struct xfm_tensor {
 /// `chunk` positions and runs in several chunks. Every check (shape, type, token
 /// range, room in the caches) is made before anything is computed, so that a
 /// refused call leaves the session as it was.
-xfm_status xfm_session_call(xfm_session *session, const char *entry, const xfm_tensor *inputs, int32_t input_count);
+xfm_status xfm_session_call(xfm_session *session, const char *entry, const xfm_tensor *inputs,
+                            int32_t input_count);
 
 /// An output of the last call; its data belongs to the session and is valid
 /// until the next call, reset or destroy.

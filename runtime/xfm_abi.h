@@ -48,21 +48,21 @@ typedef struct xfm_abi {
   /// smaller than `grain` tasks (but for the last); total <= grain runs on the
   /// calling thread. `dispatch` numbers the launch within its entry point (the
   /// index into the manifest's `dispatches`) and is only read by the profiler.
-  void (*parallel_for)(void *context, xfm_task_fn fn, void *args, int64_t total,
-                       int64_t grain, int32_t dispatch);
+  void (*parallel_for)(void *context, xfm_task_fn fn, void *args, int64_t total, int64_t grain,
+                       int32_t dispatch);
 } xfm_abi;
 
 /// The arguments of one call of an entry point.
 typedef struct xfm_call {
-  uint32_t size;        ///< sizeof(xfm_call) of the runtime
-  uint32_t reserved;    ///< zero
-  void *context;        ///< handed back to xfm_abi::parallel_for
+  uint32_t size;     ///< sizeof(xfm_call) of the runtime
+  uint32_t reserved; ///< zero
+  void *context;     ///< handed back to xfm_abi::parallel_for
   /// Inputs, then the buffers of the caches, then outputs, in the order of the
   /// manifest; each dense and row-major.
   void *const *buffers;
-  const int64_t *sizes;       ///< values of the manifest's `sizes`, in its order
-  void *const *weights;       ///< one pointer per entry of the manifest's `weights`
-  void *arena;                ///< xfm_arena_<name>(sizes) bytes
+  const int64_t *sizes; ///< values of the manifest's `sizes`, in its order
+  void *const *weights; ///< one pointer per entry of the manifest's `weights`
+  void *arena;          ///< xfm_arena_<name>(sizes) bytes
 } xfm_call;
 
 typedef int32_t (*xfm_module_init_fn)(const xfm_abi *abi);

@@ -202,8 +202,8 @@ void Outliner::outline(const DispatchGroup &group, StringRef entry) {
   func::FuncOp func = share(build(group, ops, captures, out.getType()));
 
   Value result = group.output->getResult(0);
-  auto launch = LaunchOp::create(b, group.named()->getLoc(), TypeRange{result.getType()}, SymbolRefAttr::get(func),
-                                 Value(), captures.inputs.getArrayRef(), out);
+  auto launch = LaunchOp::create(b, group.named()->getLoc(), TypeRange{result.getType()},
+                                 SymbolRefAttr::get(func), Value(), captures.inputs.getArrayRef(), out);
   setLabel(launch, (entry + "." + labelOf(group.named())).str());
   result.replaceAllUsesWith(launch.getResult(0));
 }

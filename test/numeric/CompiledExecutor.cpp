@@ -155,9 +155,9 @@ bool numeric::canRun(StringRef mcpu) {
 /// What code generation or the runtime refuses by design, and a part of the reason.
 static const std::pair<StringLiteral, StringLiteral> kRefusals[] = {
     // Entry functions are straight-line code of whole tensors.
-    {"insert_steps", "'tensor.insert_slice' op has no lowering to the host program"},
-    {"concat_pad", "'tensor.concat' op has no lowering to the host program"},
-    {"running_sum", "'scf.for' op has no lowering to the host program"},
+    {"insert_steps", "'tensor.insert_slice' op has no form in linalg"},
+    {"concat_pad", "'tensor.concat' op has no form in linalg"},
+    {"running_sum", "'scf.for' op has a region; entry functions are straight-line code"},
     // The runtime keeps every position.
     {"append_attend_ring", "expected 'full', the only policy of this runtime, but got 'ring'"},
     {"append_attend_ring_decode", "expected 'full', the only policy of this runtime, but got 'ring'"},

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a tiny Llama checkpoint, whole or damaged in one way. Standard library only.
 
-usage: tiny_llama.py FOLDER [--dtype F32|F16|BF16] [--damage KIND] [--config KEY=JSON]... [--large]
+usage: tiny_llama.py FOLDER [--layers N] [--dtype F32|F16|BF16] [--damage KIND] [--config KEY=JSON]... [--large]
 
 --large gives it a vocabulary of 4 million tokens, whose embedding of 256 MB in f32 is a hole in the file: a model that
 takes a while to write and no room to read.
@@ -123,6 +123,7 @@ def main():
     kinds = FILE_KINDS + tensor_kinds + other_kinds
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--layers", type=int, default=CONFIG["num_hidden_layers"])
     parser.add_argument("--dtype", choices=SIZES, default="F32")
     parser.add_argument("--damage", choices=kinds)
     parser.add_argument("--config", action="append", default=[], metavar="KEY=JSON")
@@ -130,7 +131,7 @@ def main():
     arguments = parser.parse_args()
     kind = arguments.damage
 
-    config = dict(CONFIG)
+    config = dict(CONFIG, num_hidden_layers=arguments.layers)
     entries = tensors(config, arguments.dtype)
     hole = 0
     if arguments.large:

@@ -8,6 +8,7 @@
 
 #include "tools/tfrun/Info.h"
 #include "runtime/xfm.h"
+#include "tools/tfrun/MemoryPlan.h"
 #include "tools/tfrun/Output.h"
 
 #include <nlohmann/json.hpp>
@@ -37,12 +38,14 @@ static Json pick(const Json &object, std::initializer_list<const char *> keys) {
   return picked;
 }
 
-static Json summarize(const Json &manifest) {
+static Json summarize(const Json &manifest, int64_t context) {
+  MemoryPlan memory(manifest, context);
   Json entries = Json::array(), weights = Json::array();
   for (const Json &entry : listOf(manifest, "entry_points")) {
     Json summary = pick(entry, {"name"});
     for (const char *key : {"inputs", "outputs", "dispatches"})
       summary[key] = listOf(entry, key);
+    memory.describe(entry, summary);
     entries.push_back(std::move(summary));
   }
   for (const Json &weight : listOf(manifest, "weights"))
@@ -71,6 +74,28 @@ static std::string tensorLine(const Json &tensor) {
   return line + "]";
 }
 
+/// What a session of one row takes for an entry point.
+static std::string memoryLines(const Json &entry) {
+  std::string text;
+  if (entry.contains("arena")) {
+    const Json &arena = entry.at("arena");
+    text += "    arena " + formulaText(arena.at("formula")) + " bytes";
+    if (const Json &bytes = arena.at("bytes_at_chunk"); !bytes.is_null()) {
+      text += ": " + sizeText(bytes.get<double>());
+      const char *separator = " at ";
+      for (const auto &[name, value] : arena.at("sizes").items()) {
+        text += separator + name + " = " + value.dump();
+        separator = ", ";
+      }
+    }
+    text += "\n";
+  }
+  if (entry.contains("cache_bytes"))
+    text += "    caches: " + sizeText(entry.at("cache_bytes").get<double>()) +
+            " at B = 1, C = " + entry.at("context").dump() + "\n";
+  return text;
+}
+
 static std::string toText(const Json &summary) {
   std::string text;
   for (const char *section : {"model", "target", "versions"}) {
@@ -85,23 +110,24 @@ static std::string toText(const Json &summary) {
       text += "    in  " + tensorLine(tensor) + "\n";
     for (const Json &tensor : entry.at("outputs"))
       text += "    out " + tensorLine(tensor) + "\n";
+    text += memoryLines(entry);
     for (const Json &dispatch : entry.at("dispatches"))
       text += "    " + plain(dispatch.at("count")) + " x " + plain(dispatch.at("name")) + "\n";
   }
   uint64_t bytes = 0;
   for (const Json &weight : summary.at("weights"))
     bytes += weight.value("bytes", uint64_t(0));
-  text +=
-      "weights: " + std::to_string(summary.at("weights").size()) + ", " + std::to_string(bytes) + " bytes\n";
+  text += "weights: " + std::to_string(summary.at("weights").size()) + ", " + std::to_string(bytes) +
+          " bytes (" + sizeText(double(bytes)) + ")\n";
   for (const Json &weight : summary.at("weights"))
     text += "  " + plain(weight.at("name")) + " " + plain(weight.at("format")) + " " +
             plain(weight.value("shape", Json::array())) + " " + plain(weight.at("bytes")) + "\n";
   return text;
 }
 
-std::string describeManifest(const std::string &manifest, bool json) {
+std::string describeManifest(const std::string &manifest, bool json, int64_t context) {
   try {
-    Json summary = summarize(Json::parse(manifest));
+    Json summary = summarize(Json::parse(manifest), context);
     return json ? summary.dump(2) + "\n" : toText(summary);
   } catch (const Json::exception &error) {
     throw std::runtime_error(std::string("the manifest is not understood: ") + error.what());
@@ -109,7 +135,7 @@ std::string describeManifest(const std::string &manifest, bool json) {
 }
 
 void info(const Model &model, const Options &options) {
-  writeOut(describeManifest(model.manifest(), options.json));
+  writeOut(describeManifest(model.manifest(), options.json, options.context));
 }
 
 } // namespace xfm::tfrun

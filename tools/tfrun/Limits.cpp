@@ -40,6 +40,14 @@ struct Kernels {
 static constexpr int64_t chains = 12;
 
 #if defined(__x86_64__)
+/// All lanes, so that no compiler finds one to be of no use.
+template <typename Lane> static Lane sumOf(const Lane *lanes, size_t count) {
+  Lane sum = 0;
+  for (size_t i = 0; i < count; ++i)
+    sum += lanes[i];
+  return sum;
+}
+
 __attribute__((target("avx512f"))) static float multiplyAdd512(int64_t count) {
   __m512 sums[chains], factor = _mm512_set1_ps(0.999f), term = _mm512_set1_ps(0.001f);
   for (int64_t i = 0; i < chains; ++i)
@@ -49,7 +57,9 @@ __attribute__((target("avx512f"))) static float multiplyAdd512(int64_t count) {
       sum = _mm512_fmadd_ps(sum, factor, term);
   for (int64_t i = 1; i < chains; ++i)
     sums[0] = _mm512_add_ps(sums[0], sums[i]);
-  return _mm512_reduce_add_ps(sums[0]);
+  float lanes[16];
+  _mm512_storeu_ps(lanes, sums[0]);
+  return sumOf(lanes, 16);
 }
 
 __attribute__((target("avx512f"))) static uint64_t read512(const char *data, size_t size) {
@@ -61,7 +71,9 @@ __attribute__((target("avx512f"))) static uint64_t read512(const char *data, siz
       all[i] = _mm512_xor_si512(all[i], _mm512_loadu_si512(data + at + 64 * i));
   for (size_t i = 1; i < 8; ++i)
     all[0] = _mm512_xor_si512(all[0], all[i]);
-  return uint64_t(_mm512_reduce_add_epi64(all[0]));
+  uint64_t lanes[8];
+  _mm512_storeu_si512(lanes, all[0]);
+  return sumOf(lanes, 8);
 }
 
 __attribute__((target("avx2,fma"))) static float multiplyAdd256(int64_t count) {
@@ -73,7 +85,9 @@ __attribute__((target("avx2,fma"))) static float multiplyAdd256(int64_t count) {
       sum = _mm256_fmadd_ps(sum, factor, term);
   for (int64_t i = 1; i < chains; ++i)
     sums[0] = _mm256_add_ps(sums[0], sums[i]);
-  return _mm256_cvtss_f32(sums[0]);
+  float lanes[8];
+  _mm256_storeu_ps(lanes, sums[0]);
+  return sumOf(lanes, 8);
 }
 
 __attribute__((target("avx2,fma"))) static uint64_t read256(const char *data, size_t size) {
@@ -86,7 +100,9 @@ __attribute__((target("avx2,fma"))) static uint64_t read256(const char *data, si
           _mm256_xor_si256(all[i], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(data + at + 32 * i)));
   for (size_t i = 1; i < 8; ++i)
     all[0] = _mm256_xor_si256(all[0], all[i]);
-  return uint64_t(_mm256_extract_epi64(all[0], 0));
+  uint64_t lanes[4];
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(lanes), all[0]);
+  return sumOf(lanes, 4);
 }
 
 /// SSE2 has no fused operation: a multiplication and an addition.
@@ -99,7 +115,9 @@ static float multiplyAddBase(int64_t count) {
       sum = _mm_add_ps(_mm_mul_ps(sum, factor), term);
   for (int64_t i = 1; i < chains; ++i)
     sums[0] = _mm_add_ps(sums[0], sums[i]);
-  return _mm_cvtss_f32(sums[0]);
+  float lanes[4];
+  _mm_storeu_ps(lanes, sums[0]);
+  return sumOf(lanes, 4);
 }
 static constexpr const char *baseVectors = "SSE2";
 #elif defined(__aarch64__)

@@ -103,7 +103,7 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
       ->group("Measuring");
 
   // A flag, so that what follows it is never taken for the file.
-  raw.profileOption = app.add_flag("--profile{}", options.trace,
+  raw.profileOption = app.add_flag("--profile", options.trace,
                                    "Say where the time went; --profile=FILE also writes a trace for Perfetto")
                           ->group("Measuring");
 
@@ -149,6 +149,8 @@ static void finish(Options &options, const Raw &raw) {
     if (stop.empty() || text::findInvalidUtf8(stop) != std::string::npos)
       throw std::runtime_error("expected --stop to be text of one character or more in UTF-8");
   options.profile = raw.profileOption->count() > 0;
+  if (options.trace == "true") // what a flag without a value holds
+    options.trace.clear();
   if (options.profile && options.mode == Mode::info)
     throw std::runtime_error("--profile needs -p, --tokens, --entry or --bench");
   if (options.profile && options.quiet && options.trace.empty())

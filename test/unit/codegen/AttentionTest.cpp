@@ -97,7 +97,8 @@ TEST_P(AttentionTest, Caches) {
     std::string type = turn % 3 == 2 ? "bf16" : "f32", name = "cached" + std::to_string(turn);
     std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
                         std::to_string(heads.size) + " x " + (turn % 2 ? "bf16" : type) + ", full>";
-    names.push_back(name);
+    // A narrow cache rounds wide keys and values.
+    names.push_back({name, turn % 2 && type == "f32" ? 8e-3 : 1e-5});
     text += functionText(
         name,
         {{"q", shapeOf(heads.query, heads, "S", type)},
@@ -113,11 +114,10 @@ TEST_P(AttentionTest, Caches) {
   Differential test(text, GetParam());
   ASSERT_TRUE(test.isCompiled());
   int64_t turn = 0;
-  for (const std::string &name : names)
+  for (auto &[name, tolerance] : names)
     for (std::vector<int64_t> positions :
          {std::vector<int64_t>{1, 1, 1, 1, 1}, {17, 1, 1, 9, 1}, {8, 8, 16, 33}})
-      // A bf16 cache rounds what is stored.
-      test.checkSequence(name, {{"B", 1 + ++turn % 3}}, positions, 8e-3);
+      test.checkSequence(name, {{"B", 1 + ++turn % 3}}, positions, tolerance);
   report(test);
 }
 

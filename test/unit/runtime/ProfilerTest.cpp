@@ -128,8 +128,9 @@ TEST_F(ProfilerTest, EventsFollowEachOther) {
     EXPECT_STREQ(event.entry, "busy");
     EXPECT_GE(event.duration_ns, 0);
     EXPECT_GE(event.begin_ns, end);
-    if (i % 4)
+    if (i % 4) {
       EXPECT_EQ(event.begin_ns, end);
+    }
     end = event.begin_ns + event.duration_ns;
     total += event.duration_ns;
   }

@@ -149,7 +149,9 @@ static void spin(int64_t microseconds) {
   while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < microseconds);
 }
 
-static void busyTask(void *args, int64_t begin, int64_t end) { spin(*(const int32_t *)args * 100 * (end - begin)); }
+static void busyTask(void *args, int64_t begin, int64_t end) {
+  spin(*(const int32_t *)args * 100 * (end - begin));
+}
 
 /// Of the same tensors as score. Launch i takes tokens[i] * 0.1 ms, behind 0.5 ms
 /// that prepare it; 1 ms passes behind the last one.

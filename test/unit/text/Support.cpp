@@ -101,7 +101,10 @@ void writeArtifact(const TemporaryFolder &folder, const std::string &model) {
            R"(", "arena_symbol": "xfm_arena_none", "sizes": ["B", "S", "C"], )" + tokens +
            R"(, "caches": ["cache.0"],
       "outputs": [{"name": "logits", "dtype": "f32", "shape": ["B", 1024]}],
-      "dispatches": [{"name": "formula", "count": 3}]})";
+      "arena": [{"bytes": 0, "sizes": ["B", "S"]}],
+      "dispatches": [{"name": "formula", "count": 2},
+                     {"name": "stand_out", "count": 1, "flops": [{"coefficient": 7, "sizes": ["B", "S"]}],
+                      "bytes": [{"coefficient": 4, "sizes": []}]}]})";
   };
   std::string body = R"({"format": "xfm-artifact", "format_version": 1, "abi_version": 1,
     "compiler": {"name": "test", "version": "0"},

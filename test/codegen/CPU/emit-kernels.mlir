@@ -1,0 +1,148 @@
+// Dispatches become loops on memrefs: inputs, then the result, then the range of tasks.
+// RUN: tfopt %s --transformer-emit-kernels --split-input-file | FileCheck %s
+
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// rows: one task per row, whole vectors and a masked rest.
+// CHECK: func private @rows(%[[X:.*]]: memref<?x?xf32>, %[[O:.*]]: memref<?x?xf32>, %[[BEGIN:.*]]: index, %[[END:.*]]: index)
+// CHECK-SAME: transformer.grid = array<i64: 1, 0, 1>
+// CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[END]]
+// CHECK: scf.for
+// CHECK: vector.load %[[X]]{{.*}} vector<8xf32>
+// CHECK: vector.store %{{.*}}, %[[O]]
+// CHECK: vector.create_mask
+// CHECK: vector.maskedload %[[X]]
+// CHECK: vector.maskedstore %[[O]]
+func.func private @rows(%x: tensor<?x?xf32>, %o: tensor<?x?xf32>) -> tensor<?x?xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>} {
+  %0 = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x?xf32>) outs(%o : tensor<?x?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.addf %a, %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// A row that is whole vectors has no rest.
+// CHECK: func private @whole
+// CHECK: vector.load
+// CHECK-NOT: vector.maskedload
+func.func private @whole(%x: tensor<?x16xf32>, %o: tensor<?x16xf32>) -> tensor<?x16xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>} {
+  %0 = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x16xf32>) outs(%o : tensor<?x16xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.addf %a, %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x16xf32>
+  return %0 : tensor<?x16xf32>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// Declined: columns that are not neighbours are read one by one.
+// CHECK: func private @scalars
+// CHECK-NOT: vector.load
+// CHECK: memref.load
+// CHECK: memref.store
+func.func private @scalars(%x: tensor<?x?xf32>, %o: tensor<?x?xf32>) -> tensor<?x?xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>} {
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d1, d0)>, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x?xf32>) outs(%o : tensor<?x?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    linalg.yield %a : f32
+  } -> tensor<?x?xf32>
+  return %0 : tensor<?x?xf32>
+}
+
+// -----
+
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// Lanes that do not exist hold zeros: they divide by one.
+// CHECK: func private @division
+// CHECK: vector.create_mask
+// CHECK: %[[SAFE:.*]] = arith.select
+// CHECK: arith.remsi %{{.*}}, %[[SAFE]]
+func.func private @division(%x: tensor<?x3xi32>, %o: tensor<?x3xi32>) -> tensor<?x3xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>} {
+  %0 = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x3xi32>) outs(%o : tensor<?x3xi32>) {
+  ^bb0(%a: i32, %b: i32):
+    %s = arith.remsi %a, %a : i32
+    linalg.yield %s : i32
+  } -> tensor<?x3xi32>
+  return %0 : tensor<?x3xi32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// tiles: 2 x 4 accumulators are carried by the loop over k, reduced, and go through the rest of the dispatch.
+// CHECK: func private @tiles
+// CHECK-SAME: transformer.grid
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: vector.reduction <add>
+// CHECK: arith.maximumf
+// CHECK: memref.store
+func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor<?x16xf32>) -> tensor<?x16xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "tiles", tile = [2, 4], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %m = tensor.dim %x, %c0 : tensor<?x16xf32>
+  %e = tensor.empty(%m) : tensor<?x16xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<16x16xf32>) outs(%f : tensor<?x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x16xf32>
+  %1 = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%0 : tensor<?x16xf32>) outs(%o : tensor<?x16xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.maximumf %a, %zero : f32
+    linalg.yield %s : f32
+  } -> tensor<?x16xf32>
+  return %1 : tensor<?x16xf32>
+}
+
+// -----
+
+// attention: a cache is its keys, values and length; the loop over blocks of keys carries maximum, sum and output.
+// CHECK: func private @attention(%{{.*}}: memref<?x?x4x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>, %[[O:.*]]: memref<?x?x4x8xf32>, %{{.*}}: index, %{{.*}}: index)
+// CHECK: memref.load %[[N]]
+// CHECK: scf.for {{.*}} iter_args
+// CHECK: vector.load %[[K]]
+// CHECK: math.exp
+// CHECK: vector.load %[[V]]
+// CHECK: vector.store %{{.*}}, %[[O]]
+func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [1, 8], vector = 8, grain = 1>} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !transformer.kv_cache<2 x 8 x bf16, full> -> tensor<?x?x4x8xf32>
+  return %0 : tensor<?x?x4x8xf32>
+}
+
+// -----
+
+// cache_append: rounds to the cache's type and leaves the length as it is, since other tasks read it.
+// CHECK: func private @append(%[[NEW:.*]]: memref<?x?x2x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>,
+// CHECK: memref.load %[[N]]
+// CHECK: arith.truncf
+// CHECK: vector.store %{{.*}}, %[[K]]
+// CHECK: vector.store %{{.*}}, %[[V]]
+// CHECK-NOT: memref.store
+func.func private @append(%k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>) -> !transformer.kv_cache<2 x 8 x bf16, full>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "cache_append", tile = [1, 1], vector = 8, grain = 1>} {
+  %0 = transformer.cache_append %c, %k, %k : !transformer.kv_cache<2 x 8 x bf16, full>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>
+  return %0 : !transformer.kv_cache<2 x 8 x bf16, full>
+}
+
+// -----
+
+// Declined: a function that is no dispatch stays on tensors.
+// CHECK: func @entry(%{{.*}}: tensor<?xf32>) -> tensor<?xf32>
+func.func @entry(%x: tensor<?xf32>) -> tensor<?xf32> {
+  return %x : tensor<?xf32>
+}

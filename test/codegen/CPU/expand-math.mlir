@@ -1,0 +1,46 @@
+// Functions of libm become polynomials; what has an instruction stays.
+// RUN: tfopt %s --transformer-expand-math | FileCheck %s
+
+// CHECK-LABEL: func @polynomials
+// CHECK-NOT: math.{{exp|tanh|erf|log|sin|cos}}
+// CHECK: return
+func.func @polynomials(%x: vector<8xf32>, %s: f32) -> (vector<8xf32>, f32) {
+  %0 = math.exp %x : vector<8xf32>
+  %1 = math.tanh %0 : vector<8xf32>
+  %2 = math.erf %1 : vector<8xf32>
+  %3 = math.log %2 : vector<8xf32>
+  %4 = math.sin %3 : vector<8xf32>
+  %5 = math.exp %s : f32
+  return %4, %5 : vector<8xf32>, f32
+}
+
+// Others go through exp and log.
+// CHECK-LABEL: func @through_others
+// CHECK-NOT: math.{{exp2|powf|exp|log}}
+// CHECK: return
+func.func @through_others(%x: vector<8xf32>, %y: vector<8xf32>) -> vector<8xf32> {
+  %0 = math.exp2 %x : vector<8xf32>
+  %1 = math.powf %0, %y : vector<8xf32>
+  return %1 : vector<8xf32>
+}
+
+// Without an instruction, fma would be a call: the backend fuses where it has one.
+// CHECK-LABEL: func @fma
+// CHECK: %[[P:.*]] = arith.mulf %{{.*}} fastmath<contract>
+// CHECK: arith.addf %[[P]], %{{.*}} fastmath<contract>
+func.func @fma(%a: vector<8xf32>, %b: vector<8xf32>, %c: vector<8xf32>) -> vector<8xf32> {
+  %0 = math.fma %a, %b, %c : vector<8xf32>
+  return %0 : vector<8xf32>
+}
+
+// Declined: one instruction each.
+// CHECK-LABEL: func @instructions
+// CHECK: math.sqrt
+// CHECK: math.rsqrt
+// CHECK: math.absf
+func.func @instructions(%x: vector<8xf32>) -> vector<8xf32> {
+  %0 = math.sqrt %x : vector<8xf32>
+  %1 = math.rsqrt %0 : vector<8xf32>
+  %2 = math.absf %1 : vector<8xf32>
+  return %2 : vector<8xf32>
+}
