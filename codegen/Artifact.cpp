@@ -84,14 +84,18 @@ llvm::Expected<std::unique_ptr<ArtifactWriter>> ArtifactWriter::create(llvm::Str
   llvm::StringRef parent = llvm::sys::path::parent_path(path);
   if (!parent.empty() && !fs::is_directory(parent))
     return makeError("the folder " + parent + " does not exist; create it first");
-  std::string temporary = llvm::formatv("{0}.partial-{1}", path, llvm::sys::Process::getProcessId());
+  // Random rather than the process's number: that comes again, and what a killed process left does not.
+  llvm::SmallString<128> temporary;
+  fs::createUniquePath(path + ".partial-%%%%%%%%", temporary, /*MakeAbsolute=*/false);
+  std::unique_ptr<ArtifactWriter> writer(new ArtifactWriter(path.str(), temporary.str().str()));
   if (std::error_code code = fs::create_directory(temporary, /*IgnoreExisting=*/false))
     return makeError("cannot create " + temporary + ": " + code.message());
-  return std::unique_ptr<ArtifactWriter>(new ArtifactWriter(path.str(), temporary));
+  writer->created = true;
+  return writer;
 }
 
 ArtifactWriter::~ArtifactWriter() {
-  if (!committed)
+  if (created && !committed)
     removeArtifact(temporary);
 }
 

@@ -10,6 +10,7 @@
 #define CODEGEN_ARTIFACT_H
 
 #include "codegen/CPU/Target.h"
+#include "codegen/RemoveOnSignal.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringRef.h"
@@ -37,7 +38,7 @@ public:
 
 private:
   ArtifactWriter(std::string path, std::string temporary)
-      : path(std::move(path)), temporary(std::move(temporary)) {}
+      : path(std::move(path)), temporary(std::move(temporary)), removeOnSignal(this->temporary) {}
 
   struct File {
     std::string name;
@@ -45,7 +46,8 @@ private:
   };
   std::string path, temporary;
   std::vector<File> files;
-  bool committed = false;
+  bool created = false, committed = false;
+  RemoveOnSignal removeOnSignal;
 };
 
 /// The manifest of a module whose launches have been lowered (runtime/README.md

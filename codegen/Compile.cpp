@@ -52,16 +52,21 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
   if (!target)
     return target.takeError();
+  if (llvm::none_of(module.getOps<FunctionOpInterface>(), [](FunctionOpInterface function) {
+        return function.isPublic() && !function.isExternal();
+      }))
+    return llvm::createStringError(llvm::inconvertibleErrorCode(),
+                                   "the model has no entry point; expected a public func.func with a body");
   // Before any work: the place must be usable.
   llvm::Expected<std::unique_ptr<ArtifactWriter>> writer = ArtifactWriter::create(output);
   if (!writer)
     return writer.takeError();
-  if (options.notes)
-    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
-
   uint64_t sourceHash = hashOf(module);
   if (llvm::Error error = lowerModule(module, *target, options, ""))
     return error;
+  // Not before: an error of the model is to be the only line.
+  if (options.notes)
+    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
     return backend.takeError();

@@ -146,6 +146,16 @@ def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
   ];
 }
 
+def ExpandBF16Pass : Pass<"transformer-expand-bf16", "::mlir::ModuleOp"> {
+  let summary = "Access bf16 in memory as 16-bit integers";
+  let description = [{
+    For targets without bf16 instructions, where the backend would convert every
+    value of type bf16 with calls of a library that a module does not have. Runs on
+    the LLVM dialect, after conversions have become integer code.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def CheckLoweredPass : Pass<"transformer-check-lowered", "::mlir::ModuleOp"> {
   let summary = "Report every op that did not reach LLVM";
   let description = [{

@@ -43,7 +43,7 @@ LogicalResult EmbeddingOp::verify() {
 }
 
 LogicalResult EmbeddingOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &dims) {
-  dims.push_back(leadingDimsOf(b, getLoc(), getIds(), getResult()));
+  dims.push_back(leadingDimsOf(b, getLoc(), getIds(), getResult(), DimOf{getTable(), 1}));
   return success();
 }
 
@@ -69,7 +69,7 @@ LogicalResult LinearOp::verify() {
 }
 
 LogicalResult LinearOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &dims) {
-  dims.push_back(leadingDimsOf(b, getLoc(), getInput(), getResult()));
+  dims.push_back(leadingDimsOf(b, getLoc(), getInput(), getResult(), DimOf{getWeight(), 0}));
   return success();
 }
 
@@ -160,6 +160,6 @@ LogicalResult GatedMLPOp::verify() {
 }
 
 LogicalResult GatedMLPOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &dims) {
-  dims.push_back(leadingDimsOf(b, getLoc(), getInput(), getResult()));
+  dims.push_back(leadingDimsOf(b, getLoc(), getInput(), getResult(), DimOf{getDown(), 0}));
   return success();
 }

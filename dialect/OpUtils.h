@@ -32,14 +32,23 @@ inline bool shapesMatch(ArrayRef<int64_t> a, ArrayRef<int64_t> b) {
 
 inline ArrayRef<int64_t> shapeOf(Value value) { return cast<ShapedType>(value.getType()).getShape(); }
 
-/// The shape of `result` where its leading dimensions are those of `source`;
-/// the others must be static.
-inline SmallVector<OpFoldResult> leadingDimsOf(OpBuilder &b, Location loc, Value source, Value result) {
+/// A dimension of a value.
+struct DimOf {
+  Value value;
+  int64_t dim;
+};
+
+/// The shape of `result` whose leading dimensions are those of `source`, and the
+/// last one too unless `last` says otherwise.
+inline SmallVector<OpFoldResult> leadingDimsOf(OpBuilder &b, Location loc, Value source, Value result,
+                                               std::optional<DimOf> last = std::nullopt) {
   auto type = cast<RankedTensorType>(result.getType());
   SmallVector<OpFoldResult> dims;
-  for (int64_t i = 0, e = type.getRank(); i < e; ++i)
-    dims.push_back(type.isDynamicDim(i) ? tensor::getMixedSize(b, loc, source, i)
+  for (int64_t i = 0, e = type.getRank(); i < e; ++i) {
+    DimOf from = last && i + 1 == e ? *last : DimOf{source, i};
+    dims.push_back(type.isDynamicDim(i) ? tensor::getMixedSize(b, loc, from.value, from.dim)
                                         : OpFoldResult(b.getIndexAttr(type.getDimSize(i))));
+  }
   return dims;
 }
 

@@ -84,6 +84,41 @@ static int32_t tensorCount(const xfm_model *model, const char *entry, bool input
   return found ? static_cast<int32_t>((input ? found->inputs : found->outputs).size()) : -1;
 }
 
+/// Writes as much of a structure as its caller knows.
+template <typename Info> static Status writeInfo(Info info, Info *out) {
+  if (out->size < sizeof out->size)
+    return fail(XFM_INVALID_ARGUMENT, "the size of what is to be filled is ", out->size,
+                ": set it to sizeof the structure");
+  info.size = out->size;
+  std::memcpy(out, &info, std::min<size_t>(info.size, sizeof info));
+  return {};
+}
+
+static Profiler *profilerOf(const xfm_session *session) {
+  return session ? session->impl->profiler() : nullptr;
+}
+
+/// Runs `fn` on the session's profiler.
+template <typename Fn> static xfm_status profiled(const xfm_session *session, Fn fn) noexcept {
+  return guarded([&]() -> Status {
+    if (!session)
+      return nullArgument("session");
+    Profiler *profiler = profilerOf(session);
+    if (!profiler)
+      return fail(XFM_INVALID_ARGUMENT,
+                  "the model was opened without profiling: set 'profile' in xfm_open_options");
+    return fn(*profiler);
+  });
+}
+
+static Status checkIndex(const char *what, int64_t index, size_t count) {
+  if (index < 0 || static_cast<uint64_t>(index) >= count)
+    return fail(XFM_INVALID_ARGUMENT, "there is no ", what, " ", index, ": there are ", count);
+  return {};
+}
+
+static double secondsOf(int64_t nanoseconds) { return 1e-9 * static_cast<double>(nanoseconds); }
+
 extern "C" {
 
 xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm_model **out_model) {
@@ -94,7 +129,8 @@ xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm
     if (Status status = readOptions(options, read); !status.ok())
       return status;
     auto model = std::make_unique<xfm_model>();
-    if (Status status = Model::open(path, read.skip_weight_hash != 0, model->impl); !status.ok())
+    if (Status status = Model::open(path, {read.skip_weight_hash != 0, read.profile != 0}, model->impl);
+        !status.ok())
       return status;
     *out_model = model.release();
     return {};
@@ -113,20 +149,15 @@ xfm_status xfm_model_get_info(const xfm_model *model, xfm_model_info *out_info) 
   return guarded([&]() -> Status {
     if (!model || !out_info)
       return nullArgument(model ? "out_info" : "model");
-    if (out_info->size < sizeof out_info->size)
-      return fail(XFM_INVALID_ARGUMENT, "the info's size is ", out_info->size,
-                  ": set it to sizeof the structure");
     const ModelFacts &facts = model->impl->manifest().model;
     xfm_model_info info = {};
-    info.size = out_info->size;
     info.vocab_size = facts.vocabSize;
     info.max_positions = facts.maxPositions;
     info.chunk = facts.chunk;
     info.bos_token_id = facts.bosTokenId;
     info.eos_count = static_cast<int32_t>(facts.eosTokenIds.size());
     info.eos_token_ids = facts.eosTokenIds.data();
-    std::memcpy(out_info, &info, std::min<size_t>(info.size, sizeof info));
-    return {};
+    return writeInfo(info, out_info);
   });
 }
 
@@ -205,6 +236,67 @@ xfm_status xfm_session_output(const xfm_session *session, int32_t index, xfm_ten
 
 int64_t xfm_session_arena_bytes(const xfm_session *session) {
   return session ? session->impl->arenaBytes() : 0;
+}
+
+xfm_status xfm_profile_start(xfm_session *session) {
+  return profiled(session, [](Profiler &profiler) { return profiler.start(), Status(); });
+}
+
+xfm_status xfm_profile_stop(xfm_session *session) {
+  return profiled(session, [](Profiler &profiler) { return profiler.stop(), Status(); });
+}
+
+xfm_status xfm_profile_reset(xfm_session *session) {
+  return profiled(session, [](Profiler &profiler) { return profiler.reset(), Status(); });
+}
+
+double xfm_profile_seconds(const xfm_session *session) {
+  Profiler *profiler = profilerOf(session);
+  return profiler ? secondsOf(profiler->nanoseconds()) : 0;
+}
+
+int64_t xfm_profile_record_count(const xfm_session *session) {
+  Profiler *profiler = profilerOf(session);
+  return profiler ? static_cast<int64_t>(profiler->recordCount()) : 0;
+}
+
+xfm_status xfm_profile_get_record(const xfm_session *session, int64_t index, xfm_profile_record *out_record) {
+  return profiled(session, [&](Profiler &profiler) -> Status {
+    if (!out_record)
+      return nullArgument("out_record");
+    if (Status status = checkIndex("record", index, profiler.recordCount()); !status.ok())
+      return status;
+    const Profiler::Record &record = profiler.record(static_cast<size_t>(index));
+    xfm_profile_record info = {};
+    info.entry = record.entry;
+    info.name = record.name;
+    info.calls = record.calls;
+    info.seconds = secondsOf(record.nanoseconds);
+    info.flops = record.hasFlops ? record.flops : -1;
+    info.bytes = record.hasBytes ? record.bytes : -1;
+    return writeInfo(info, out_record);
+  });
+}
+
+int64_t xfm_profile_event_count(const xfm_session *session) {
+  Profiler *profiler = profilerOf(session);
+  return profiler ? static_cast<int64_t>(profiler->eventCount()) : 0;
+}
+
+xfm_status xfm_profile_get_event(const xfm_session *session, int64_t index, xfm_profile_event *out_event) {
+  return profiled(session, [&](Profiler &profiler) -> Status {
+    if (!out_event)
+      return nullArgument("out_event");
+    if (Status status = checkIndex("event", index, profiler.eventCount()); !status.ok())
+      return status;
+    const Profiler::Event &event = profiler.event(static_cast<size_t>(index));
+    xfm_profile_event info = {};
+    info.entry = profiler.recordOf(event).entry;
+    info.name = profiler.recordOf(event).name;
+    info.begin_ns = event.begin;
+    info.duration_ns = event.end - event.begin;
+    return writeInfo(info, out_event);
+  });
 }
 
 } // extern "C"

@@ -8,8 +8,10 @@
 
 #include "runtime/File.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -56,6 +58,39 @@ Status File::open(int folder, const std::string &name, const std::string &path) 
   return {};
 }
 
+static bool writeAll(int fd, const char *data, size_t size) {
+  while (size > 0) {
+    ssize_t written = ::write(fd, data, size);
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written <= 0)
+      return false;
+    data += written;
+    size -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+/// Executable where the kernel wants that to be said (Linux 6.3).
+static int createInMemory() {
+  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+#ifdef MFD_EXEC
+  if (int fd = memfd_create("xfm", flags | MFD_EXEC); fd >= 0 || errno != EINVAL)
+    return fd;
+#endif
+  return memfd_create("xfm", flags);
+}
+
+Status File::makeInMemory(std::string_view bytes, const std::string &path) {
+  where = path;
+  length = bytes.size();
+  fd = createInMemory();
+  constexpr int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  if (fd < 0 || !writeAll(fd, bytes.data(), bytes.size()) || fcntl(fd, F_ADD_SEALS, seals) != 0)
+    return fail(XFM_IO_ERROR, path, ": cannot be copied into memory: ", std::strerror(errno));
+  return {};
+}
+
 Status File::map() {
   if (mapping || length == 0)
     return {};
@@ -90,6 +125,34 @@ Status Folder::open(const std::string &path) {
 
 Status Folder::openFile(const std::string &name, File &out) const {
   return out.open(fd, name, where + "/" + name);
+}
+
+/// Creates a file in the folder of `path`, as a rename works only within one file
+/// system; its name is no other process's or thread's.
+static int createBeside(const std::string &path, std::string &name) {
+  static std::atomic<unsigned> count{0};
+  int fd;
+  do {
+    name = path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(count++);
+    fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (fd < 0 && errno == EEXIST);
+  return fd;
+}
+
+Status xfm::replaceFile(const std::string &path, std::initializer_list<std::string_view> parts) {
+  std::string temporary;
+  int fd = createBeside(path, temporary);
+  if (fd < 0)
+    return fail(XFM_IO_ERROR, path, ": cannot create a file beside it: ", std::strerror(errno));
+  bool written = true;
+  for (std::string_view part : parts)
+    written = written && writeAll(fd, part.data(), part.size());
+  written = ::close(fd) == 0 && written;
+  if (written && std::rename(temporary.c_str(), path.c_str()) == 0)
+    return {};
+  Status status = fail(XFM_IO_ERROR, path, ": cannot write: ", std::strerror(errno));
+  unlink(temporary.c_str());
+  return status;
 }
 
 bool xfm::isPlainName(std::string_view name) {

@@ -12,6 +12,7 @@
 #include "runtime/Status.h"
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ public:
 
   /// Opens `name` in the folder `folder` (or AT_FDCWD). `path` is for messages.
   Status open(int folder, const std::string &name, const std::string &path);
+  /// Makes a file of the system's memory, which no path leads to and nobody can
+  /// change. `path` is for messages.
+  Status makeInMemory(std::string_view bytes, const std::string &path);
   /// Maps the whole file, read-only. An empty file is an empty view.
   Status map();
 
@@ -58,6 +62,10 @@ private:
   int fd = -1;
   std::string where;
 };
+
+/// Writes a file that appears whole or not at all: under a name of its own first,
+/// then renamed.
+Status replaceFile(const std::string &path, std::initializer_list<std::string_view> parts);
 
 /// Whether `name` names a file right inside a folder: not empty, no '/', no
 /// "..", no control characters.

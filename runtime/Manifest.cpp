@@ -155,14 +155,49 @@ static TensorSpec readTensor(const JsonReader &value, const char *nameMember,
   return tensor;
 }
 
-static CacheSpec readCache(const JsonReader &value, std::set<std::string> &names) {
+/// A ring writes position p to slot p mod capacity. The first query of a piece of
+/// `chunk` positions still sees `window` - 1 others while the last one is already
+/// written, so fewer slots would overwrite what is yet to be read.
+static void checkRing(const JsonReader &value, const CacheSpec &cache, int64_t chunk) {
+  int64_t capacity = -1;
+  for (const TensorSpec &buffer : cache.buffers) {
+    if (buffer.name == "length")
+      continue;
+    // [B, heads, capacity, head_dim]
+    bool known = buffer.dims.size() == 4 && buffer.dims[0].symbol == "B";
+    for (size_t i = 1; known && i < buffer.dims.size(); ++i)
+      known = buffer.dims[i].symbol.empty();
+    if (!known)
+      return value.fail("expected the part ", quote(buffer.name),
+                        " of a ring to be [B, heads, capacity, head_dim] in numbers, but got ",
+                        shapeText(buffer.dims));
+    int64_t slots = buffer.dims[2].extent;
+    if (capacity >= 0 && slots != capacity)
+      return value.fail("expected all parts of a ring to have one capacity, but got ", capacity, " and ",
+                        slots);
+    capacity = slots;
+  }
+  if (capacity < 0)
+    return value.fail("expected a ring to have keys and values");
+  if (chunk < 1)
+    return value.fail("a ring needs the model's chunk, which bounds its pieces");
+  if (capacity < cache.window || capacity - cache.window < chunk - 1)
+    value.fail("expected a ring of window ", cache.window, " and chunk ", chunk, " to have a capacity of ",
+               cache.window + chunk - 1, " or more, but got ", capacity);
+}
+
+static CacheSpec readCache(const JsonReader &value, int64_t chunk, std::set<std::string> &names) {
   CacheSpec cache;
   cache.name = readUniqueName(value.member("name"), names);
   // A policy decides what the room in a cache is; one that is not known cannot
   // be checked against it.
   JsonReader policy = value.member("policy");
-  if (std::string text = policy.text(); !policy.failed() && text != "full")
-    policy.fail("expected 'full', the only policy of this runtime, but got ", quote(text));
+  std::string text = policy.text();
+  bool ring = text == "ring";
+  if (!policy.failed() && text != "full" && !ring)
+    policy.fail("expected 'full' or 'ring', the policies of this runtime, but got ", quote(text));
+  if (ring)
+    cache.window = value.member("window").integer(1, INT32_MAX);
   std::set<std::string> parts;
   value.member("buffers").forEachElement([&](const JsonReader &buffer) {
     cache.buffers.push_back(readTensor(buffer, "part", {"B", "C"}, parts));
@@ -176,6 +211,8 @@ static CacheSpec readCache(const JsonReader &value, std::set<std::string> &names
   });
   if (!value.failed() && !parts.count("length"))
     value.fail("expected a buffer with the part 'length'");
+  if (ring && !value.failed())
+    checkRing(value, cache, chunk);
   return cache;
 }
 
@@ -198,6 +235,17 @@ static void checkOneS(const JsonReader &value, const std::vector<TensorSpec> &te
     if (std::count_if(tensor.dims.begin(), tensor.dims.end(), [](const Dim &d) { return d.symbol == "S"; }) >
         1)
       value.fail("tensor ", quote(tensor.name), " has S twice, which an entry point with caches cannot have");
+}
+
+static Dispatch readDispatch(const JsonReader &value, const std::vector<std::string> &sizes) {
+  Dispatch dispatch;
+  dispatch.name = value.member("name").text();
+  dispatch.count = value.member("count").integer(0, INT32_MAX);
+  if (JsonReader flops = value.optionalMember("flops"))
+    dispatch.flops = readTerms(flops, "coefficient", sizes, true);
+  if (JsonReader bytes = value.optionalMember("bytes"))
+    dispatch.bytes = readTerms(bytes, "coefficient", sizes, true);
+  return dispatch;
 }
 
 static EntryPoint readEntryPoint(const JsonReader &value, const std::vector<CacheSpec> &caches,
@@ -228,10 +276,10 @@ static EntryPoint readEntryPoint(const JsonReader &value, const std::vector<Cach
     entry.outputs.push_back(readTensor(output, "name", entry.sizes, outputs));
   });
   if (JsonReader dispatches = value.optionalMember("dispatches"))
-    dispatches.forEachElement([&](const JsonReader &dispatch) {
-      entry.dispatches.push_back(
-          {dispatch.member("name").text(), dispatch.member("count").integer(0, INT32_MAX)});
-    });
+    dispatches.forEachElement(
+        [&](const JsonReader &dispatch) { entry.dispatches.push_back(readDispatch(dispatch, entry.sizes)); });
+  if (JsonReader arena = value.optionalMember("arena"))
+    entry.arena = readTerms(arena, "bytes", entry.sizes, false);
   if (value.failed())
     return entry;
   checkSizesBound(value, entry);
@@ -294,7 +342,7 @@ static void readStructure(const JsonReader &root, Manifest &out) {
   std::set<std::string> caches, entries, weights, files;
   out.model = readModel(root.member("model"));
   root.member("caches").forEachElement(
-      [&](const JsonReader &value) { out.caches.push_back(readCache(value, caches)); });
+      [&](const JsonReader &value) { out.caches.push_back(readCache(value, out.model.chunk, caches)); });
   root.member("entry_points").forEachElement([&](const JsonReader &value) {
     out.entryPoints.push_back(readEntryPoint(value, out.caches, entries));
   });

@@ -9,9 +9,11 @@
 #ifndef XFM_RUNTIME_MANIFEST_H
 #define XFM_RUNTIME_MANIFEST_H
 
+#include "runtime/Cost.h"
 #include "runtime/Status.h"
 #include "runtime/Tensor.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,7 @@ struct ModelFacts {
 /// One cache: its buffers in the order an entry point takes them.
 struct CacheSpec {
   std::string name;
+  int64_t window = 0;              ///< positions that a ring keeps; 0 where all are kept
   std::vector<TensorSpec> buffers; ///< `name` is the part; symbols are "B" and "C"
   size_t lengthBuffer = 0;         ///< index of the part "length": i32 [B]
 };
@@ -46,6 +49,8 @@ struct CacheSpec {
 struct Dispatch {
   std::string name;
   int64_t count = 0;
+  /// Of all `count` launches of one call together; nothing where not stated.
+  std::optional<std::vector<Term>> flops, bytes;
 };
 
 struct EntryPoint {
@@ -57,6 +62,7 @@ struct EntryPoint {
   std::vector<size_t> caches; ///< indices into Manifest::caches
   std::vector<TensorSpec> outputs;
   std::vector<Dispatch> dispatches;
+  std::vector<Term> arena; ///< bytes of the activations; empty where not stated
 };
 
 struct WeightSpec {

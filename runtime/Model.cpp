@@ -120,20 +120,36 @@ Status Model::findWeights() {
   return {};
 }
 
-Status Model::open(const std::string &path, bool skipWeightHash, std::unique_ptr<Model> &out) {
+/// The code of a file exists once in a process, with one table of services. A
+/// model that is profiled takes a copy of its own, so that others of the same file
+/// are neither slowed down nor in its way.
+Status Model::loadModule() {
+  if (!isProfiled)
+    return code.load(moduleFile, contents.entryPoints, plainServices());
+  File copy;
+  if (Status status = moduleFile.map(); !status.ok())
+    return status;
+  if (Status status = copy.makeInMemory(moduleFile.bytes(), moduleFile.path()); !status.ok())
+    return status;
+  moduleFile = std::move(copy);
+  return code.load(moduleFile, contents.entryPoints, profilingServices());
+}
+
+Status Model::open(const std::string &path, const Choices &choices, std::unique_ptr<Model> &out) {
   auto model = std::make_unique<Model>();
   model->folderPath = path;
+  model->isProfiled = choices.profile;
   Folder folder;
   if (Status status = folder.open(path); !status.ok())
     return status;
   if (Status status = readManifest(folder, model->contents); !status.ok())
     return status;
-  if (Status status = model->verifyFiles(folder, skipWeightHash); !status.ok())
+  if (Status status = model->verifyFiles(folder, choices.skipWeightHash); !status.ok())
     return status;
   if (Status status = model->findWeights(); !status.ok())
     return status;
   // Nothing of the artifact runs before all of it was verified.
-  if (Status status = model->code.load(model->moduleFile, model->contents.entryPoints); !status.ok())
+  if (Status status = model->loadModule(); !status.ok())
     return status;
   log(XFM_LOG_INFO, path + ": opened, " + std::to_string(model->contents.entryPoints.size()) +
                         " entry points, " + std::to_string(model->contents.weights.size()) + " weights");

@@ -22,10 +22,16 @@ namespace xfm {
 /// Immutable once open: any number of threads may read it.
 class Model {
 public:
-  static Status open(const std::string &path, bool skipWeightHash, std::unique_ptr<Model> &out);
+  /// What a caller may choose.
+  struct Choices {
+    bool skipWeightHash = false;
+    bool profile = false; ///< give the module the services that profile
+  };
+  static Status open(const std::string &path, const Choices &choices, std::unique_ptr<Model> &out);
 
   const std::string &path() const { return folderPath; }
   const Manifest &manifest() const { return contents; }
+  bool profiled() const { return isProfiled; }
   const EntryFunctions &functions(const EntryPoint &entry) const {
     return code.functions(static_cast<size_t>(&entry - contents.entryPoints.data()));
   }
@@ -35,8 +41,10 @@ public:
 private:
   Status verifyFiles(const Folder &folder, bool skipWeightHash);
   Status findWeights();
+  Status loadModule();
 
   std::string folderPath;
+  bool isProfiled = false;
   Manifest contents;
   // Files before what points into them or was loaded from them.
   File moduleFile;

@@ -13,6 +13,8 @@
 #include "runtime/Manifest.h"
 #include "runtime/xfm_abi.h"
 
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace xfm {
@@ -23,6 +25,11 @@ struct EntryFunctions {
 };
 
 /// A module.so in this process.
+/// Runs launches in the ThreadPool that a call's `context` is.
+const xfm_abi &plainServices();
+/// Runs them in the Profiler that a call's `context` is.
+const xfm_abi &profilingServices();
+
 class Module {
 public:
   Module() = default;
@@ -30,18 +37,23 @@ public:
   Module(const Module &) = delete;
   Module &operator=(const Module &) = delete;
 
-  /// Loads the file that is open as `file`, which must stay open as long as the
-  /// module lives, and resolves every entry point.
-  Status load(const File &file, const std::vector<EntryPoint> &entryPoints);
+  /// Loads the file that is open as `file`, resolves every entry point and hands
+  /// `services` to it. Modules of one file share one copy of the code, which is
+  /// given the services of the first.
+  Status load(const File &file, const std::vector<EntryPoint> &entryPoints, const xfm_abi &services);
 
   /// In the order of the manifest's entry points.
   const EntryFunctions &functions(size_t entry) const { return entries[entry]; }
 
+  struct LoadedFile;
+
 private:
   Status resolve(const std::string &symbol, const std::string &path, void *&out) const;
 
+  Status findLoaded(const File &file);
+
+  std::shared_ptr<LoadedFile> loaded;
   void *handle = nullptr;
-  bool initialised = false; ///< counted among the users of `handle`
   std::vector<EntryFunctions> entries;
 };
 

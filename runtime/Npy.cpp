@@ -16,12 +16,8 @@
 #include "runtime/Tensor.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
-#include <unistd.h>
 
 using namespace xfm;
 
@@ -238,36 +234,11 @@ static std::string headerText(const xfm_tensor &tensor) {
   return header + text;
 }
 
-static bool writeAll(int fd, const char *data, size_t size) {
-  while (size > 0) {
-    ssize_t written = ::write(fd, data, size);
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written <= 0)
-      return false;
-    data += written;
-    size -= static_cast<size_t>(written);
-  }
-  return true;
-}
-
 static std::vector<char> widenBf16(const char *data, size_t elements) {
   std::vector<char> wide(elements * 4, 0);
   for (size_t i = 0; i < elements; ++i)
     std::memcpy(wide.data() + i * 4 + 2, data + i * 2, 2); // the upper half of an f32
   return wide;
-}
-
-/// Creates a file in the folder of `path`, as a rename works only within one file
-/// system; its name is no other process's or thread's.
-static int createBeside(const std::string &path, std::string &name) {
-  static std::atomic<unsigned> count{0};
-  int fd;
-  do {
-    name = path + ".tmp" + std::to_string(getpid()) + "." + std::to_string(count++);
-    fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (fd < 0 && errno == EEXIST);
-  return fd;
 }
 
 Status xfm::writeNpy(const std::string &path, const xfm_tensor &tensor) {
@@ -285,16 +256,5 @@ Status xfm::writeNpy(const std::string &path, const xfm_tensor &tensor) {
     data = widened.data();
     size = widened.size();
   }
-  std::string temporary;
-  int fd = createBeside(path, temporary);
-  if (fd < 0)
-    return fail(XFM_IO_ERROR, path, ": cannot create a file beside it: ", std::strerror(errno));
-  std::string header = headerText(tensor);
-  bool written = writeAll(fd, header.data(), header.size()) && writeAll(fd, data, size);
-  written = ::close(fd) == 0 && written;
-  if (written && std::rename(temporary.c_str(), path.c_str()) == 0)
-    return {};
-  Status status = fail(XFM_IO_ERROR, path, ": cannot write: ", std::strerror(errno));
-  unlink(temporary.c_str());
-  return status;
+  return replaceFile(path, {headerText(tensor), std::string_view(data, size)});
 }

@@ -39,6 +39,8 @@ Status Session::create(const Model &model, int32_t threads, int64_t batch, int64
     return status;
   if (Status status = ThreadPool::create(threads ? threads : availableCores(), session->pool); !status.ok())
     return status;
+  if (model.profiled())
+    session->profile = std::make_unique<Profiler>(model.manifest(), *session->pool);
   out = std::move(session);
   return {};
 }
@@ -254,11 +256,21 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
   xfm_call call = {};
   call.size = sizeof call;
   call.context = pool.get();
+  if (profile) {
+    int64_t before = 0;
+    for (size_t index : entry.caches)
+      before = std::max(before, caches[index].lengths[0]); // all rows have the same
+    profile->beginPiece(entry, plan.sizes, meanKeys(before, count));
+    call.context = profile.get();
+  }
   call.buffers = buffers.data();
   call.sizes = plan.sizes.data();
   call.weights = model.weights();
   call.arena = arena.data();
-  if (int32_t code = model.functions(entry).entry(&call); code != 0)
+  int32_t code = model.functions(entry).entry(&call);
+  if (profile)
+    profile->endPiece();
+  if (code != 0)
     return fail(XFM_INTERNAL, quote(entry.name), ": the generated code failed with code ", code);
 
   for (size_t i = 0; i < entry.outputs.size(); ++i)
@@ -287,6 +299,15 @@ Status Session::runPieces(Plan &plan) {
 }
 
 Status Session::call(const char *name, const xfm_tensor *given, int32_t count) {
+  if (!profile)
+    return run(name, given, count);
+  profile->beginCall();
+  Status status = run(name, given, count);
+  profile->endCall(status.ok());
+  return status;
+}
+
+Status Session::run(const char *name, const xfm_tensor *given, int32_t count) {
   const EntryPoint *entry = model.manifest().findEntryPoint(name);
   if (!entry)
     return fail(XFM_INVALID_ARGUMENT, "there is no entry point ", quote(name));

@@ -12,6 +12,7 @@
 #include "runtime/Binding.h"
 #include "runtime/Memory.h"
 #include "runtime/Model.h"
+#include "runtime/Profiler.h"
 #include "runtime/ThreadPool.h"
 
 #include <memory>
@@ -33,6 +34,8 @@ public:
   int64_t length() const;
   int64_t context() const { return sizes.context; }
   int64_t arenaBytes() const { return usedArena; }
+  /// Null unless the model was opened for profiling.
+  Profiler *profiler() const { return profile.get(); }
 
 private:
   struct Cache {
@@ -64,6 +67,7 @@ private:
 
   explicit Session(const Model &model) : model(model) {}
   Status allocateCaches();
+  Status run(const char *entry, const xfm_tensor *inputs, int32_t count);
   Status checkRoom(const Plan &plan) const;
   Status prepareInput(const Plan &plan, const TensorSpec &spec, const xfm_tensor &given, Slot &slot);
   Status prepareOutput(const Plan &plan, const TensorSpec &spec, Slot &slot);
@@ -88,6 +92,7 @@ private:
   size_t outputCount = 0; ///< outputs that are valid now
 
   std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Profiler> profile;
 };
 
 } // namespace xfm

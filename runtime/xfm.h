@@ -85,6 +85,7 @@ typedef struct xfm_session xfm_session;
 typedef struct xfm_open_options {
   uint32_t size;           ///< sizeof(xfm_open_options)
   int32_t skip_weight_hash; ///< 1: do not verify the weights file's hash
+  int32_t profile;          ///< 1: sessions of this model can be profiled
 } xfm_open_options;
 
 /// Opens an artifact folder. `options` may be null. The manifest and the code
@@ -158,6 +159,51 @@ xfm_status xfm_session_output(const xfm_session *session, int32_t index, xfm_ten
 
 /// Bytes of activations (arena) that the last call used.
 int64_t xfm_session_arena_bytes(const xfm_session *session);
+
+/// Profiling. It is chosen when a model is opened (xfm_open_options::profile),
+/// which then has code of its own in memory; other models, of the same artifact
+/// too, run as ever. All of these are XFM_INVALID_ARGUMENT where the model was
+/// opened without it, and the counts are then zero.
+
+/// Profiles the calls from here on, adding to what was profiled before.
+xfm_status xfm_profile_start(xfm_session *session);
+/// Leaves out the calls from here on.
+xfm_status xfm_profile_stop(xfm_session *session);
+/// Forgets what was profiled; whether calls are profiled stays as it is.
+xfm_status xfm_profile_reset(xfm_session *session);
+
+/// Wall time in seconds of all profiled calls, from end to end. A call that
+/// failed does not count, here and below.
+double xfm_profile_seconds(const xfm_session *session);
+
+/// The launches of one name in one entry point. The seconds of all records
+/// together are xfm_profile_seconds: a launch is charged with the generated code
+/// that prepared it, and what is left of a call is the record "(host)". Launches
+/// that the artifact does not list are "(unlisted)".
+typedef struct xfm_profile_record {
+  uint32_t size;     ///< sizeof(xfm_profile_record), set by the caller
+  const char *entry; ///< name of the entry point
+  const char *name;  ///< name of the dispatch
+  int64_t calls;     ///< launches so far
+  double seconds;    ///< of all of them
+  double flops;      ///< floating-point operations of all of them; -1 where unknown
+  double bytes;      ///< read and written by all of them, each value once; -1 where unknown
+} xfm_profile_record;
+/// Records, in the order in which they were first met.
+int64_t xfm_profile_record_count(const xfm_session *session);
+xfm_status xfm_profile_get_record(const xfm_session *session, int64_t index, xfm_profile_record *out_record);
+
+/// One launch, or one stretch of "(host)".
+typedef struct xfm_profile_event {
+  uint32_t size;     ///< sizeof(xfm_profile_event), set by the caller
+  const char *entry; ///< name of the entry point
+  const char *name;  ///< name of the dispatch
+  int64_t begin_ns;  ///< nanoseconds from the first start, or the last reset
+  int64_t duration_ns;
+} xfm_profile_event;
+/// Events, in the order of time.
+int64_t xfm_profile_event_count(const xfm_session *session);
+xfm_status xfm_profile_get_event(const xfm_session *session, int64_t index, xfm_profile_event *out_event);
 
 #ifdef __cplusplus
 }

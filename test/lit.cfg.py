@@ -1,6 +1,7 @@
 """lit configuration: every .mlir and .test under test/ with a RUN line is a test."""
 
 import os
+import sys
 
 import lit.formats
 
@@ -15,6 +16,13 @@ config.test_exec_root = config.xfm_test_dir
 # Tests find the tools by name: ours first, then LLVM's FileCheck and not.
 path = [config.xfm_tools_dir, config.llvm_tools_dir, config.environment["PATH"]]
 config.environment["PATH"] = os.pathsep.join(path)
-config.substitutions.append(("%python", config.python))
+# The interpreter itself: what CMake found may be a script that looks for it, at a third of a second a time.
+config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%source_dir", config.xfm_source_dir))
 config.substitutions.append(("%test_tools", os.path.join(config.test_source_root, "tools")))
+# A command that must be refused as our tools refuse: one line, status 1, nothing left behind.
+config.substitutions.append(("%fails", f"{sys.executable} {config.test_source_root}/tools/expect_error.py"))
+config.substitutions.append(("%tiny_llama", f"{sys.executable} {config.test_source_root}/tools/tiny_llama.py"))
+# lit takes most variables away from tests.
+if "XFM_TEST_DATA" in os.environ:
+    config.environment["XFM_TEST_DATA"] = os.environ["XFM_TEST_DATA"]

@@ -24,5 +24,9 @@ int main(int argc, char **argv) {
     }
   mlir::DialectRegistry registry;
   mlir::transformer::registerAll(registry);
-  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "transformer compiler\n", registry));
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv,
+                        "transformer compiler\n\nTo compile a model: tfopt MODEL -o OUT.tfa (tfopt compile "
+                        "--help)\nTo run passes on a .mlir file:\n",
+                        registry));
 }

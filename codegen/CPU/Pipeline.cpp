@@ -81,6 +81,11 @@ static const Phase kPhases[] = {
     {"llvm",
      [](OpPassManager &pm, const CPUPipelineOptions &options) {
        pm.addPass(createExpandMathPass());
+       // Arithmetic on narrow values is done in f32 and rounded.
+       arith::ArithEmulateUnsupportedFloatsOptions emulate;
+       emulate.sourceTypeStrs = {"bf16", "f16"};
+       emulate.targetTypeStr = "f32";
+       pm.addPass(arith::createArithEmulateUnsupportedFloats(emulate));
        // Without an instruction for it, rounding to bf16 would become a library call.
        arith::ArithExpandOpsPassOptions expand;
        expand.includeBf16 = !options.nativeBF16;
@@ -94,6 +99,8 @@ static const Phase kPhases[] = {
        pm.addPass(createConvertToLLVMPass());
        addCleanup(pm);
        pm.addPass(createReconcileUnrealizedCastsPass());
+       if (!options.nativeBF16)
+         pm.addPass(createExpandBF16Pass());
        pm.addPass(createCheckLoweredPass());
      }},
 };

@@ -21,7 +21,10 @@ struct DispatchGroup {
   Operation *output;
   llvm::SmallSetVector<Operation *, 8> ops;
   /// The contraction whose accumulators feed the rest, if there is one.
-  linalg::GenericOp root;
+  Operation *root = nullptr;
+
+  /// The op that gives the dispatch its name.
+  Operation *named() const { return root ? root : output; }
 };
 
 /// The kernel templates of a target. What they cannot inline is never fused.

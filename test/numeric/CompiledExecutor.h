@@ -56,8 +56,9 @@ public:
   /// f32: kernels sum in f32, in an order of their own. With n terms of magnitude a
   /// the error of a sum is at most about n * 2^-24 * a and typically sqrt(n) of that;
   /// the goldens' longest sums have about a hundred terms, and exp adds a few ulps.
-  /// bf16: the result is rounded to 8 bits, at most half an ulp, 2^-9 of it, and an
-  /// f32 error beside a tie or a value in between may cost a whole ulp more.
+  /// bf16: a result has 8 significant bits, so rounding to nearest moves it by at
+  /// most 2^-8 of itself; an f32 error beside a tie, or values in between that are
+  /// rounded too, can double that: 2^-7 is 7.8e-3.
   double getTolerance(bool isNarrow) const override { return isNarrow ? 8e-3 : 1e-5; }
   bool rounds() const override { return true; }
   StringRef getRefusal(StringRef function) const override;

@@ -199,7 +199,7 @@ double numeric::relativeError(const Tensor &actual, const Tensor &expected) {
   return largestError == 0 ? 0 : largestError / largest;
 }
 
-std::vector<std::string> numeric::runCase(Executor &executor, const Case &test, double &worst) {
+std::vector<std::string> numeric::runCase(Executor &executor, const Case &test, Worst &worst) {
   std::vector<std::string> problems;
   if (failed(executor.begin(test.function, test.rows)))
     return {"does not begin: " + executor.getLastError().str()};
@@ -212,8 +212,10 @@ std::vector<std::string> numeric::runCase(Executor &executor, const Case &test, 
       return {where + " returns " + std::to_string(outputs->size()) + " tensors"};
     for (auto [i, actual, expected] : llvm::enumerate(*outputs, call.outputs)) {
       double error = relativeError(actual, expected);
-      worst = std::max(worst, error);
-      double tolerance = executor.getTolerance(test.isNarrow || isNarrow(actual.getElementType()));
+      bool narrow = test.isNarrow || isNarrow(actual.getElementType());
+      double tolerance = executor.getTolerance(narrow);
+      double &largest = narrow ? worst.narrow : worst.wide;
+      largest = std::max(largest, error);
       std::string which = where + ", output " + std::to_string(i) + ": ";
       if (!(error <= tolerance))
         problems.push_back(which + "relative error " +

@@ -44,9 +44,14 @@ llvm::Expected<Goldens> readGoldens(MLIRContext &context, StringRef folder, Stri
 /// differ or anything is NaN. Integers must be equal.
 double relativeError(const Tensor &actual, const Tensor &expected);
 
+/// The largest error of results held to the tolerance of f32, and of the others.
+struct Worst {
+  double wide = 0, narrow = 0;
+};
+
 /// Runs a case. Returns what is wrong (nothing, where all is well); `worst` is
-/// raised to the largest error seen.
-std::vector<std::string> runCase(Executor &executor, const Case &test, double &worst);
+/// raised to the largest errors seen.
+std::vector<std::string> runCase(Executor &executor, const Case &test, Worst &worst);
 
 } // namespace mlir::transformer::numeric
 

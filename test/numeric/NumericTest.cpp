@@ -23,6 +23,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
 using namespace mlir;
@@ -31,12 +32,6 @@ using namespace mlir::transformer::numeric;
 
 namespace {
 
-/// The largest error of one executor over all of its cases.
-struct Worst {
-  double error = 0;
-  std::string where = "none";
-};
-
 class CaseTest : public ::testing::Test {
 public:
   CaseTest(Executor &executor, const Goldens &goldens, const Case &test, Worst &worst)
@@ -44,8 +39,7 @@ public:
 
   void TestBody() override {
     ASSERT_TRUE(succeeded(executor.load(*goldens.module)));
-    double error = 0;
-    std::vector<std::string> problems = runCase(executor, test, error);
+    std::vector<std::string> problems = runCase(executor, test, worst);
     if (StringRef refusal = executor.getRefusal(test.function); !refusal.empty()) {
       ASSERT_FALSE(problems.empty()) << "it runs now: remove it from the refusals";
       EXPECT_TRUE(StringRef(problems.front()).contains(refusal)) << problems.front();
@@ -53,8 +47,6 @@ public:
     }
     for (const std::string &problem : problems)
       ADD_FAILURE() << test.function << ", case " << test.name << ", " << problem;
-    if (error > worst.error)
-      worst = {error, test.function + "/" + test.name};
   }
 
 private:
@@ -115,7 +107,7 @@ TEST(Harness, RejectsOneChangedValue) {
   for (const Goldens &goldens : allGoldens()) {
     ASSERT_TRUE(succeeded(executor.load(*goldens.module)));
     for (Case test : goldens.cases) {
-      double worst = 0;
+      Worst worst;
       ASSERT_TRUE(runCase(executor, test, worst).empty());
       Tensor &output = test.calls.back().outputs.back();
       if (output.isFloat()) {
@@ -152,7 +144,7 @@ TEST(Harness, RejectsUnroundedResults) {
   int rejected = 0;
   for (const Goldens &goldens : allGoldens()) {
     ASSERT_TRUE(succeeded(executor.load(*goldens.module)));
-    double worst = 0;
+    Worst worst;
     for (const Case &test : goldens.cases)
       rejected += !runCase(executor, test, worst).empty();
   }
@@ -174,18 +166,21 @@ int main(int argc, char **argv) {
       std::printf("%s is left out: this machine does not run it\n", name);
   }
 
-  std::vector<Worst> worst(executors.size());
+  // Per executor and file.
+  std::map<std::pair<size_t, std::string>, Worst> worst;
   for (size_t i = 0; i < executors.size(); ++i)
     for (const Goldens &goldens : allGoldens())
       for (const Case &test : goldens.cases) {
         std::string name = goldens.name + "/" + test.function + "/" + test.name;
+        Worst &largest = worst[{i, goldens.name}];
         ::testing::RegisterTest(
             executors[i]->getName().str().c_str(), name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-            [&, i]() -> CaseTest * { return new CaseTest(*executors[i], goldens, test, worst[i]); });
+            [&, i]() -> CaseTest * { return new CaseTest(*executors[i], goldens, test, largest); });
       }
   int status = RUN_ALL_TESTS();
-  for (size_t i = 0; i < executors.size(); ++i)
-    std::printf("%s: worst relative error %.3g, %s\n", executors[i]->getName().str().c_str(), worst[i].error,
-                worst[i].where.c_str());
+  for (auto &[key, errors] : worst)
+    std::printf("%-17s %-12s largest error %.2g in f32, %.2g in narrower types\n",
+                executors[key.first]->getName().str().c_str(), key.second.c_str(), errors.wide,
+                errors.narrow);
   return status;
 }

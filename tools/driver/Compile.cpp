@@ -18,6 +18,9 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 using namespace mlir;
 using namespace mlir::transformer;
 namespace cl = llvm::cl;
@@ -49,8 +52,9 @@ struct Options {
   cl::opt<std::string> emit{"emit",
                             cl::desc("print a stage instead: transformer, asm, llvm or a phase of --stop-at"),
                             cl::sub(command)};
-  cl::opt<std::string> stopAt{"stop-at", cl::desc("print the IR after a phase instead: " + phaseNames()),
-                              cl::value_desc("phase"), cl::sub(command)};
+  // Descriptions are not copied.
+  std::string stopAtText = "print the IR after a phase instead: " + phaseNames();
+  cl::opt<std::string> stopAt{"stop-at", cl::desc(stopAtText), cl::value_desc("phase"), cl::sub(command)};
   cl::opt<std::string> strategy{"strategy",
                                 cl::desc("lowering configs by dispatch name, instead of the chosen ones"),
                                 cl::value_desc("FILE.json"), cl::sub(command)};
@@ -68,6 +72,8 @@ llvm::Error makeError(const llvm::Twine &message) {
 
 llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
   llvm::StringRef path = options.output.empty() ? llvm::StringRef("-") : llvm::StringRef(options.output);
+  if (llvm::sys::fs::is_directory(path))
+    return makeError(path + " is a folder; --emit and --stop-at write a file");
   std::string temporary = path == "-" ? "-" : (path + ".partial").str();
   std::error_code code;
   llvm::ToolOutputFile file(temporary, code, llvm::sys::fs::OF_Text);
@@ -82,8 +88,10 @@ llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::r
   }
   file.keep();
   if (path != "-")
-    if (std::error_code failed = llvm::sys::fs::rename(temporary, path))
+    if (std::error_code failed = llvm::sys::fs::rename(temporary, path)) {
+      llvm::sys::fs::remove(temporary);
       return makeError("cannot rename " + temporary + " to " + path + ": " + failed.message());
+    }
   return llvm::Error::success();
 }
 
@@ -184,9 +192,43 @@ llvm::Error run(const Options &options) {
   return compileToArtifact(*model->module, model->folder, options.output, compile);
 }
 
+/// What `action` writes to stderr: LLVM's parser lets nobody redirect it.
+std::string captureErrors(llvm::function_ref<void()> action) {
+  int original = dup(STDERR_FILENO), file = memfd_create("stderr", MFD_CLOEXEC);
+  if (original < 0 || file < 0) {
+    action();
+    return "";
+  }
+  dup2(file, STDERR_FILENO);
+  action();
+  dup2(original, STDERR_FILENO);
+  close(original);
+  std::string text(lseek(file, 0, SEEK_END), '\0');
+  ssize_t size = pread(file, text.data(), text.size(), 0);
+  close(file);
+  text.resize(std::max<ssize_t>(size, 0));
+  return text;
+}
+
+/// What LLVM's parser says of a command line, without the name of the program, as one line.
+std::string oneLine(llvm::StringRef text) {
+  llvm::SmallVector<llvm::StringRef> lines;
+  text.split(lines, '\n', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
+  std::string result;
+  for (llvm::StringRef line : lines) {
+    line.consume_front("tfopt: ");
+    for (llvm::StringRef hint : {"See: ", "Try: "}) // it names a help that lacks these options
+      line = line.take_front(line.find(hint)).rtrim();
+    result += (result.empty() || line.empty() ? "" : " ") + line.str();
+  }
+  return llvm::StringRef(result).rtrim(" !:.").str() + "; see tfopt compile --help";
+}
+
 } // namespace
 
 bool mlir::transformer::isCompilation(int argc, char **argv) {
+  if (argc > 1 && llvm::StringRef(argv[1]) == "compile")
+    return true;
   bool isModel = false;
   for (int i = 1; i < argc; ++i) {
     llvm::StringRef argument = argv[i];
@@ -204,12 +246,19 @@ bool mlir::transformer::isCompilation(int argc, char **argv) {
 int mlir::transformer::compileMain(int argc, char **argv) {
   Options options;
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "tfopt " << XFM_VERSION << '\n'; });
-  // The subcommand is implied by the arguments; people do not write it.
+  // The subcommand is implied by the arguments; people need not write it.
   std::vector<const char *> arguments(argv, argv + argc);
-  arguments.insert(arguments.begin() + 1, "compile");
-  if (!cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(),
-                                   "compiles Transformer models\n"))
+  if (llvm::StringRef(arguments[1]) != "compile")
+    arguments.insert(arguments.begin() + 1, "compile");
+  bool parsed = false;
+  std::string message = captureErrors([&] {
+    parsed = cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(),
+                                         "compiles Transformer models\n", &llvm::errs());
+  });
+  if (!parsed) {
+    llvm::errs() << "tfopt: error: " << oneLine(message) << '\n';
     return 1;
+  }
   if (llvm::Error error = run(options)) {
     llvm::errs() << "tfopt: error: " << llvm::toString(std::move(error)) << '\n';
     return 1;

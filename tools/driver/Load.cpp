@@ -56,9 +56,14 @@ llvm::Expected<LoadedModel> mlir::transformer::loadModel(MLIRContext &context, l
                                                          const LoadOptions &options) {
   if (!fs::exists(path))
     return makeError(path + " does not exist; expected a Hugging Face folder or a .mlir file");
+  if (!llvm::is_contained({"auto", "f32", "bf16"}, options.precision))
+    return makeError("unknown precision \"" + options.precision + "\"; use f32 or bf16");
   if (!fs::is_directory(path)) {
     if (llvm::sys::path::extension(path) != ".mlir")
       return makeError(path + " is no model; expected a Hugging Face folder or a .mlir file");
+    if (options.precision != "auto" || options.maxPositions != 0)
+      return makeError("--precision and --max-positions say how a checkpoint is imported; " + path +
+                       " is imported already, leave them out");
     return loadFile(context, path);
   }
   ImportOptions import;
@@ -68,8 +73,6 @@ llvm::Expected<LoadedModel> mlir::transformer::loadModel(MLIRContext &context, l
     import.precision = Precision::F32;
   else if (options.precision == "bf16")
     import.precision = Precision::BF16;
-  else if (options.precision != "auto")
-    return makeError("unknown precision \"" + options.precision + "\"; use f32 or bf16");
   llvm::Expected<OwningOpRef<ModuleOp>> module = importHuggingFace(context, path, import);
   if (!module)
     return module.takeError();

@@ -9,6 +9,7 @@
 #include "tools/tfrun/Bench.h"
 #include "runtime/text/Sampler.h"
 #include "tools/tfrun/Output.h"
+#include "tools/tfrun/Profile.h"
 
 #include <nlohmann/json.hpp>
 
@@ -40,28 +41,35 @@ static std::vector<int32_t> randomIds(size_t count, int64_t vocabulary, text::Ra
   return ids;
 }
 
-/// Seconds of one run of a test behind `depth` cached positions.
-static double measure(Generator &generator, const Test &test, const std::vector<int32_t> &before,
-                      const std::vector<int32_t> &ids) {
+/// Seconds of one run of a test behind cached positions, which are neither measured nor profiled.
+static double measure(Generator &generator, Profile *profile, const Test &test,
+                      const std::vector<int32_t> &before, const std::vector<int32_t> &ids) {
   using Clock = std::chrono::steady_clock;
   generator.reset();
   if (!before.empty())
     generator.prefill(before.data(), before.size());
+  if (profile)
+    profile->start();
   Clock::time_point begin = Clock::now();
   if (test.isGeneration)
     for (int32_t id : ids)
       generator.decode(id);
   else
     generator.prefill(ids.data(), ids.size());
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  if (profile)
+    profile->stop();
+  return seconds;
 }
 
-static Result run(Generator &generator, const Test &test, const Options &options, int64_t vocabulary) {
+static Result run(Generator &generator, Profile &profile, const Test &test, const Options &options,
+                  int64_t vocabulary) {
   text::Random random(42);
   std::vector<int32_t> before = randomIds(size_t(options.depth), vocabulary, random);
   std::vector<double> rates;
   for (int64_t repetition = -1; repetition < options.repetitions; ++repetition) { // -1 warms up
-    double seconds = measure(generator, test, before, randomIds(size_t(test.tokens), vocabulary, random));
+    double seconds = measure(generator, repetition < 0 ? nullptr : &profile, test, before,
+                             randomIds(size_t(test.tokens), vocabulary, random));
     if (repetition >= 0)
       rates.push_back(double(test.tokens) / std::max(seconds, 1e-9));
   }
@@ -123,10 +131,13 @@ void bench(const Model &model, const Options &options) {
 
   int32_t threads = options.threads > 0 ? options.threads : availableCores();
   Generator generator(model, threads, context);
+  Profile profile(generator.get(), options);
+  profile.stop();
   std::vector<Result> results;
   for (const Test &test : kept)
-    results.push_back(run(generator, test, options, vocabulary));
+    results.push_back(run(generator, profile, test, options, vocabulary));
   options.json ? writeJson(results, threads, options.depth) : writeTable(results, threads, options.depth);
+  profile.report();
 }
 
 } // namespace xfm::tfrun

@@ -8,6 +8,7 @@
 
 #include "tools/tfrun/Entry.h"
 #include "runtime/Npy.h"
+#include "tools/tfrun/Profile.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -72,6 +73,7 @@ void runEntry(const Model &model, const Options &options) {
     tensors[inputIndices[i]] = array.tensor();
   }
   auto session = createSession(model, options.threads, batchOf(inputs, tensors), options.context);
+  Profile profile(session.get(), options);
   check(xfm_session_call(session.get(), options.entry.c_str(), tensors.data(), int32_t(tensors.size())));
 
   std::vector<xfm_tensor> results(outputIndices.size());
@@ -79,6 +81,7 @@ void runEntry(const Model &model, const Options &options) {
     check(xfm_session_output(session.get(), int32_t(outputIndices[i]), &results[i]));
   for (size_t i = 0; i < outputIndices.size(); ++i)
     check(writeNpy(options.outputs[i].path, results[i]));
+  profile.report();
 }
 
 } // namespace xfm::tfrun

@@ -9,6 +9,7 @@
 #include "tools/tfrun/Generate.h"
 #include "runtime/text/Json.h"
 #include "tools/tfrun/Output.h"
+#include "tools/tfrun/Profile.h"
 
 #include <algorithm>
 #include <chrono>
@@ -79,7 +80,7 @@ class Generation {
 public:
   Generation(const Model &model, const Options &options, std::vector<int32_t> prompt)
       : options(options), info(model.info()), ids(std::move(prompt)), sampler(options.sampling),
-        generator(model, options.threads, options.context) {
+        generator(model, options.threads, options.context), profile(generator.get(), options) {
     int64_t context = generator.context();
     if (int64_t(ids.size()) > context)
       throw std::runtime_error("the prompt has " + std::to_string(ids.size()) +
@@ -104,6 +105,12 @@ public:
   }
 
   void report() const {
+    reportRates();
+    profile.report();
+  }
+
+private:
+  void reportRates() const {
     if (options.quiet)
       return;
     if (end == End::context)
@@ -117,7 +124,6 @@ public:
     }
   }
 
-private:
   static double secondsSince(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
   }
@@ -156,6 +162,7 @@ private:
   std::vector<int32_t> ids;
   text::Sampler sampler;
   Generator generator;
+  Profile profile;
   End end = End::count;
   size_t generated = 0;
   double promptSeconds = 0, generateSeconds = 0;

@@ -29,7 +29,7 @@ static void log(void *user, xfm_log_level level, const char *message) {
 }
 
 static void dispatch(const Options &options) {
-  Model model(options.artifact, options.verify);
+  Model model(options.artifact, options.verify, options.profile);
   switch (options.mode) {
   case Mode::prompt:
   case Mode::tokens:

@@ -23,10 +23,11 @@ void check(xfm_status status) {
   throw std::runtime_error(reason.empty() ? xfm_status_name(status) : reason);
 }
 
-Model::Model(const std::string &path, bool verify) : handle(nullptr, xfm_model_close) {
+Model::Model(const std::string &path, bool verify, bool profile) : handle(nullptr, xfm_model_close) {
   xfm_open_options options{};
   options.size = sizeof options;
   options.skip_weight_hash = !verify;
+  options.profile = profile;
   xfm_model *opened = nullptr;
   check(xfm_model_open(path.c_str(), &options, &opened));
   handle.reset(opened);

@@ -23,7 +23,7 @@ void check(xfm_status status);
 /// An open artifact.
 class Model {
 public:
-  explicit Model(const std::string &path, bool verify);
+  Model(const std::string &path, bool verify, bool profile = false);
 
   xfm_model *get() const { return handle.get(); }
   const xfm_model_info &info() const { return facts; }
@@ -53,6 +53,7 @@ public:
   /// `context` 0: the runtime's default.
   Generator(const Model &model, int32_t threads, int64_t context);
 
+  xfm_session *get() const { return session.get(); }
   int64_t context() const { return xfm_session_context(session.get()); }
   int64_t length() const { return xfm_session_length(session.get()); }
   void reset() { xfm_session_reset(session.get()); }

@@ -49,7 +49,7 @@ struct Raw {
   std::vector<std::string> inputs, outputs;
   std::optional<uint64_t> seed;
   bool noVerify = false, bench = false, info = false;
-  CLI::Option *promptOption, *tokensOption, *entryOption;
+  CLI::Option *promptOption, *tokensOption, *entryOption, *profileOption;
 };
 } // namespace
 
@@ -102,6 +102,11 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
       ->check(CLI::Range(1, 10000))
       ->group("Measuring");
 
+  // A flag, so that what follows it is never taken for the file.
+  raw.profileOption = app.add_flag("--profile{}", options.trace,
+                                   "Say where the time went; --profile=FILE also writes a trace for Perfetto")
+                          ->group("Measuring");
+
   app.add_flag("--info", raw.info, "Describe the artifact");
   app.add_flag("--json", options.json, "Write --info or --bench as JSON");
   app.add_option("--threads", options.threads, "Threads to use; 0 is one per available core")
@@ -143,6 +148,11 @@ static void finish(Options &options, const Raw &raw) {
   for (const std::string &stop : options.stops)
     if (stop.empty() || text::findInvalidUtf8(stop) != std::string::npos)
       throw std::runtime_error("expected --stop to be text of one character or more in UTF-8");
+  options.profile = raw.profileOption->count() > 0;
+  if (options.profile && options.mode == Mode::info)
+    throw std::runtime_error("--profile needs -p, --tokens, --entry or --bench");
+  if (options.profile && options.quiet && options.trace.empty())
+    throw std::runtime_error("-q leaves nothing of --profile; use --profile=FILE");
   options.sampling.check();
   std::random_device device;
   options.sampling.seed = raw.seed ? *raw.seed : uint64_t(device()) << 32 | device();

@@ -47,6 +47,10 @@ struct Options {
   int64_t depth = 0; ///< positions in the cache before measuring
   int64_t repetitions = 5;
 
+  // Profiling.
+  bool profile = false;
+  std::string trace; ///< file to write events to, or empty
+
   // Of every mode.
   int32_t threads = 0; ///< 0: one per available core
   int64_t context = 0; ///< 0: the runtime's default

@@ -26,6 +26,22 @@ static void expectFailure(const Status &status, xfm_status code, const std::stri
   EXPECT_NE(status.message.find(part), std::string::npos) << status.message << "\nlacks: " << part;
 }
 
+/// Makes the cache a ring of window 6 with 10 slots, or returns it as it is.
+static json &ring(json &manifest, bool make = true) {
+  json &cache = manifest["caches"][0];
+  if (!make)
+    return cache;
+  cache["policy"] = "ring";
+  cache["window"] = 6;
+  json length = {{"part", "length"}, {"dtype", "i32"}, {"shape", {"B"}}};
+  json keys = {{"part", "keys"}, {"dtype", "f32"}, {"shape", {"B", 2, 10, 8}}}, values = keys;
+  values["part"] = "values";
+  cache["buffers"] = {keys, values, length};
+  return cache;
+}
+static json &keysOf(json &cache) { return cache["buffers"][0]; }
+static json &costed(json &manifest) { return manifest["entry_points"][0]["dispatches"][0]; }
+
 TEST(Manifest, ReadsAllOfIt) {
   FakeArtifact artifact;
   Manifest manifest;
@@ -53,6 +69,36 @@ TEST(Manifest, ModelMayBeEmpty) {
   Status status = parseManifest(manifestText(artifact.manifest), "manifest.json", manifest);
   ASSERT_TRUE(status.ok()) << status.message;
   EXPECT_EQ(manifest.model.vocabSize, -1);
+}
+
+// 6 + 4 - 1 slots hold the window of every query of a piece; more do no harm.
+TEST(Manifest, Rings) {
+  FakeArtifact artifact;
+  for (int64_t capacity : {9, 10, 1000}) {
+    for (json &buffer : ring(artifact.manifest)["buffers"])
+      if (buffer["part"] != "length")
+        buffer["shape"][2] = capacity;
+    Manifest manifest;
+    Status status = parseManifest(manifestText(artifact.manifest), "manifest.json", manifest);
+    ASSERT_TRUE(status.ok()) << status.message;
+    EXPECT_EQ(manifest.caches[0].window, 6);
+    EXPECT_EQ(manifest.caches[0].buffers[1].dims[2].extent, capacity);
+  }
+}
+
+TEST(Manifest, Costs) {
+  FakeArtifact artifact;
+  costed(artifact.manifest)["flops"] = {{{"coefficient", 3}, {"sizes", {"B", "T"}}},
+                                        {{"coefficient", 5}, {"sizes", json::array()}}};
+  artifact.entry("prefill")["arena"] = {{{"bytes", 4}, {"sizes", {"B", "S"}}}};
+  Manifest manifest;
+  Status status = parseManifest(manifestText(artifact.manifest), "manifest.json", manifest);
+  ASSERT_TRUE(status.ok()) << status.message;
+  const EntryPoint &prefill = manifest.entryPoints[0];
+  ASSERT_TRUE(prefill.dispatches[0].flops);
+  EXPECT_FALSE(prefill.dispatches[0].bytes);
+  EXPECT_EQ(evaluate(*prefill.dispatches[0].flops, {2, 4, 64}, meanKeys(10, 4)), 3 * 2 * 12.5 + 5);
+  EXPECT_EQ(evaluate(prefill.arena, {2, 4, 64}, 0), 32);
 }
 
 //===----------------------------------------------------------------------===//
@@ -150,7 +196,23 @@ static const std::vector<Defect> defects = {
     {"UnknownCache", [](json &m) { m["entry_points"][0]["caches"] = {"cache.7"}; }, XFM_CORRUPT, "'cache.7'"},
     {"CacheTwice", [](json &m) { m["entry_points"][0]["caches"] = {"cache.0", "cache.0"}; }, XFM_CORRUPT,
      "given twice"},
-    {"UnknownPolicy", [](json &m) { m["caches"][0]["policy"] = "ring"; }, XFM_CORRUPT, "'ring'"},
+    {"UnknownPolicy", [](json &m) { m["caches"][0]["policy"] = "sink"; }, XFM_CORRUPT, "'sink'"},
+    {"RingWithoutWindow", [](json &m) { ring(m).erase("window"); }, XFM_CORRUPT, "'window'"},
+    {"RingOfNoWindow", [](json &m) { ring(m)["window"] = 0; }, XFM_CORRUPT, "caches[0].window"},
+    {"RingWithoutChunk", [](json &m) { ring(m), m["model"].erase("chunk"); }, XFM_CORRUPT, "model's chunk"},
+    // 8 + 4 - 1 slots are needed.
+    {"RingTooSmall", [](json &m) { ring(m)["window"] = 8; }, XFM_CORRUPT,
+     "window 8 and chunk 4 to have a capacity of 11 or more, but got 10"},
+    {"RingSmallerThanWindow", [](json &m) { ring(m)["window"] = 11, m["model"]["chunk"] = 1; }, XFM_CORRUPT,
+     "capacity of 11 or more, but got 10"},
+    {"RingOfTwoCapacities", [](json &m) { keysOf(ring(m))["shape"][2] = 12; }, XFM_CORRUPT,
+     "one capacity, but got 12 and 10"},
+    {"RingOfContext", [](json &m) { keysOf(ring(m))["shape"][2] = "C"; }, XFM_CORRUPT,
+     "[B, heads, capacity, head_dim] in numbers, but got"},
+    {"RingOfRankTwo", [](json &m) { keysOf(ring(m))["shape"] = {"B", 10}; }, XFM_CORRUPT,
+     "[B, heads, capacity, head_dim]"},
+    {"RingOfNothing", [](json &m) { ring(m)["buffers"].erase(0), ring(m, false)["buffers"].erase(0); },
+     XFM_CORRUPT, "keys and values"},
     {"CacheWithoutLength", [](json &m) { m["caches"][0]["buffers"].erase(1); }, XFM_CORRUPT, "'length'"},
     {"LengthOfFloats", [](json &m) { m["caches"][0]["buffers"][1]["dtype"] = "f32"; }, XFM_CORRUPT,
      "i32 [B]"},
@@ -163,6 +225,20 @@ static const std::vector<Defect> defects = {
      huge},
     {"DispatchCount", [](json &m) { m["entry_points"][0]["dispatches"][0]["count"] = -1; }, XFM_CORRUPT,
      "count"},
+    {"FlopsOfUnknownSize",
+     [](json &m) { costed(m)["flops"] = {{{"coefficient", 1}, {"sizes", {"B", "Q"}}}}; }, XFM_CORRUPT,
+     "entry point's sizes or 'T', but got 'Q'"},
+    {"FlopsOfFraction", [](json &m) { costed(m)["flops"] = {{{"coefficient", 0.5}, {"sizes", {"B"}}}}; },
+     XFM_CORRUPT, "flops[0].coefficient"},
+    {"BytesNegative", [](json &m) { costed(m)["bytes"] = {{{"coefficient", -1}, {"sizes", {"B"}}}}; },
+     XFM_CORRUPT, "bytes[0].coefficient"},
+    {"BytesWithoutSizes", [](json &m) { costed(m)["bytes"] = {{{"coefficient", 1}}}; }, XFM_CORRUPT,
+     "'sizes'"},
+    {"ArenaOfKeys", [](json &m) { m["entry_points"][0]["arena"] = {{{"bytes", 8}, {"sizes", {"T"}}}}; },
+     XFM_CORRUPT, "entry point's sizes, but got 'T'"},
+    {"ArenaNegative",
+     [](json &m) { m["entry_points"][0]["arena"] = {{{"bytes", -8}, {"sizes", json::array()}}}; },
+     XFM_CORRUPT, "arena[0].bytes"},
 };
 
 TEST_P(ManifestDefect, IsRefused) {

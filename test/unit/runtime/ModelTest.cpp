@@ -95,7 +95,7 @@ TEST(Model, WeightHashCanBeSkipped) {
   std::string bytes = readFile(artifact.file("weights.safetensors"));
   bytes.back() ^= 1;
   writeFile(artifact.file("weights.safetensors"), bytes);
-  xfm_open_options options = {sizeof options, 1};
+  xfm_open_options options = {sizeof options, 1, 0};
   xfm_model *model = nullptr;
   EXPECT_EQ(xfm_model_open(artifact.path().c_str(), &options, &model), XFM_OK) << xfm_last_error();
   xfm_model_close(model);
@@ -213,4 +213,23 @@ TEST(Model, ReplacedArtifactIsTheNewOne) {
   xfm_model_close(before);
   EXPECT_EQ(firstSum(after), 1008);
   xfm_model_close(after);
+}
+
+// The loader knows code by the descriptor it came from. That number must not
+// become another file's while the code is in use, by whichever model.
+TEST(Model, ReplacedArtifactIsTheNewOneUnderOldNumbers) {
+  FakeArtifact artifact;
+  xfm_model *first = openModel(artifact.path()), *second = openModel(artifact.path());
+  xfm_model_close(first);
+  artifact.setFile("module.so", readFile(FAKE_MODULE_OTHER));
+  artifact.write();
+  std::vector<xfm_model *> later;
+  for (int i = 0; i < 12; ++i) {
+    later.push_back(openModel(artifact.path()));
+    EXPECT_EQ(firstSum(later.back()), 1001) << i;
+  }
+  EXPECT_EQ(firstSum(second), 1);
+  for (xfm_model *model : later)
+    xfm_model_close(model);
+  xfm_model_close(second);
 }

@@ -117,6 +117,19 @@ TEST_F(SessionTest, PiecesAreJoined) {
   }
 }
 
+// A ring has as many slots as the manifest says; how many positions may come is
+// the session's context, as for any cache.
+TEST_F(SessionTest, RingsHaveASizeOfTheirOwn) {
+  json &cache = artifact.manifest["caches"][0];
+  cache["policy"] = "ring";
+  cache["window"] = 7;
+  cache["buffers"][0]["shape"] = {"B", 1, 10, 2};
+  open(1, 18);
+  ASSERT_EQ(prefill(tokensUpTo(18), 1, 18), XFM_OK) << xfm_last_error();
+  EXPECT_EQ(xfm_session_length(session), 18);
+  expectFailure(prefill({1}, 1, 1), XFM_CONTEXT_FULL, "the cache holds 18 of 18");
+}
+
 TEST_F(SessionTest, WithoutAChunkNothingIsCut) {
   artifact.manifest["model"].erase("chunk");
   open();

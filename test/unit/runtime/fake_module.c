@@ -12,7 +12,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#define _POSIX_C_SOURCE 199309L
 #include "runtime/xfm_abi.h"
+
+#include <time.h>
 
 enum { OK = 0, MISALIGNED = 3, UNLUCKY = 5 };
 
@@ -137,3 +140,31 @@ int32_t xfm_entry_forgetful(const xfm_call *call) { return call->size < sizeof(x
 
 /// A defective module: it asks for less than nothing.
 int64_t xfm_arena_negative(const int64_t *sizes) { return -1 - 0 * sizes[0]; }
+
+static void spin(int64_t microseconds) {
+  struct timespec begin, now;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  do
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < microseconds);
+}
+
+static void busyTask(void *args, int64_t begin, int64_t end) { spin(*(const int32_t *)args * 100 * (end - begin)); }
+
+/// Of the same tensors as score. Launch i takes tokens[i] * 0.1 ms, behind 0.5 ms
+/// that prepare it; 1 ms passes behind the last one.
+int32_t xfm_entry_busy(const xfm_call *call) {
+  const int32_t *tokens = call->buffers[0];
+  for (int64_t i = 0; i < call->sizes[1]; ++i) {
+    spin(500);
+    abi->parallel_for(call->context, busyTask, (void *)&tokens[i], 1, 1, (int32_t)i);
+  }
+  spin(1000);
+  return OK;
+}
+
+/// Of the same tensors as score: the address of parallel_for as its result.
+int32_t xfm_entry_services(const xfm_call *call) {
+  *(int64_t *)call->buffers[1] = (int64_t)(intptr_t)abi->parallel_for;
+  return OK;
+}

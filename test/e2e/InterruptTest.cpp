@@ -1,0 +1,141 @@
+//===- InterruptTest.cpp - tfopt ended by signals ----------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/e2e/Support.h"
+
+#include <chrono>
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <functional>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace xfm;
+using namespace xfm::e2e;
+namespace fs = std::filesystem;
+
+namespace {
+/// A process that a test ends.
+class Process {
+public:
+  explicit Process(const std::vector<std::string> &command) {
+    std::vector<char *> arguments;
+    for (const std::string &argument : command)
+      arguments.push_back(const_cast<char *>(argument.c_str()));
+    arguments.push_back(nullptr);
+    if (posix_spawn(&child, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0)
+      throw std::runtime_error("cannot run " + command[0]);
+  }
+  ~Process() {
+    if (child > 0)
+      end(SIGKILL);
+  }
+
+  /// Whether `condition` came true while the process ran.
+  bool waitUntil(const std::function<bool()> &condition) {
+    auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < limit) {
+      if (condition())
+        return true;
+      siginfo_t info = {};
+      if (waitid(P_PID, child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child)
+        return false;
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    return false;
+  }
+
+  /// Sends the signal and returns the one that ended the process, or 0 where it exited.
+  int end(int signal) {
+    kill(child, signal);
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+      ;
+    child = 0;
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  }
+
+private:
+  pid_t child = 0;
+};
+
+struct Interrupt : testing::Test {
+  void SetUp() override {
+    Outcome outcome =
+        run({XFM_PYTHON, XFM_SOURCE_DIR "/test/tools/tiny_llama.py", folder / "model", "--large"});
+    ASSERT_EQ(outcome.status, 0) << outcome.error;
+    fs::create_directory(folder / "out");
+  }
+
+  std::vector<std::string> command() const {
+    return {XFM_TFOPT, folder / "model", "-o", folder / "out/m.tfa", "-q"};
+  }
+  /// Names in the folder of the artifact, those in folders of it included.
+  std::vector<std::string> left() const {
+    std::vector<std::string> names;
+    std::error_code ignored; // the writer's files come and go meanwhile
+    for (fs::recursive_directory_iterator it(folder / "out", ignored), end; it != end; it.increment(ignored))
+      names.push_back(it->path().filename());
+    return names;
+  }
+  bool isWritingWeights() const {
+    for (const std::string &name : left())
+      if (name.rfind("weights.safetensors", 0) == 0)
+        return true;
+    return false;
+  }
+
+  TemporaryFolder folder;
+};
+
+struct InterruptBy : Interrupt, testing::WithParamInterface<int> {};
+} // namespace
+
+TEST_P(InterruptBy, WhileWritingWeightsLeavesNothing) {
+  Process tfopt(command());
+  ASSERT_TRUE(tfopt.waitUntil([&] { return isWritingWeights(); }));
+  EXPECT_EQ(tfopt.end(GetParam()), GetParam());
+  EXPECT_EQ(left(), std::vector<std::string>{});
+}
+
+TEST_P(InterruptBy, WhileLoweringLeavesNothing) {
+  Process tfopt(command());
+  ASSERT_TRUE(tfopt.waitUntil([&] { return !left().empty(); }));
+  EXPECT_EQ(tfopt.end(GetParam()), GetParam());
+  EXPECT_EQ(left(), std::vector<std::string>{});
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, InterruptBy, testing::Values(SIGINT, SIGTERM, SIGHUP),
+                         [](const auto &info) { return std::string(sigabbrev_np(info.param)); });
+
+/// An artifact that was there stays as it was.
+TEST_F(Interrupt, LeavesTheArtifactThatWasThere) {
+  Outcome outcome = run({XFM_TFOPT, bard().folder, "-o", folder / "out/m.tfa", "-q"});
+  ASSERT_EQ(outcome.status, 0) << outcome.error;
+  std::string manifest = readFile(folder / "out/m.tfa/manifest.json");
+  Process tfopt(command());
+  ASSERT_TRUE(tfopt.waitUntil([&] { return left().size() > 6; }));
+  EXPECT_EQ(tfopt.end(SIGTERM), SIGTERM);
+  EXPECT_EQ(readFile(folder / "out/m.tfa/manifest.json"), manifest);
+  open(folder / "out/m.tfa");
+  EXPECT_EQ(left().size(), 5u);
+}
+
+/// SIGKILL leaves the folder under its temporary name, never an artifact; the next run does not mind.
+TEST_F(Interrupt, KilledLeavesNoArtifact) {
+  Process tfopt(command());
+  ASSERT_TRUE(tfopt.waitUntil([&] { return isWritingWeights(); }));
+  EXPECT_EQ(tfopt.end(SIGKILL), SIGKILL);
+  EXPECT_FALSE(fs::exists(folder / "out/m.tfa"));
+  Outcome outcome = run({XFM_TFOPT, bard().folder, "-o", folder / "out/m.tfa", "-q"});
+  EXPECT_EQ(outcome.status, 0) << outcome.error;
+  open(folder / "out/m.tfa");
+}

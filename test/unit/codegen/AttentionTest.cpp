@@ -1,0 +1,124 @@
+//===- AttentionTest.cpp - compiled attention at sizes around its blocks --===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/unit/codegen/Differential.h"
+
+#include <gtest/gtest.h>
+
+using namespace mlir::transformer::numeric;
+
+namespace {
+
+constexpr int64_t kLengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 33};
+
+class AttentionTest : public ::testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    if (!canRun(GetParam()))
+      GTEST_SKIP() << "this machine does not run " << GetParam();
+  }
+  void report(const Differential &test) {
+    std::printf("  %lld calls, largest error %.2g in f32, %.2g in bf16\n", static_cast<long long>(test.calls),
+                test.worst, test.worstNarrow);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, ::testing::Values("native", "x86-64-v3", "x86-64-v2"),
+                         [](auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+/// Heads of queries, of keys, and their size.
+struct Heads {
+  int query, key, size;
+};
+constexpr Heads kHeads[] = {{1, 1, 1}, {4, 4, 8},  {4, 2, 16}, {6, 2, 17},
+                            {3, 1, 5}, {2, 2, 33}, {8, 2, 64}, {2, 1, 100}};
+const char *const kMasks[] = {"none", "causal", "window, 1", "window, 3", "window, 16"};
+
+/// Every second pair: each of both meets several of the other.
+std::vector<std::pair<Heads, const char *>> headsAndMasks() {
+  std::vector<std::pair<Heads, const char *>> pairs;
+  for (size_t i = 0; i < std::size(kHeads); ++i)
+    for (size_t j = i % 2; j < std::size(kMasks); j += 2)
+      pairs.push_back({kHeads[i], kMasks[j]});
+  return pairs;
+}
+
+std::string shapeOf(int heads, const Heads &of, const std::string &positions, const std::string &type) {
+  return "B, " + positions + ", " + std::to_string(heads) + ", " + std::to_string(of.size) + ", " + type;
+}
+
+TEST_P(AttentionTest, KeysAndValues) {
+  std::string text;
+  std::vector<std::string> names;
+  for (auto [heads, mask] : headsAndMasks()) {
+    // Features change from one function to the next, so that each meets every mask.
+    size_t turn = names.size();
+    std::string type = turn % 3 == 2 ? "bf16" : "f32", tail = turn % 4 == 1 ? " softcap 2.5" : "";
+    std::vector<Signature> arguments{{"q", shapeOf(heads.query, heads, "S", type)},
+                                     {"k", shapeOf(heads.key, heads, "K", type)},
+                                     {"v", shapeOf(heads.key, heads, "K", type)}};
+    std::string bias, biasType;
+    if (turn % 3 == 1) {
+      bool shared = turn % 2;
+      arguments.push_back(
+          {"bias", std::string(shared ? "1, 1" : "B, " + std::to_string(heads.query)) + ", S, K, f32"});
+      bias = " bias %bias", biasType = ", {bias}";
+    }
+    names.push_back("attention" + std::to_string(turn));
+    text += functionText(names.back(), arguments, {{"y", shapeOf(heads.query, heads, "S", type)}},
+                         "%y = transformer.attention %q, %k, %v" + bias + " scale 0.3 mask <" + mask + ">" +
+                             tail + " : {q}, {k}, {v}" + biasType + " -> {y} return %y : {y}");
+  }
+  Differential test(text, GetParam());
+  ASSERT_TRUE(test.isCompiled());
+  int64_t turn = 0;
+  for (const std::string &name : names)
+    for (int64_t queries : kLengths)
+      // As many keys, more and fewer.
+      for (int64_t keys : {queries, queries + 1 + turn % 17, std::max<int64_t>(1, queries / 2)})
+        test.check(name, {{"B", 1 + ++turn % 3}, {"S", queries}, {"K", keys}});
+  report(test);
+}
+
+TEST_P(AttentionTest, Caches) {
+  std::string text;
+  std::vector<std::pair<std::string, double>> names;
+  for (auto [heads, mask] : headsAndMasks()) {
+    size_t turn = names.size();
+    std::string type = turn % 3 == 2 ? "bf16" : "f32", name = "cached" + std::to_string(turn);
+    std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
+                        std::to_string(heads.size) + " x " + (turn % 2 ? "bf16" : type) + ", full>";
+    names.push_back(name);
+    text += functionText(
+        name,
+        {{"q", shapeOf(heads.query, heads, "S", type)},
+         {"k", shapeOf(heads.key, heads, "S", type)},
+         {"v", shapeOf(heads.key, heads, "S", type)},
+         {"cache." + name, cache}},
+        {{"y", shapeOf(heads.query, heads, "S", "f32")}, {"at", "B, i32"}, {"cache." + name, cache}},
+        "%at = transformer.cache_length %cache." + name + " : {cache." + name + "} -> {at} " +
+            "%c = transformer.cache_append %cache." + name + ", %k, %v : {cache." + name + "}, {k}, {v} " +
+            "%y = transformer.attention %q cache %c scale 0.3 mask <" + mask + "> : {q}, {cache." + name +
+            "} -> {y} " + "return %y, %at, %c : {y}, {at}, {cache." + name + "}");
+  }
+  Differential test(text, GetParam());
+  ASSERT_TRUE(test.isCompiled());
+  int64_t turn = 0;
+  for (const std::string &name : names)
+    for (std::vector<int64_t> positions :
+         {std::vector<int64_t>{1, 1, 1, 1, 1}, {17, 1, 1, 9, 1}, {8, 8, 16, 33}})
+      // A bf16 cache rounds what is stored.
+      test.checkSequence(name, {{"B", 1 + ++turn % 3}}, positions, 8e-3);
+  report(test);
+}
+
+} // namespace

@@ -1,0 +1,68 @@
+//===- Differential.h - compiled code against the interpreter -------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TEST_UNIT_CODEGEN_DIFFERENTIAL_H
+#define TEST_UNIT_CODEGEN_DIFFERENTIAL_H
+
+#include "test/numeric/CompiledExecutor.h"
+
+#include "llvm/ADT/StringMap.h"
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace mlir::transformer::numeric {
+
+/// An argument or a result: "B, S, 8, f32" is tensor<?x?x8xf32> with dimensions
+/// named B and S; what starts with '!' is the type itself.
+struct Signature {
+  std::string name, type;
+  std::string attributes = ""; ///< more of them, e.g. "transformer.range = array<i64: 0, 9>"
+};
+
+/// The text of a function. In `body` a name in braces stands for that argument's or
+/// result's type: "%y = transformer.activation relu %x : {x} -> {y}".
+std::string functionText(const std::string &name, const std::vector<Signature> &arguments,
+                         const std::vector<Signature> &results, std::string body);
+
+/// Functions that are compiled once and run on many sizes; each result is compared
+/// with the interpreter's in float64. Failures are GoogleTest's.
+class Differential {
+public:
+  Differential(const std::string &text, StringRef mcpu);
+
+  bool isCompiled() const { return compiled != nullptr; }
+  /// Runs `function` with its dimensions of these sizes. `tolerance` is relative to
+  /// the largest value of a result; bf16 results are allowed `kNarrowTolerance`.
+  void check(StringRef function, const std::map<std::string, int64_t> &sizes, double tolerance = 1e-5);
+  /// The same for a function with caches: one call per element of `positions`, the
+  /// size S of each, from empty caches on.
+  void checkSequence(StringRef function, std::map<std::string, int64_t> sizes, ArrayRef<int64_t> positions,
+                     double tolerance = 1e-5);
+
+  /// The largest error seen so far in results of f32 and of narrower types.
+  double worst = 0, worstNarrow = 0;
+  int64_t calls = 0;
+
+  static constexpr double kNarrowTolerance = 8e-3;
+
+private:
+  Tensor makeInput(Type type, Attribute range, ArrayRef<int64_t> shape);
+  void compareCall(StringRef function, const std::map<std::string, int64_t> &sizes,
+                   SmallVector<KVCache> &caches, double tolerance);
+
+  OwningOpRef<ModuleOp> module;
+  std::unique_ptr<CompiledModule> compiled;
+  std::mt19937_64 random{20240607};
+};
+
+} // namespace mlir::transformer::numeric
+
+#endif // TEST_UNIT_CODEGEN_DIFFERENTIAL_H
