@@ -2,11 +2,13 @@
 """Compares a tiny model of a decoder family with its goldens, interpreted and compiled.
 
 usage: check_family.py FAMILY FOLDER [--config KEY=JSON]... [--bare] [--chunk N]
+       check_family.py FAMILY FOLDER --differs --config KEY=JSON...
        check_family.py FAMILY FOLDER --missing
 
 Logits of `score` may differ by 1e-5 of a position's largest; the continuation of the first half of the ids, by prefill
-and decode, must be the golden's. Prints the largest difference of both; exits with 1 where one is too large. --missing
-leaves out one tensor after the other and expects tfopt to name it.
+and decode, must be the golden's. Prints the largest difference of both; exits with 1 where one is too large. --differs
+expects the change of the config to show: interpreted logits beyond the tolerance. --missing leaves out one tensor after
+the other and expects tfopt to name it.
 """
 
 import argparse
@@ -43,13 +45,16 @@ def difference(path, golden):
     return worst
 
 
-def compare(family, folder, chunk):
+def compare(family, folder, chunk, must_differ):
     ids, golden = tiny_model.tokens(), GOLDENS / f"{family}.npy"
     tokens, logits, artifact = folder / "tokens.npy", folder / "logits.npy", folder / "model.tfa"
     npy.write(tokens, "i4", f"1,{len(ids)}", ids)
     call = ["--entry=score", "--input", f"tokens={tokens}", "--output", f"logits={logits}"]
     run("tf-interpret", folder, *call)
     interpreted = difference(logits, golden)
+    if must_differ:
+        print(f"{family}: interpreted {interpreted:.1e}")
+        return None if interpreted > TOLERANCE else "expected other logits"
     run("tfopt", folder, "-o", artifact, "--precision=f32", "-q", *([f"--chunk={chunk}"] if chunk else []))
     run("tfrun", artifact, *call, "-q")
     compiled = difference(logits, golden)
@@ -84,12 +89,13 @@ def main():
     parser.add_argument("--config", action="append", default=[], metavar="KEY=JSON")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--chunk", type=int)
+    parser.add_argument("--differs", action="store_true")
     parser.add_argument("--missing", action="store_true")
     arguments = parser.parse_args()
     if arguments.missing:
         return check_missing(arguments.family, arguments.folder)
     tiny_model.write_model(arguments.folder, arguments.family, arguments.config, bare=arguments.bare)
-    return compare(arguments.family, arguments.folder, arguments.chunk)
+    return compare(arguments.family, arguments.folder, arguments.chunk, arguments.differs)
 
 
 if __name__ == "__main__":
