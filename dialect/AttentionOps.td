@@ -57,7 +57,7 @@ def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperan
     The mask compares positions. Query s is at position length - Sq + s, where
     length is Sk or the cache's length. A query that sees no key gets zeros, also
     where a bias of -inf hides them. To read a position that a ring has forgotten
-    is an error of the program.
+    is an error of the program; a query of the latest append never does.
 
     Constraints:
     - C1: either key and value, or a cache.

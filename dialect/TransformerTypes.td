@@ -16,13 +16,10 @@ def Transformer_KVCacheType : Transformer_Type<"KVCache", "kv_cache"> {
   let description = [{
     Keys and values `[B, heads, C, head_dim]` of `element` type, and the number
     of positions appended so far, an i32 per row `[B]`. The batch B and the
-    capacity C are the session's. `full` keeps every position up to C; `ring, w`
-    keeps the last w, position p at slot p mod w; its length still counts those
-    it has forgotten.
-
-    A ring that is appended to S positions at a time must be wider than the
-    window of the attention that reads it by S - 1: the first of the new queries
-    still sees that far back.
+    capacity C are the session's. `full` keeps every position up to C. `ring, w`
+    keeps the last w positions as each query of the latest append sees them:
+    where at most S positions are appended at once, C is w + S - 1 and position p
+    is at place p mod C. Its length still counts the positions it has forgotten.
 
     A cache is a linear value: `cache_append` consumes one and returns the next.
 

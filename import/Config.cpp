@@ -10,6 +10,8 @@
 #include "weights/Error.h"
 #include "weights/WeightStore.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <cmath>
 
 using namespace llvm;
@@ -51,7 +53,7 @@ void Config::absorb(Config &child) {
 
 Error Config::takeError() { return error.empty() ? Error::success() : makeError(error); }
 
-int64_t Config::size(StringRef key, std::optional<int64_t> absent) {
+int64_t Config::integer(StringRef key, int64_t least, std::optional<int64_t> absent) {
   const json::Value *value = find(key);
   if (!value) {
     if (!absent)
@@ -59,12 +61,16 @@ int64_t Config::size(StringRef key, std::optional<int64_t> absent) {
     return absent.value_or(1);
   }
   std::optional<int64_t> number = value->getAsInteger();
-  if (number && *number >= 1 && *number <= maxSize)
+  if (number && *number >= least && *number <= maxSize)
     return *number;
-  fail(quoted(key) + " is " + quoted(formatv("{0}", *value).str()) + ", expected an integer in [1, " +
-       Twine(maxSize) + "]");
+  fail(quoted(key) + " is " + quoted(formatv("{0}", *value).str()) + ", expected an integer in [" +
+       Twine(least) + ", " + Twine(maxSize) + "]");
   return 1;
 }
+
+int64_t Config::size(StringRef key, std::optional<int64_t> absent) { return integer(key, 1, absent); }
+
+int64_t Config::count(StringRef key, int64_t absent) { return integer(key, 0, absent); }
 
 double Config::positive(StringRef key, std::optional<double> absent) {
   const json::Value *value = find(key);
@@ -78,6 +84,18 @@ double Config::positive(StringRef key, std::optional<double> absent) {
     return *number;
   fail(quoted(key) + " is " + quoted(formatv("{0}", *value).str()) + ", expected a number in (0, 1e12]");
   return 1.0;
+}
+
+std::optional<int64_t> Config::sizeOrNull(StringRef key, std::optional<int64_t> absent) {
+  if (has(key))
+    return size(key);
+  return contains(key) ? std::nullopt : absent;
+}
+
+std::optional<double> Config::positiveOrNull(StringRef key, std::optional<double> absent) {
+  if (has(key))
+    return positive(key);
+  return contains(key) ? std::nullopt : absent;
 }
 
 bool Config::flag(StringRef key, bool absent) {
@@ -138,6 +156,20 @@ SmallVector<double> Config::positives(StringRef key, size_t count) {
     numbers.assign(count, 1.0);
   }
   return numbers;
+}
+
+SmallVector<StringRef> Config::texts(StringRef key, size_t count, ArrayRef<StringRef> known) {
+  SmallVector<StringRef> texts;
+  const json::Value *value = find(key);
+  const json::Array *list = value ? value->getAsArray() : nullptr;
+  if (list && list->size() == count)
+    for (const json::Value &element : *list)
+      if (std::optional<StringRef> text = element.getAsString(); text && llvm::is_contained(known, *text))
+        texts.push_back(*llvm::find(known, *text));
+  if (texts.size() == count)
+    return texts;
+  fail(quoted(key) + ": expected a list of " + Twine(count) + " of " + llvm::join(known, " and "));
+  return {};
 }
 
 Config Config::child(StringRef key) {

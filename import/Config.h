@@ -37,14 +37,21 @@ public:
 
   /// An integer in [1, maxSize]; an error where it is absent and has no default.
   int64_t size(StringRef key, std::optional<int64_t> absent = std::nullopt);
+  /// An integer in [0, maxSize].
+  int64_t count(StringRef key, int64_t absent);
   /// A finite number greater than zero and at most 1e12.
   double positive(StringRef key, std::optional<double> absent = std::nullopt);
+  /// The same, where null is a value of its own: none.
+  std::optional<int64_t> sizeOrNull(StringRef key, std::optional<int64_t> absent);
+  std::optional<double> positiveOrNull(StringRef key, std::optional<double> absent);
   bool flag(StringRef key, bool absent);
   std::string text(StringRef key, std::optional<StringRef> absent = std::nullopt);
   /// Token ids below `limit`: an integer or a list of them; none where absent.
   SmallVector<int64_t> tokenIds(StringRef key, int64_t limit);
   /// `count` finite numbers greater than zero.
   SmallVector<double> positives(StringRef key, size_t count);
+  /// `count` strings, each one of `known`.
+  SmallVector<StringRef> texts(StringRef key, size_t count, ArrayRef<StringRef> known);
   /// The object under the key; an empty one where it is absent.
   Config child(StringRef key);
 
@@ -56,6 +63,7 @@ public:
 
 private:
   const llvm::json::Value *find(StringRef key) const;
+  int64_t integer(StringRef key, int64_t least, std::optional<int64_t> absent);
 
   llvm::json::Object object;
   std::string where;

@@ -9,67 +9,16 @@
 #include "import/DecoderBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-
-#include <cmath>
 
 using namespace llvm;
 
 namespace mlir::transformer {
 
 //===----------------------------------------------------------------------===//
-// Tensors
-//===----------------------------------------------------------------------===//
-
-std::string DecoderSettings::layerName(int64_t layer, StringRef rest) const {
-  return (prefix + "layers." + Twine(layer) + "." + rest).str();
-}
-
-/// A matrix [rows, columns] and, where there is one, its bias.
-static Error requireLinear(Checkpoint &checkpoint, const std::string &tensor, int64_t rows, int64_t columns,
-                           bool hasBias) {
-  if (Error error = checkpoint.require(tensor + ".weight", {rows, columns}))
-    return error;
-  return hasBias ? checkpoint.require(tensor + ".bias", {rows}) : Error::success();
-}
-
-static Error requireLayer(const DecoderSettings &s, Checkpoint &checkpoint, int64_t layer) {
-  struct {
-    StringRef name;
-    int64_t rows, columns;
-    bool hasBias;
-  } matrices[] = {{"self_attn.q_proj", s.heads * s.headDim, s.hiddenSize, s.qkvBias},
-                  {"self_attn.k_proj", s.kvHeads * s.headDim, s.hiddenSize, s.qkvBias},
-                  {"self_attn.v_proj", s.kvHeads * s.headDim, s.hiddenSize, s.qkvBias},
-                  {"self_attn.o_proj", s.hiddenSize, s.heads * s.headDim, s.outputBias},
-                  {"mlp.gate_proj", s.intermediateSize, s.hiddenSize, s.mlpBias},
-                  {"mlp.up_proj", s.intermediateSize, s.hiddenSize, s.mlpBias},
-                  {"mlp.down_proj", s.hiddenSize, s.intermediateSize, s.mlpBias}};
-  for (StringRef norm : {"input_layernorm.weight", "post_attention_layernorm.weight"})
-    if (Error error = checkpoint.require(s.layerName(layer, norm), {s.hiddenSize}))
-      return error;
-  for (const auto &m : matrices)
-    if (Error error = requireLinear(checkpoint, s.layerName(layer, m.name), m.rows, m.columns, m.hasBias))
-      return error;
-  return Error::success();
-}
-
-Error requireDecoderTensors(const DecoderSettings &s, Checkpoint &checkpoint) {
-  if (Error error = checkpoint.require(s.embeddingName(), {s.vocabSize, s.hiddenSize}))
-    return error;
-  for (int64_t layer = 0; layer < s.layers; ++layer)
-    if (Error error = requireLayer(s, checkpoint, layer))
-      return error;
-  if (Error error = checkpoint.require(s.prefix + "norm.weight", {s.hiddenSize}))
-    return error;
-  return s.tiedEmbeddings ? Error::success() : checkpoint.require(s.headName(), {s.vocabSize, s.hiddenSize});
-}
-
-//===----------------------------------------------------------------------===//
 // Blocks
 //===----------------------------------------------------------------------===//
-
-static constexpr StringLiteral ropeCos = "rope.cos", ropeSin = "rope.sin";
 
 DecoderBuilder::DecoderBuilder(MLIRContext *context, const DecoderSettings &settings,
                                const Checkpoint &checkpoint, Type storage)
@@ -93,41 +42,120 @@ Value DecoderBuilder::use(StringRef symbol, Location loc) {
                        FlatSymbolRefAttr::get(builder.getContext(), symbol));
 }
 
-Value DecoderBuilder::linear(Value input, StringRef tensor, bool hasBias, Location loc) {
-  Value weight = use((tensor + ".weight").str(), loc);
-  Value bias = hasBias ? use((tensor + ".bias").str(), loc) : Value();
+Value DecoderBuilder::derived(StringRef symbol, DeriveKind kind, StringRef source, RankedTensorType type,
+                              Location loc, std::optional<double> value) {
+  if (weightTypes.try_emplace(symbol, type).second) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(firstEntry);
+    auto derive =
+        DeriveOp::create(builder, nameLoc(symbol), symbol, kind,
+                         builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), source)), type);
+    if (value)
+      derive->setAttr("value", builder.getF64FloatAttr(*value));
+  }
+  return use(symbol, loc);
+}
+
+Value DecoderBuilder::matrix(StringRef tensor, Location loc) {
+  std::string stored = (tensor + ".weight").str();
+  if (!settings.storedTransposed)
+    return use(stored, loc);
+  RankedTensorType type = weightTypes.lookup(stored);
+  auto transposed = RankedTensorType::get({type.getDimSize(1), type.getDimSize(0)}, type.getElementType());
+  return derived((tensor + ".transposed").str(), DeriveKind::Transpose, stored, transposed, loc);
+}
+
+Value DecoderBuilder::linear(Value input, Value weight, StringRef bias, Location loc) {
+  Value addend = bias.empty() ? Value() : use(bias, loc);
   SmallVector<int64_t> shape(cast<RankedTensorType>(input.getType()).getShape());
   shape.back() = cast<RankedTensorType>(weight.getType()).getDimSize(0);
-  return LinearOp::create(builder, loc, RankedTensorType::get(shape, f32), input, weight, bias);
+  return LinearOp::create(builder, loc, RankedTensorType::get(shape, f32), input, weight, addend);
 }
 
-Value DecoderBuilder::rmsNorm(Value input, StringRef tensor, Location loc) {
-  Value scale = use((tensor + ".weight").str(), loc);
-  return RMSNormOp::create(builder, loc, withElement(input.getType(), storage), input, scale,
-                           builder.getF64FloatAttr(settings.normEpsilon));
+Value DecoderBuilder::linear(Value input, StringRef tensor, bool hasBias, Location loc) {
+  Value weight = matrix(tensor, loc);
+  return linear(input, weight, hasBias ? (tensor + ".bias").str() : "", loc);
 }
 
-Value DecoderBuilder::rope(Value input, Value offsets, Location loc) {
+Value DecoderBuilder::norm(Value input, StringRef tensor, Type element, Location loc) {
+  std::string stored = (tensor + ".weight").str();
+  FloatAttr epsilon = builder.getF64FloatAttr(settings.normEpsilon);
+  RankedTensorType type = withElement(input.getType(), element);
+  if (settings.layerNorm) {
+    Value scale = use(stored, loc);
+    Value bias = use((tensor + ".bias").str(), loc);
+    return LayerNormOp::create(builder, loc, type, input, scale, bias, epsilon);
+  }
+  Value scale = settings.normOffset == 0
+                    ? use(stored, loc)
+                    : derived((tensor + ".scale").str(), DeriveKind::AddScalar, stored,
+                              withElement(weightTypes.lookup(stored), f32), loc, settings.normOffset);
+  return RMSNormOp::create(builder, loc, type, input, scale, epsilon);
+}
+
+Value DecoderBuilder::norm(Value input, StringRef tensor, Location loc) {
+  return norm(input, tensor, storage, loc);
+}
+
+Value DecoderBuilder::rope(Value input, Value offsets, RopeTables tables, Location loc) {
   // Not as arguments of one call: compilers differ in the order of evaluation, and the IR's order follows it.
-  Value cos = use(ropeCos, loc);
-  Value sin = use(ropeSin, loc);
+  Value cos = use(tables.cos, loc);
+  Value sin = use(tables.sin, loc);
   return RopeOp::create(builder, loc, withElement(input.getType(), storage), RopeStyle::HalfSplit, input, cos,
                         sin, offsets);
+}
+
+Value DecoderBuilder::scaled(Value input, double factor, Location loc) {
+  if (factor == 1)
+    return input;
+  auto type = cast<RankedTensorType>(input.getType());
+  Value value = arith::ConstantOp::create(builder, loc, builder.getFloatAttr(type.getElementType(), factor));
+  SmallVector<Value> sizes;
+  for (int64_t i = 0; i < type.getRank(); ++i)
+    if (type.isDynamicDim(i))
+      sizes.push_back(i == 0 ? batch : sequence);
+  Value splat = tensor::SplatOp::create(builder, loc, type, value, sizes);
+  return arith::MulFOp::create(builder, loc, input, splat);
+}
+
+Value DecoderBuilder::softcapped(Value input, double cap, Location loc) {
+  Value bounded = math::TanhOp::create(builder, loc, scaled(input, 1.0 / cap, loc));
+  return scaled(bounded, cap, loc);
+}
+
+Value DecoderBuilder::cacheLength(Value cache, Location loc) {
+  auto type = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
+  return CacheLengthOp::create(builder, loc, type, cache);
+}
+
+Value DecoderBuilder::lastSlice(Value input, int64_t begin, int64_t size, Location loc) {
+  auto type = cast<RankedTensorType>(input.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  shape.back() = size;
+  SmallVector<OpFoldResult> offsets(shape.size(), builder.getIndexAttr(0)),
+      strides(shape.size(), builder.getIndexAttr(1));
+  offsets.back() = builder.getIndexAttr(begin);
+  SmallVector<OpFoldResult> sizes{batch, positionCount(), builder.getIndexAttr(size)};
+  return tensor::ExtractSliceOp::create(builder, loc, RankedTensorType::get(shape, type.getElementType()),
+                                        input, offsets, sizes, strides);
 }
 
 Value DecoderBuilder::add(Value a, Value b, Location loc) {
   return arith::AddFOp::create(builder, loc, a, b);
 }
 
+OpFoldResult DecoderBuilder::positionCount() {
+  return sequence ? OpFoldResult(sequence) : OpFoldResult(builder.getIndexAttr(1));
+}
+
 Value DecoderBuilder::splitHeads(Value input, int64_t heads, Location loc) {
   auto type = cast<RankedTensorType>(input.getType());
-  OpFoldResult positions = sequence ? OpFoldResult(sequence) : OpFoldResult(builder.getIndexAttr(1));
   auto result = RankedTensorType::get({type.getDimSize(0), type.getDimSize(1), heads, settings.headDim},
                                       type.getElementType());
-  return tensor::ExpandShapeOp::create(builder, loc, result, input,
-                                       ArrayRef<ReassociationIndices>{{0}, {1}, {2, 3}},
-                                       ArrayRef<OpFoldResult>{batch, positions, builder.getIndexAttr(heads),
-                                                              builder.getIndexAttr(settings.headDim)});
+  return tensor::ExpandShapeOp::create(
+      builder, loc, result, input, ArrayRef<ReassociationIndices>{{0}, {1}, {2, 3}},
+      ArrayRef<OpFoldResult>{batch, positionCount(), builder.getIndexAttr(heads),
+                             builder.getIndexAttr(settings.headDim)});
 }
 
 Value DecoderBuilder::mergeHeads(Value input, Location loc) {
@@ -149,203 +177,104 @@ Value DecoderBuilder::toStorage(Value input, Location loc) {
 // A layer
 //===----------------------------------------------------------------------===//
 
-Value DecoderBuilder::buildAttention(int64_t layer, Value normed, Value &cache) {
+DecoderBuilder::Projections DecoderBuilder::buildProjections(int64_t layer, Value normed) {
   auto loc = [&](StringRef part) { return layerLoc(layer, part); };
   auto name = [&](StringRef rest) { return settings.layerName(layer, rest); };
+  const DecoderNames &names = settings.names;
+  int64_t q = settings.heads * settings.headDim, kv = settings.kvHeads * settings.headDim;
+  Projections p;
+  if (names.qkv.empty()) {
+    p.q = linear(normed, name(names.q), settings.qkvBias, loc("attn_q"));
+    p.k = linear(normed, name(names.k), settings.qkvBias, loc("attn_k"));
+    p.v = linear(normed, name(names.v), settings.qkvBias, loc("attn_v"));
+  } else {
+    Value qkv = linear(normed, name(names.qkv), settings.qkvBias, loc("attn_qkv"));
+    p.q = lastSlice(qkv, 0, q, loc("attn_q"));
+    p.k = lastSlice(qkv, q, kv, loc("attn_k"));
+    p.v = lastSlice(qkv, q + kv, kv, loc("attn_v"));
+  }
+  p.q = splitHeads(p.q, settings.heads, loc("attn_q"));
+  p.k = splitHeads(p.k, settings.kvHeads, loc("attn_k"));
+  p.v = splitHeads(p.v, settings.kvHeads, loc("attn_v"));
+  // A rotation rounds to the storage type; what it reads is still wide.
+  Type normed32 = settings.hasRope ? Type(f32) : storage;
+  if (!names.qNorm.empty())
+    p.q = norm(p.q, name(names.qNorm), normed32, loc("attn_q_norm"));
+  if (!names.kNorm.empty())
+    p.k = norm(p.k, name(names.kNorm), normed32, loc("attn_k_norm"));
+  return p;
+}
+
+MaskAttr DecoderBuilder::maskOf(int64_t layer) {
+  // A window over all positions hides nothing.
+  bool isNarrow = settings.hasWindow(layer) && settings.window < settings.maxPositions;
+  return MaskAttr::get(builder.getContext(), isNarrow ? MaskKind::Window : MaskKind::Causal,
+                       isNarrow ? settings.window : 0);
+}
+
+Value DecoderBuilder::buildAttention(int64_t layer, Value normed, Value &cache) {
+  auto loc = [&](StringRef part) { return layerLoc(layer, part); };
   // Positions before this call: the offset of the rotation. Read before the append.
-  auto lengthType = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  Value length = CacheLengthOp::create(builder, loc("attn_length"), lengthType, cache);
-  Value q = linear(normed, name("self_attn.q_proj"), settings.qkvBias, loc("attn_q"));
-  Value k = linear(normed, name("self_attn.k_proj"), settings.qkvBias, loc("attn_k"));
-  Value v = linear(normed, name("self_attn.v_proj"), settings.qkvBias, loc("attn_v"));
-  q = splitHeads(q, settings.heads, loc("attn_q"));
-  k = splitHeads(k, settings.kvHeads, loc("attn_k"));
-  v = splitHeads(v, settings.kvHeads, loc("attn_v"));
-  q = rope(q, length, loc("attn_q_rope"));
-  k = rope(k, length, loc("attn_k_rope"));
-  cache = CacheAppendOp::create(builder, loc("attn_append"), cacheType, cache, k, v);
-  Value attended = AttentionOp::create(
-      builder, loc("attn"), q.getType(), q, /*key=*/Value(), /*value=*/Value(), cache, /*bias=*/Value(),
-      builder.getF64FloatAttr(1.0 / std::sqrt(static_cast<double>(settings.headDim))),
-      MaskAttr::get(builder.getContext(), MaskKind::Causal, 0), /*softcap=*/FloatAttr());
-  return linear(mergeHeads(attended, loc("attn")), name("self_attn.o_proj"), settings.outputBias,
-                loc("attn_out"));
+  Value length = settings.hasRope ? cacheLength(cache, loc("attn_length")) : Value();
+  Projections p = buildProjections(layer, normed);
+  if (settings.hasRope) {
+    RopeTables tables = settings.windowRope && settings.hasWindow(layer) ? windowTables : fullTables;
+    p.q = rope(p.q, length, tables, loc("attn_q_rope"));
+    p.k = rope(p.k, length, tables, loc("attn_k_rope"));
+  } else {
+    p.q = toStorage(p.q, loc("attn_q"));
+    p.k = toStorage(p.k, loc("attn_k"));
+  }
+  cache = CacheAppendOp::create(builder, loc("attn_append"), cacheType, cache, p.k, p.v);
+  double scale = settings.attentionScale / (settings.scaleByLayer ? static_cast<double>(layer + 1) : 1.0);
+  FloatAttr softcap =
+      settings.attentionSoftcap ? builder.getF64FloatAttr(*settings.attentionSoftcap) : FloatAttr();
+  Value attended = AttentionOp::create(builder, loc("attn"), p.q.getType(), p.q, /*key=*/Value(),
+                                       /*value=*/Value(), cache, /*bias=*/Value(),
+                                       builder.getF64FloatAttr(scale), maskOf(layer), softcap);
+  return linear(mergeHeads(attended, loc("attn")), settings.layerName(layer, settings.names.output),
+                settings.outputBias, loc("attn_out"));
 }
 
 Value DecoderBuilder::buildFeedForward(int64_t layer, Value normed) {
   auto loc = [&](StringRef part) { return layerLoc(layer, part); };
   auto name = [&](StringRef rest) { return settings.layerName(layer, rest); };
-  Value gate = linear(normed, name("mlp.gate_proj"), settings.mlpBias, loc("ffn_gate"));
-  Value up = linear(normed, name("mlp.up_proj"), settings.mlpBias, loc("ffn_up"));
-  gate = ActivationOp::create(builder, loc("ffn_act"), gate.getType(), settings.activation, gate);
-  Value product = arith::MulFOp::create(builder, loc("ffn_mul"), gate, up);
-  return linear(toStorage(product, loc("ffn_mul")), name("mlp.down_proj"), settings.mlpBias, loc("ffn_down"));
+  const DecoderNames &names = settings.names;
+  int64_t inner = settings.intermediateSize;
+  Value gate, up;
+  if (!names.gateUp.empty()) {
+    Value both = linear(normed, name(names.gateUp), settings.mlpBias, loc("ffn_gate_up"));
+    gate = lastSlice(both, 0, inner, loc("ffn_gate"));
+    up = lastSlice(both, inner, inner, loc("ffn_up"));
+  } else {
+    if (!names.gate.empty())
+      gate = linear(normed, name(names.gate), settings.mlpBias, loc("ffn_gate"));
+    up = linear(normed, name(names.up), settings.mlpBias, loc("ffn_up"));
+  }
+  Value active = gate ? gate : up;
+  active = ActivationOp::create(builder, loc("ffn_act"), active.getType(), settings.activation, active);
+  if (gate)
+    active = arith::MulFOp::create(builder, loc("ffn_mul"), active, up);
+  return linear(toStorage(active, loc(gate ? "ffn_mul" : "ffn_act")), name(names.down), settings.mlpBias,
+                loc("ffn_down"));
+}
+
+Value DecoderBuilder::addBranch(int64_t layer, Value hidden, Value branch, StringRef outNorm,
+                                StringRef part) {
+  if (!outNorm.empty())
+    branch =
+        norm(branch, settings.layerName(layer, outNorm), f32, layerLoc(layer, (part + "_out_norm").str()));
+  Location loc = layerLoc(layer, (part + "_add").str());
+  return add(hidden, scaled(branch, settings.residualScale, loc), loc);
 }
 
 Value DecoderBuilder::buildLayer(int64_t layer, Value hidden, Value &cache) {
-  Value normed = rmsNorm(hidden, settings.layerName(layer, "input_layernorm"), layerLoc(layer, "attn_norm"));
+  const DecoderNames &names = settings.names;
+  Value normed = norm(hidden, settings.layerName(layer, names.attentionNorm), layerLoc(layer, "attn_norm"));
   Value attended = buildAttention(layer, normed, cache);
-  hidden = add(hidden, attended, layerLoc(layer, "attn_add"));
-  normed =
-      rmsNorm(hidden, settings.layerName(layer, "post_attention_layernorm"), layerLoc(layer, "ffn_norm"));
-  return add(hidden, buildFeedForward(layer, normed), layerLoc(layer, "ffn_add"));
-}
-
-//===----------------------------------------------------------------------===//
-// Entry points
-//===----------------------------------------------------------------------===//
-
-/// The name and dimensions of an argument or result, as the artifact states them.
-static DictionaryAttr describe(OpBuilder &builder, const Twine &name, ArrayRef<StringRef> dims,
-                               std::optional<int64_t> limit = std::nullopt) {
-  NamedAttrList attrs;
-  attrs.append("transformer.name", builder.getStringAttr(name));
-  if (!dims.empty())
-    attrs.append("transformer.dims", builder.getStrArrayAttr(dims));
-  if (limit)
-    attrs.append("transformer.range", builder.getDenseI64ArrayAttr({0, *limit}));
-  return attrs.getDictionary(builder.getContext());
-}
-
-func::FuncOp DecoderBuilder::createFunction(Entry entry, StringRef name) {
-  constexpr int64_t dynamic = ShapedType::kDynamic;
-  bool isDecode = entry == Entry::Decode, isScore = entry == Entry::Score;
-  SmallVector<int64_t> logitsShape{dynamic, settings.vocabSize};
-  SmallVector<StringRef> logitsDims{"B", ""};
-  if (isScore) {
-    logitsShape = {dynamic, dynamic, settings.vocabSize};
-    logitsDims = {"B", "S", ""};
-  }
-  SmallVector<Type> inputs{RankedTensorType::get({dynamic, isDecode ? 1 : dynamic}, builder.getI32Type())};
-  SmallVector<Type> results{RankedTensorType::get(logitsShape, f32)};
-  inputs.append(settings.layers, cacheType);
-  results.append(settings.layers, cacheType);
-
-  Location loc = nameLoc(name);
-  auto function = func::FuncOp::create(builder, loc, name, builder.getFunctionType(inputs, results));
-  function.addEntryBlock();
-  function.setArgAttrs(0, describe(builder, "tokens", {"B", isDecode ? "" : "S"}, settings.vocabSize));
-  function.setResultAttrs(0, describe(builder, "logits", logitsDims));
-  for (int64_t layer = 0; layer < settings.layers; ++layer) {
-    DictionaryAttr attrs = describe(builder, "cache." + Twine(layer), {});
-    function.setArgAttrs(layer + 1, attrs);
-    function.setResultAttrs(layer + 1, attrs);
-  }
-  return function;
-}
-
-/// [B, S, hidden] -> [B, hidden] of the last position; S is 1 in decode.
-Value DecoderBuilder::lastPosition(Value hidden, Location loc) {
-  int64_t width = settings.hiddenSize;
-  if (sequence) {
-    Value one = arith::ConstantIndexOp::create(builder, loc, 1);
-    Value last = arith::SubIOp::create(builder, loc, sequence, one);
-    OpFoldResult unit = builder.getIndexAttr(1), zero = builder.getIndexAttr(0);
-    hidden = tensor::ExtractSliceOp::create(builder, loc,
-                                            RankedTensorType::get({ShapedType::kDynamic, 1, width}, f32),
-                                            hidden, ArrayRef<OpFoldResult>{zero, last, zero},
-                                            ArrayRef<OpFoldResult>{batch, unit, builder.getIndexAttr(width)},
-                                            ArrayRef<OpFoldResult>{unit, unit, unit});
-  }
-  return tensor::CollapseShapeOp::create(builder, loc,
-                                         RankedTensorType::get({ShapedType::kDynamic, width}, f32), hidden,
-                                         ArrayRef<ReassociationIndices>{{0, 1}, {2}});
-}
-
-void DecoderBuilder::buildEntry(Entry entry, StringRef name) {
-  OpBuilder::InsertionGuard guard(builder);
-  func::FuncOp function = createFunction(entry, name);
-  builder.setInsertionPointToStart(&function.front());
-  Value tokens = function.getArgument(0);
-  SmallVector<Value> caches(function.getArguments().drop_front());
-
-  Location loc = nameLoc("embed");
-  batch = tensor::DimOp::create(builder, loc, tokens, 0);
-  sequence = entry == Entry::Decode ? Value() : Value(tensor::DimOp::create(builder, loc, tokens, 1));
-  SmallVector<int64_t> shape(cast<RankedTensorType>(tokens.getType()).getShape());
-  shape.push_back(settings.hiddenSize);
-  Value hidden = EmbeddingOp::create(builder, loc, RankedTensorType::get(shape, f32), tokens,
-                                     use(settings.embeddingName(), loc));
-  for (auto [layer, cache] : enumerate(caches))
-    hidden = buildLayer(layer, hidden, cache);
-
-  // Only the last position's logits are asked for: the others never meet the
-  // head, which is the largest matrix of small models.
-  if (entry != Entry::Score)
-    hidden = lastPosition(hidden, nameLoc("last_position"));
-  hidden = rmsNorm(hidden, settings.prefix + "norm", nameLoc("final_norm"));
-  std::string head = settings.headName();
-  SmallVector<Value> results{linear(hidden, StringRef(head).drop_back(StringRef(".weight").size()),
-                                    /*hasBias=*/false, nameLoc("lm_head"))};
-  results.append(caches);
-  func::ReturnOp::create(builder, nameLoc(name), results);
-}
-
-//===----------------------------------------------------------------------===//
-// The module
-//===----------------------------------------------------------------------===//
-
-void DecoderBuilder::declareWeights() {
-  for (const auto &[name, entry] : checkpoint.used()) {
-    auto type = RankedTensorType::get(entry->shape, dtypeToType(entry->dtype, builder.getContext()));
-    WeightOp::create(builder, nameLoc(name), name, type, entry->file, /*key=*/StringAttr());
-    weightTypes.try_emplace(name, type);
-  }
-}
-
-Attribute DecoderBuilder::modelAttr(StringRef precision) {
-  NamedAttrList attrs;
-  attrs.append("architecture", builder.getStringAttr(settings.architecture));
-  attrs.append("precision", builder.getStringAttr(precision));
-  attrs.append("vocab_size", builder.getI64IntegerAttr(settings.vocabSize));
-  attrs.append("max_positions", builder.getI64IntegerAttr(settings.maxPositions));
-  attrs.append("layers", builder.getI64IntegerAttr(settings.layers));
-  if (settings.bosTokenId)
-    attrs.append("bos_token_id", builder.getI64IntegerAttr(*settings.bosTokenId));
-  attrs.append("eos_token_ids", builder.getDenseI64ArrayAttr(settings.eosTokenIds));
-  return attrs.getDictionary(builder.getContext());
-}
-
-void DecoderBuilder::buildRopeTables() {
-  const RopeSettings &rope = settings.rope;
-  auto real = [&](double value) { return builder.getF64FloatAttr(value); };
-  auto type = RankedTensorType::get({settings.maxPositions, rope.rotaryDim / 2}, f32);
-  for (auto [symbol, part] : {std::pair(ropeCos, "cos"), std::pair(ropeSin, "sin")}) {
-    auto derive = DeriveOp::create(builder, nameLoc(symbol), symbol, DeriveKind::RopeTable,
-                                   builder.getArrayAttr({}), type);
-    weightTypes.try_emplace(symbol, type);
-    derive->setAttr("part", builder.getStringAttr(part));
-    derive->setAttr("theta", real(rope.theta));
-    derive->setAttr("scaling", builder.getStringAttr(rope.scaling));
-    if (rope.scaling == "linear" || rope.scaling == "llama3" || rope.scaling == "yarn")
-      derive->setAttr("factor", real(rope.factor));
-    if (rope.scaling == "llama3") {
-      derive->setAttr("low_freq_factor", real(rope.lowFreqFactor));
-      derive->setAttr("high_freq_factor", real(rope.highFreqFactor));
-    }
-    if (rope.scaling == "yarn") {
-      derive->setAttr("beta_fast", real(rope.betaFast));
-      derive->setAttr("beta_slow", real(rope.betaSlow));
-    }
-    if (rope.scaling == "llama3" || rope.scaling == "yarn")
-      derive->setAttr("original_max_positions", builder.getI64IntegerAttr(rope.originalMaxPositions));
-    if (rope.scaling == "longrope")
-      derive->setAttr("ext_factors", builder.getDenseF64ArrayAttr(rope.extFactors));
-    if (rope.scaling == "longrope" || rope.scaling == "yarn")
-      derive->setAttr("attention_factor", real(rope.attentionFactor));
-  }
-}
-
-OwningOpRef<ModuleOp> DecoderBuilder::build() {
-  module = ModuleOp::create(builder, nameLoc(settings.architecture));
-  builder.setInsertionPointToStart(module->getBody());
-  (*module)->setAttr("transformer.model", modelAttr(storage.isBF16() ? "bf16" : "f32"));
-  declareWeights();
-  buildRopeTables();
-  buildEntry(Entry::Prefill, "prefill");
-  buildEntry(Entry::Decode, "decode");
-  buildEntry(Entry::Score, "score");
-  return std::move(module);
+  hidden = addBranch(layer, hidden, attended, names.attentionOutNorm, "attn");
+  normed = norm(hidden, settings.layerName(layer, names.feedForwardNorm), layerLoc(layer, "ffn_norm"));
+  return addBranch(layer, hidden, buildFeedForward(layer, normed), names.feedForwardOutNorm, "ffn");
 }
 
 } // namespace mlir::transformer

@@ -11,12 +11,16 @@
 
 #include "llvm/ADT/StringSwitch.h"
 
+#include <cmath>
+
 using namespace llvm;
 
 namespace mlir::transformer {
 
 /// Tables have a row per position: beyond this they would be larger than models.
 static constexpr int64_t maxTablePositions = int64_t(1) << 24;
+/// Sums of three of these do not overflow.
+static constexpr int64_t maxProjection = int64_t(1) << 40;
 
 ActivationKind readActivation(Config &config, StringRef key, StringRef absent) {
   std::string name = config.text(key, absent);
@@ -35,7 +39,7 @@ ActivationKind readActivation(Config &config, StringRef key, StringRef absent) {
 }
 
 /// Token ids: generation_config.json decides where it has the key, null included.
-static void readSpecialTokens(ImportSource &source, DecoderSettings &settings) {
+void readSpecialTokens(ImportSource &source, DecoderSettings &settings) {
   auto ids = [&](StringRef key) {
     Config &config = source.generation.contains(key) ? source.generation : source.config;
     return config.tokenIds(key, settings.vocabSize);
@@ -46,10 +50,8 @@ static void readSpecialTokens(ImportSource &source, DecoderSettings &settings) {
   settings.eosTokenIds = ids("eos_token_id");
 }
 
-static int64_t readMaxPositions(ImportSource &source) {
-  int64_t positions = source.config.size("max_position_embeddings");
-  if (source.options.maxPositions > 0)
-    positions = source.options.maxPositions;
+int64_t readMaxPositions(ImportSource &source, int64_t trained) {
+  int64_t positions = source.options.maxPositions > 0 ? source.options.maxPositions : trained;
   if (positions <= maxTablePositions)
     return positions;
   source.config.fail("a model for " + Twine(positions) + " positions needs larger tables than the limit of " +
@@ -57,19 +59,47 @@ static int64_t readMaxPositions(ImportSource &source) {
   return 1;
 }
 
+void readArchitecture(ImportSource &source, DecoderSettings &settings) {
+  Config &config = source.config;
+  settings.architecture = config.text("model_type");
+  for (StringRef key : {"quantization_config", "quantization"})
+    if (config.has(key))
+      config.fail("quantized checkpoints (" + quoted(key) + ") are not supported; take the original one");
+  for (StringRef key : {"num_local_experts", "num_experts"})
+    if (config.count(key, 0) > 1)
+      config.fail("mixtures of experts (" + quoted(key) + ") are not supported");
+  for (StringRef key : {"text_config", "vision_config"})
+    if (config.has(key))
+      config.fail("models of text and images (" + quoted(key) + ") are not supported; take the text model");
+}
+
+void readWindows(ImportSource &source, DecoderSettings &settings, std::optional<int64_t> window,
+                 std::function<bool(int64_t)> isWindowed) {
+  settings.window = window.value_or(0);
+  settings.isWindowed = std::move(isWindowed);
+  constexpr StringLiteral key = "layer_types", sliding = "sliding_attention", full = "full_attention";
+  if (!source.config.has(key))
+    return;
+  // As many entries as layers: a list of the file, so its size is bounded.
+  std::vector<bool> kinds;
+  for (StringRef kind : source.config.texts(key, static_cast<size_t>(settings.layers), {sliding, full}))
+    kinds.push_back(kind == sliding);
+  settings.isWindowed = [kinds = std::move(kinds)](int64_t layer) {
+    return kinds[static_cast<size_t>(layer)];
+  };
+}
+
 DecoderSettings readDecoder(ImportSource &source) {
   Config &config = source.config;
   DecoderSettings s;
-  s.architecture = config.text("model_type");
-  if (config.has("quantization_config"))
-    config.fail("quantized checkpoints (\"quantization_config\") are not supported; take the original one");
+  readArchitecture(source, s);
   s.vocabSize = config.size("vocab_size");
   s.hiddenSize = config.size("hidden_size");
   s.layers = config.size("num_hidden_layers");
   s.heads = config.size("num_attention_heads");
   s.kvHeads = config.size("num_key_value_heads", s.heads);
   s.intermediateSize = config.size("intermediate_size");
-  s.maxPositions = readMaxPositions(source);
+  s.maxPositions = readMaxPositions(source, config.size("max_position_embeddings"));
   s.normEpsilon = config.positive("rms_norm_eps", 1e-6);
   s.activation = readActivation(config, "hidden_act", "silu");
   if (!config.has("head_dim") && s.hiddenSize % s.heads != 0)
@@ -79,6 +109,10 @@ DecoderSettings readDecoder(ImportSource &source) {
   if (s.heads % s.kvHeads != 0)
     config.fail("\"num_attention_heads\" " + Twine(s.heads) + " is no multiple of \"num_key_value_heads\" " +
                 Twine(s.kvHeads));
+  if (s.heads * s.headDim > maxProjection)
+    config.fail("\"num_attention_heads\" " + Twine(s.heads) + " times \"head_dim\" " + Twine(s.headDim) +
+                " is more than any matrix has rows");
+  s.attentionScale = 1.0 / std::sqrt(static_cast<double>(s.headDim));
   s.rope = readRope(config, s.headDim, s.maxPositions);
   s.tiedEmbeddings = config.flag("tie_word_embeddings", false);
   readSpecialTokens(source, s);
@@ -98,14 +132,15 @@ Expected<OwningOpRef<ModuleOp>> buildDecoder(ImportSource &source, const Decoder
     return error;
   if (Error error = source.generation.takeError())
     return error;
-  if (!settings.tiedEmbeddings && !source.checkpoint.contains(settings.headName()))
+  if (!settings.tiedEmbeddings && !source.checkpoint.contains(settings.headName() + ".weight"))
     return makeError(
-        source.checkpoint.getFolder() + ": the checkpoint has no tensor " + quoted(settings.headName()) +
+        source.checkpoint.getFolder() + ": the checkpoint has no tensor " +
+        quoted(settings.headName() + ".weight") +
         ", and config.json does not set \"tie_word_embeddings\"; if the model shares its embedding, set it");
   if (Error error = requireDecoderTensors(settings, source.checkpoint))
     return error;
   DecoderBuilder builder(&source.context, settings, source.checkpoint,
-                         storageType(source, settings.embeddingName()));
+                         storageType(source, settings.embeddingName() + ".weight"));
   return builder.build();
 }
 

@@ -33,7 +33,16 @@ struct Family {
 };
 
 // One per file in families/; listed in HuggingFace.cpp.
+llvm::Expected<OwningOpRef<ModuleOp>> importGemma(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importGemma2(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importGemma3(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importGPT2(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importGranite(ImportSource &source);
 llvm::Expected<OwningOpRef<ModuleOp>> importLlama(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importMistral(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importPhi3(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importQwen2(ImportSource &source);
+llvm::Expected<OwningOpRef<ModuleOp>> importQwen3(ImportSource &source);
 
 //===----------------------------------------------------------------------===//
 // Shared by the decoder families
@@ -44,13 +53,24 @@ llvm::Expected<OwningOpRef<ModuleOp>> importLlama(ImportSource &source);
 /// library, since its configs leave them out.
 DecoderSettings readDecoder(ImportSource &source);
 
+/// What precedes all sizes: settings that no family supports, and the model's name.
+void readArchitecture(ImportSource &source, DecoderSettings &settings);
+/// The positions to compile for; `trained` is what the config states.
+int64_t readMaxPositions(ImportSource &source, int64_t trained);
+void readSpecialTokens(ImportSource &source, DecoderSettings &settings);
+
+/// The layers that see a window of `window` positions, null for none: those
+/// that `layer_types` names, or `isWindowed` where the config has no such list.
+void readWindows(ImportSource &source, DecoderSettings &settings, std::optional<int64_t> window,
+                 std::function<bool(int64_t)> isWindowed = nullptr);
+
 /// The activation that the config names under `key`; `absent` is the library's default.
 ActivationKind readActivation(Config &config, StringRef key, StringRef absent);
 
 /// The storage type that the options ask for; `name` is the tensor that decides.
 Type storageType(ImportSource &source, StringRef name);
 
-/// Requires the tensors and builds with the plain DecoderBuilder.
+/// The errors of both configs, or those of missing tensors, or the module.
 llvm::Expected<OwningOpRef<ModuleOp>> buildDecoder(ImportSource &source, const DecoderSettings &settings);
 
 } // namespace mlir::transformer

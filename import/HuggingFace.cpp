@@ -11,6 +11,8 @@
 #include "weights/Error.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/FileSystem.h"
@@ -22,7 +24,10 @@ namespace mlir::transformer {
 
 /// Every family this compiler knows; sorted by name.
 static constexpr Family families[] = {
-    {"llama", importLlama},
+    {"gemma", importGemma},        {"gemma2", importGemma2},   {"gemma3", importGemma3},
+    {"gemma3_text", importGemma3}, {"gpt2", importGPT2},       {"granite", importGranite},
+    {"llama", importLlama},        {"mistral", importMistral}, {"phi3", importPhi3},
+    {"qwen2", importQwen2},        {"qwen3", importQwen3},
 };
 
 static Expected<const Family *> findFamily(Config &config) {
@@ -45,11 +50,12 @@ static Expected<Config> readGenerationConfig(StringRef folder) {
   return sys::fs::exists(path) ? Config::read(path) : Config(json::Object(), path.str());
 }
 
-/// Tensors nothing reads. Old checkpoints store the rotary frequencies, which
-/// the config states as well: those are passed over.
+/// Tensors nothing reads. Old checkpoints store the rotary frequencies and the
+/// causal masks, which the config states as well: those are passed over.
 static void noteUnused(const Checkpoint &checkpoint, raw_ostream &os) {
+  constexpr StringRef buffers[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"};
   for (StringRef name : checkpoint.unused())
-    if (!name.ends_with("rotary_emb.inv_freq"))
+    if (llvm::none_of(buffers, [&](StringRef buffer) { return name.ends_with(buffer); }))
       os << "note: the tensor " << quoted(name) << " of the checkpoint is not used\n";
 }
 
@@ -57,7 +63,8 @@ Expected<OwningOpRef<ModuleOp>> importHuggingFace(MLIRContext &context, StringRe
                                                   const ImportOptions &options) {
   if (options.maxPositions < 0)
     return makeError("expected a positive number of positions, but got " + Twine(options.maxPositions));
-  context.loadDialect<TransformerDialect, arith::ArithDialect, func::FuncDialect, tensor::TensorDialect>();
+  context.loadDialect<TransformerDialect, arith::ArithDialect, func::FuncDialect, linalg::LinalgDialect,
+                      math::MathDialect, tensor::TensorDialect>();
   SmallString<128> path(folder);
   sys::path::append(path, "config.json");
   Expected<Config> config = Config::read(path);

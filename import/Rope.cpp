@@ -58,10 +58,15 @@ static void readYarn(Config &config, Config &scaling, RopeSettings &rope) {
     scaling.fail("yarn without truncate is not supported");
 }
 
-RopeSettings readRope(Config &config, int64_t headDim, int64_t maxPositions) {
+RopeSettings readRope(Config &config, int64_t headDim, int64_t maxPositions, StringRef layerType) {
   RopeSettings rope;
   bool isNew = config.has("rope_parameters");
   Config scaling = config.child(isNew ? "rope_parameters" : "rope_scaling");
+  if (isNew && scaling.has(layerType)) {
+    Config ofLayers = scaling.child(layerType);
+    ofLayers.absorb(scaling);
+    scaling = std::move(ofLayers);
+  }
   // A newer config states everything in one object; older ones beside it.
   rope.theta = scaling.positive("rope_theta", config.positive("rope_theta", 10000.0));
   double part = scaling.positive("partial_rotary_factor", config.positive("partial_rotary_factor", 1.0));

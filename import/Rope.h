@@ -26,9 +26,11 @@ struct RopeSettings {
   SmallVector<double> extFactors;                   // longrope
 };
 
-/// Reads `rope_theta`, `rope_scaling` and the newer `rope_parameters`.
-/// `maxPositions` is the length of the tables that will be made.
-RopeSettings readRope(Config &config, int64_t headDim, int64_t maxPositions);
+/// Reads `rope_theta`, `rope_scaling` and the newer `rope_parameters`, which may
+/// hold one object per `layerType`. `maxPositions` is the length of the tables
+/// that will be made.
+RopeSettings readRope(Config &config, int64_t headDim, int64_t maxPositions,
+                      StringRef layerType = "full_attention");
 
 } // namespace mlir::transformer
 

@@ -148,8 +148,7 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
   if (first < last && first < view.firstHeld(b))
     return op.emitOpError("reads position ")
            << first << ", but the ring holds positions from " << view.firstHeld(b)
-           << " on; a ring must be wider than the window by the positions "
-              "appended at once, less one";
+           << " on; only queries of the latest append see a whole window";
   const double *q = &query.getFloats()[((b * queries + s) * heads + h) * headDim];
   double *out = &result.getMutableFloats()[((b * queries + s) * heads + h) * headDim];
   int64_t kvHead = h / (heads / kvHeads);
@@ -181,8 +180,10 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
   for (int64_t j = first; j < last; ++j) {
     const double *v = view.values + view.at(b, kvHead, j);
     for (int64_t d = 0; d < headDim; ++d)
-      out[d] += scores[j - first] / sum * v[d];
+      out[d] += scores[j - first] * v[d];
   }
+  for (int64_t d = 0; d < headDim; ++d)
+    out[d] /= sum;
   return success();
 }
 
@@ -206,7 +207,7 @@ static LogicalResult runAttention(AttentionOp op, Execution &execution) {
 // Caches
 //===----------------------------------------------------------------------===//
 
-/// Writes position `position` of row `b` from `source` [B, S, KV, D] to `store` [B, KV, places, D].
+/// Writes position `s` of row `b` of `source` [B, S, KV, D] to a place of `store` [B, KV, places, D].
 static void writePosition(const Tensor &source, int64_t b, int64_t s, Tensor &store, int64_t place) {
   int64_t heads = source.getDim(2), headDim = source.getDim(3), places = store.getDim(2);
   int64_t from = (b * source.getDim(1) + s) * heads * headDim;
@@ -214,12 +215,19 @@ static void writePosition(const Tensor &source, int64_t b, int64_t s, Tensor &st
           {heads, headDim});
 }
 
-/// `store` with room for `places` positions.
-static Tensor withPlaces(const Tensor &store, int64_t places) {
-  SmallVector<int64_t> shape(store.getShape());
-  shape[2] = places;
-  Tensor larger(shape, store.getElementType());
-  copyBox(store, 0, stridesOf(store.getShape()), larger, 0, stridesOf(shape), store.getShape());
+/// `store` with `places` places. `length` says what each row of a ring holds.
+static Tensor withPlaces(const Tensor &store, int64_t places, bool ring, ArrayRef<int64_t> length) {
+  int64_t rows = store.getDim(0), heads = store.getDim(1), held = store.getDim(2), headDim = store.getDim(3);
+  Tensor larger({rows, heads, places, headDim}, store.getElementType());
+  SmallVector<int64_t> from = stridesOf(store.getShape()), to = stridesOf(larger.getShape());
+  if (!ring) {
+    copyBox(store, 0, from, larger, 0, to, store.getShape());
+    return larger;
+  }
+  for (int64_t b = 0; b < rows; ++b)
+    for (int64_t p = std::max<int64_t>(0, length[b] - held); p < length[b]; ++p)
+      copyBox(store, b * from[0] + p % held * from[2], {from[1], 1}, larger, b * to[0] + p % places * to[2],
+              {to[1], 1}, {heads, headDim});
   return larger;
 }
 
@@ -230,13 +238,15 @@ static LogicalResult runCacheAppend(CacheAppendOp op, Execution &execution) {
   if (key.getShape() != value.getShape() || key.getDim(0) != rows)
     return op.emitOpError("expected keys and values of one shape and ") << rows << " rows";
   bool ring = cache.type.getPolicy() == CachePolicy::Ring;
-  int64_t longest = rows == 0 ? 0 : *llvm::max_element(cache.length);
-  if (!ring && longest + count > cache.keys.getDim(2)) {
-    SmallVector<int64_t> shape{rows, cache.type.getHeads(), longest + count, cache.type.getHeadDim()};
+  // The first of the new queries sees a whole window back, the last itself.
+  int64_t places =
+      ring ? cache.type.getWindow() + count - 1 : (rows == 0 ? 0 : *llvm::max_element(cache.length)) + count;
+  if (places > cache.keys.getDim(2)) {
+    SmallVector<int64_t> shape{rows, cache.type.getHeads(), places, cache.type.getHeadDim()};
     if (failed(execution.makeTensor(op, shape, cache.type.getElement())))
       return failure();
-    cache.keys = withPlaces(cache.keys, longest + count);
-    cache.values = withPlaces(cache.values, longest + count);
+    cache.keys = withPlaces(cache.keys, places, ring, cache.length);
+    cache.values = withPlaces(cache.values, places, ring, cache.length);
   }
   key = key.retyped(cache.type.getElement());
   value = value.retyped(cache.type.getElement());
@@ -248,7 +258,7 @@ static LogicalResult runCacheAppend(CacheAppendOp op, Execution &execution) {
     for (int64_t s = 0; s < count; ++s) {
       int64_t place = cache.length[b] + s;
       if (ring)
-        place %= cache.type.getWindow();
+        place %= cache.keys.getDim(2);
       writePosition(key, b, s, cache.keys, place);
       writePosition(value, b, s, cache.values, place);
     }

@@ -167,13 +167,26 @@ KVCache KVCache::empty(KVCacheType type, int64_t rows) {
 // Runtime values
 //===----------------------------------------------------------------------===//
 
+/// Whether a cache, which may come from outside, is what its type and lengths say.
+static bool isWellFormed(const KVCache &cache) {
+  if (cache.keys.getRank() != 4 || cache.keys.getShape() != cache.values.getShape())
+    return false;
+  KVCacheType type = cache.type;
+  int64_t places = cache.keys.getDim(2);
+  bool ring = type.getPolicy() == CachePolicy::Ring;
+  return cache.keys.getDim(0) == static_cast<int64_t>(cache.length.size()) &&
+         cache.keys.getDim(1) == type.getHeads() && cache.keys.getDim(3) == type.getHeadDim() &&
+         (!ring || places >= type.getWindow()) &&
+         llvm::all_of(cache.length, [&](int64_t n) { return n >= 0 && (ring || n <= places); });
+}
+
 bool transformer::hasType(const RuntimeValue &value, Type type) {
   if (std::holds_alternative<double>(value))
     return isa<FloatType>(type);
   if (std::holds_alternative<int64_t>(value))
     return isa<IntegerType, IndexType>(type);
   if (auto *cache = std::get_if<KVCache>(&value))
-    return cache->type == type;
+    return cache->type == type && isWellFormed(*cache);
   const Tensor &tensor = std::get<Tensor>(value);
   auto tensorType = dyn_cast<RankedTensorType>(type);
   if (!tensorType || tensorType.getElementType() != tensor.getElementType() ||

@@ -73,7 +73,7 @@ private:
 };
 
 /// The keys and values of one attention layer. A full cache holds positions
-/// 0, 1, ... of a row at the same place, a ring position p at place p mod window.
+/// 0, 1, ... of a row at the same place, a ring position p at place p mod places.
 struct KVCache {
   /// An empty cache of `rows` rows.
   static KVCache empty(KVCacheType type, int64_t rows);

@@ -3,6 +3,10 @@
 // RUN: tfopt %s --mlir-print-op-generic | tfopt | FileCheck %s
 // RUN: tfopt %s --emit-bytecode | tfopt | FileCheck %s
 
+// Words are one space apart.
+// RUN: tfopt %s | FileCheck %s --check-prefix=SPACES --strict-whitespace
+// SPACES-NOT: {{[^ ]}}  {{[^ ]}}
+
 //===----------------------------------------------------------------------===//
 // Weights
 //===----------------------------------------------------------------------===//

@@ -239,8 +239,8 @@ def cached(attention):
 reference("append_attend", calls=CHUNKS)(cached(attention_with(root8, "causal")))
 reference("append_attend_none", calls=CHUNKS)(cached(attention_with(root8, "none")))
 reference("append_attend_window", calls=CHUNKS)(cached(attention_with(1 / math.sqrt(32), "window", 4)))
-# 1 + 2 + 17 + 2 positions wrap a ring of 20 around.
-reference("append_attend_ring", calls=CHUNKS + [2])(cached(attention_with(root8, "window", 4)))
+# A chunk longer than the ring, then one that wraps around.
+reference("append_attend_ring", calls=CHUNKS + [2, 1])(cached(attention_with(root8, "window", 4)))
 reference("append_attend_ring_decode", calls=[1] * 8)(cached(attention_with(root8, "window", 3)))
 reference("append_attend_bf16", calls=CHUNKS)(cached(attention_with(root8, "causal", softcap=3.0)))
 

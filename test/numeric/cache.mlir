@@ -40,17 +40,17 @@ func.func @append_attend_window(
   return %1, %2, %0 : tensor<?x?x2x32xf32>, tensor<?xi32>, !transformer.kv_cache<1 x 32 x f32, full>
 }
 
-// A ring as wide as the window and the longest chunk need: positions wrap around.
+// A ring as wide as the window: longer chunks still see a whole window back, and positions wrap around.
 func.func @append_attend_ring(
     %q: tensor<?x?x2x8xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]},
     %k: tensor<?x?x2x8xf32> {transformer.name = "k", transformer.dims = ["B", "S", "", ""]},
     %v: tensor<?x?x2x8xf32> {transformer.name = "v", transformer.dims = ["B", "S", "", ""]},
-    %cache: !transformer.kv_cache<2 x 8 x f32, ring, 20> {transformer.name = "cache"}
-  ) -> (tensor<?x?x2x8xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}, tensor<?xi32> {transformer.name = "length", transformer.dims = ["B"]}, !transformer.kv_cache<2 x 8 x f32, ring, 20> {transformer.name = "cache"}) {
-  %0 = transformer.cache_append %cache, %k, %v : !transformer.kv_cache<2 x 8 x f32, ring, 20>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>
-  %1 = transformer.attention %q cache %0 scale 0.35355339059327373 mask <window, 4> : tensor<?x?x2x8xf32>, !transformer.kv_cache<2 x 8 x f32, ring, 20> -> tensor<?x?x2x8xf32>
-  %2 = transformer.cache_length %0 : !transformer.kv_cache<2 x 8 x f32, ring, 20> -> tensor<?xi32>
-  return %1, %2, %0 : tensor<?x?x2x8xf32>, tensor<?xi32>, !transformer.kv_cache<2 x 8 x f32, ring, 20>
+    %cache: !transformer.kv_cache<2 x 8 x f32, ring, 4> {transformer.name = "cache"}
+  ) -> (tensor<?x?x2x8xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}, tensor<?xi32> {transformer.name = "length", transformer.dims = ["B"]}, !transformer.kv_cache<2 x 8 x f32, ring, 4> {transformer.name = "cache"}) {
+  %0 = transformer.cache_append %cache, %k, %v : !transformer.kv_cache<2 x 8 x f32, ring, 4>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>
+  %1 = transformer.attention %q cache %0 scale 0.35355339059327373 mask <window, 4> : tensor<?x?x2x8xf32>, !transformer.kv_cache<2 x 8 x f32, ring, 4> -> tensor<?x?x2x8xf32>
+  %2 = transformer.cache_length %0 : !transformer.kv_cache<2 x 8 x f32, ring, 4> -> tensor<?xi32>
+  return %1, %2, %0 : tensor<?x?x2x8xf32>, tensor<?xi32>, !transformer.kv_cache<2 x 8 x f32, ring, 4>
 }
 
 // A ring just as wide as the window, one position at a time.

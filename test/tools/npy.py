@@ -22,7 +22,8 @@ def write(path, dtype, shape, values):
         file.write(struct.pack(f"<{len(values)}{FORMATS[dtype]}", *map(number, values)))
 
 
-def show(path):
+def read(path):
+    """The dtype, the shape and the values in C order."""
     with open(path, "rb") as file:
         assert file.read(8) == b"\x93NUMPY\x01\x00"
         (length,) = struct.unpack("<H", file.read(2))
@@ -30,7 +31,12 @@ def show(path):
         data = file.read()
     dtype = header["descr"][1:]
     count = len(data) // int(dtype[1:])
-    print(dtype, header["shape"], *struct.unpack(f"<{count}{FORMATS[dtype]}", data))
+    return dtype, header["shape"], struct.unpack(f"<{count}{FORMATS[dtype]}", data)
+
+
+def show(path):
+    dtype, shape, values = read(path)
+    print(dtype, shape, *values)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ namespace xfm::tfrun {
 /// --info: describes the artifact from its manifest.
 void info(const Model &model, const Options &options);
 
-/// The text that --info writes for a manifest and a --context (0: none). Throws std::runtime_error if the manifest is not understood.
+/// The text that --info writes for a manifest and a --context (0: none). Throws std::runtime_error if the
+/// manifest is not understood.
 std::string describeManifest(const std::string &manifest, bool json, int64_t context = 0);
 
 } // namespace xfm::tfrun

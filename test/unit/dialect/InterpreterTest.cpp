@@ -537,19 +537,39 @@ TEST_F(Interpreter, RowsOfACacheHaveTheirOwnLength) {
 }
 
 TEST_F(Interpreter, RingsForget) {
+  // Appends `n` positions one by one, then attends with three queries at once.
   const char *source = R"(
-    func.func @main(%q: tensor<1x?x1x1xf32>, %c: !transformer.kv_cache<1 x 1 x f32, ring, 4>) -> (tensor<1x?x1x1xf32>, !transformer.kv_cache<1 x 1 x f32, ring, 4>) {
-      %0 = transformer.cache_append %c, %q, %q : !transformer.kv_cache<1 x 1 x f32, ring, 4>, tensor<1x?x1x1xf32>, tensor<1x?x1x1xf32>
-      %1 = transformer.attention %q cache %0 scale 1.0 mask <window, 3> : tensor<1x?x1x1xf32>, !transformer.kv_cache<1 x 1 x f32, ring, 4> -> tensor<1x?x1x1xf32>
-      return %1, %0 : tensor<1x?x1x1xf32>, !transformer.kv_cache<1 x 1 x f32, ring, 4>
+    func.func @main(%q: tensor<1x3x1x1xf32>, %k: tensor<1x1x1x1xf32>, %n: index, %c: !transformer.kv_cache<1 x 1 x f32, ring, 4>) -> tensor<1x3x1x1xf32> {
+      %c0 = arith.constant 0 : index
+      %c1 = arith.constant 1 : index
+      %0 = scf.for %i = %c0 to %n step %c1 iter_args(%held = %c) -> (!transformer.kv_cache<1 x 1 x f32, ring, 4>) {
+        %2 = transformer.cache_append %held, %k, %k : !transformer.kv_cache<1 x 1 x f32, ring, 4>, tensor<1x1x1x1xf32>, tensor<1x1x1x1xf32>
+        scf.yield %2 : !transformer.kv_cache<1 x 1 x f32, ring, 4>
+      }
+      %1 = transformer.attention %q cache %0 scale 1.0 mask <window, 3> : tensor<1x3x1x1xf32>, !transformer.kv_cache<1 x 1 x f32, ring, 4> -> tensor<1x3x1x1xf32>
+      return %1 : tensor<1x3x1x1xf32>
     })";
   auto type = KVCacheType::get(&context, 1, 1, Float32Type::get(&context), CachePolicy::Ring, 4);
-  // Two positions at once need a ring of 3 + 2 - 1 = 4.
-  auto results = run(source, {floats({1, 2, 1, 1}, {0, 0}), KVCache::empty(type, 1)});
-  ASSERT_TRUE(succeeded(results));
-  KVCache cache = std::get<KVCache>((*results)[1]);
-  EXPECT_TRUE(succeeded(run(source, {floats({1, 2, 1, 1}, {0, 0}), cache})));
-  expectError(source, {floats({1, 3, 1, 1}, {0, 0, 0}), cache}, "but the ring holds positions from 1 on");
+  Tensor q = floats({1, 3, 1, 1}, {0, 0, 0}), k = floats({1, 1, 1, 1}, {7});
+  expectFloats(run(source, {q, k, int64_t(4), KVCache::empty(type, 1)}), {7, 7, 7});
+  // The first query is at position 2 of 5 and sees from 0 on, but the ring has forgotten that.
+  expectError(source, {q, k, int64_t(5), KVCache::empty(type, 1)},
+              "reads position 0, but the ring holds positions from 1 on");
+  expectError(source, {q, k, int64_t(2), KVCache::empty(type, 1)},
+              "expected a cache that holds the keys of 3 queries");
+}
+
+TEST_F(Interpreter, CachesAreChecked) {
+  const char *source = "func.func @main(%c: !transformer.kv_cache<2 x 8 x f32, full>) { return }";
+  KVCache cache =
+      KVCache::empty(KVCacheType::get(&context, 2, 8, Float32Type::get(&context), CachePolicy::Full, 0), 3);
+  EXPECT_TRUE(succeeded(run(source, {cache})));
+  KVCache longer = cache;
+  longer.length[1] = 1;
+  expectError(source, {longer}, "expected a value of type '!transformer.kv_cache");
+  KVCache rows = cache;
+  rows.length.push_back(0);
+  expectError(source, {rows}, "expected a value of type '!transformer.kv_cache");
 }
 
 TEST_F(Interpreter, HiddenByBias) {

@@ -53,6 +53,38 @@ TEST(Config, SizesArePositiveAndBounded) {
   EXPECT_EQ(errorOf(R"({"n": 2147483648})", size), "");
 }
 
+TEST(Config, CountsMayBeZero) {
+  Config c = config(R"({"n": 0})");
+  EXPECT_EQ(c.count("n", 3), 0);
+  EXPECT_EQ(c.count("absent", 3), 3);
+  EXPECT_EQ(messageOf(c.takeError()), "");
+  expectMessage(errorOf(R"({"n": -1})", [](Config &c) { c.count("n", 3); }), {"expected an integer in [0, "});
+}
+
+TEST(Config, NullIsAValueWhereItMeansNone) {
+  Config c = config(R"({"null": null, "n": 7, "x": 2.5})");
+  EXPECT_EQ(c.sizeOrNull("null", 9), std::nullopt);
+  EXPECT_EQ(c.sizeOrNull("absent", 9), 9);
+  EXPECT_EQ(c.sizeOrNull("absent", std::nullopt), std::nullopt);
+  EXPECT_EQ(c.sizeOrNull("n", 9), 7);
+  EXPECT_EQ(c.positiveOrNull("null", 1.5), std::nullopt);
+  EXPECT_EQ(c.positiveOrNull("absent", 1.5), 1.5);
+  EXPECT_EQ(c.positiveOrNull("x", 1.5), 2.5);
+  EXPECT_EQ(messageOf(c.takeError()), "");
+  expectMessage(errorOf(R"({"n": 0})", [](Config &c) { c.sizeOrNull("n", 9); }), {"\"n\" is"});
+  expectMessage(errorOf(R"({"x": -1})", [](Config &c) { c.positiveOrNull("x", 9); }), {"\"x\" is"});
+}
+
+TEST(Config, TextsAreOfTheKnownOnes) {
+  Config c = config(R"({"kinds": ["a", "b", "a"]})");
+  EXPECT_EQ(c.texts("kinds", 3, {"a", "b"}), (llvm::SmallVector<llvm::StringRef>{"a", "b", "a"}));
+  EXPECT_EQ(messageOf(c.takeError()), "");
+  auto read = [](Config &c) { EXPECT_TRUE(c.texts("kinds", 2, {"a", "b"}).empty()); };
+  for (const char *text : {R"({"kinds": ["a"]})", R"({"kinds": ["a", "c"]})", R"({"kinds": ["a", 1]})",
+                           R"({"kinds": "a"})", R"({"kinds": []})", "{}"})
+    expectMessage(errorOf(text, read), {"\"kinds\": expected a list of 2 of a and b"});
+}
+
 TEST(Config, NumbersAreFiniteAndPositive) {
   auto number = [](Config &c) { c.positive("x"); };
   expectMessage(errorOf("{}", number), {"\"x\" is missing"});

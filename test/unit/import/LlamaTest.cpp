@@ -307,6 +307,11 @@ TEST_F(Llama, RefusesBadConfigs) {
   expectMessage(errorWith("bos_token_id", "16"), {"\"bos_token_id\"", "vocab_size 16"});
   expectMessage(errorWith("max_position_embeddings", "2147483648"),
                 {"2147483648 positions", "--max-positions"});
+  TinyModel wide;
+  wide.set("num_attention_heads", "2147483648");
+  wide.set("num_key_value_heads", "2147483648");
+  wide.set("head_dim", "2147483648");
+  expectMessage(errorOf(wide), {"2147483648 times \"head_dim\" 2147483648"});
   expectMessage(errorWith("vocab_size\": 3, \"vocab_size", "16"), {"config.json", "\"vocab_size\"", "twice"});
   expectMessage(errorWith("x", std::string(100000, '[')), {"config.json", "deeper than"});
   options.maxPositions = -1;

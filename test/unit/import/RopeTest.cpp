@@ -101,6 +101,21 @@ TEST(Rope, LongRope) {
   EXPECT_EQ(read(text, 8, 4097).extFactors[3], 64.5);
 }
 
+TEST(Rope, LayersOfOneKind) {
+  const char *text =
+      R"({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}})";
+  Config config(cantFail(parseJsonObject(text, "c.json")), "c.json");
+  RopeSettings full = readRope(config, 8, 128), window = readRope(config, 8, 128, "sliding_attention");
+  EXPECT_EQ(messageOf(config.takeError()), "");
+  EXPECT_EQ(full.scaling, "linear");
+  EXPECT_EQ(full.theta, 1e6);
+  EXPECT_EQ(window.scaling, "none");
+  EXPECT_EQ(window.theta, 1e4);
+  expectMessage(errorOf(R"({"rope_parameters": {"full_attention": 7}})"),
+                {"\"full_attention\"", "expected an object"});
+}
+
 TEST(Rope, RefusesBadSettings) {
   expectMessage(errorOf(R"({"rope_scaling": {"type": "dynamic", "factor": 2.0}})"),
                 {"rope_scaling", "\"dynamic\"", "supported are default, linear, llama3, longrope and yarn"});

@@ -209,8 +209,9 @@ TEST(Info, ListsWeights) {
   text::Json info = text::parseJson(tfrun::describeManifest(manifest, true));
   EXPECT_EQ(info.at("weights")[0],
             (text::Json{{"name", "w"}, {"format", "int4"}, {"shape", {2, 3}}, {"bytes", 3}}));
-  EXPECT_NE(tfrun::describeManifest(manifest, false).find("weights: 1, 3 bytes (0.00 KiB)\n  w int4 [2,3] 3\n"),
-            std::string::npos);
+  EXPECT_NE(
+      tfrun::describeManifest(manifest, false).find("weights: 1, 3 bytes (0.00 KiB)\n  w int4 [2,3] 3\n"),
+      std::string::npos);
   EXPECT_NE(test::errorOf([] { tfrun::describeManifest(R"({"weights": [1]})", true); }), "no error");
 }
 
