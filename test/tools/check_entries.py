@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the entry functions of a model lowered to memory: they compute sizes, bind and launch, and nothing else.
+"""Checks the entry functions of a model lowered to memory: they compute sizes, bind and launch, and nothing else; and
+their arena is at most 1.1 times what the buffers alive at one time need.
 
 usage: check_entries.py FILE.mlir
 """
@@ -13,6 +14,7 @@ ALLOWED = re.compile(
     r"arith\.|transformer\.(launch|binding|size)$|memref\.(view|expand_shape|collapse_shape|cast|reinterpret_cast)$|return$"
 )
 FUNCTION = re.compile(r"^  func\.func (?:private )?@([\w.]+)")
+ARENA = re.compile(r"bound = (\d+) : i64, bytes = (\d+) : i64")
 OPERATION = re.compile(r"^ +(?:%[\w:, %]+ = )?([a-z_]+(?:\.[a-z_]+)*)")
 
 
@@ -22,6 +24,12 @@ def main():
         if found := FUNCTION.match(line):
             function = found[1]
             entries += function.startswith("xfm_entry_")
+            sections = ARENA.findall(line)
+            if function.startswith("xfm_entry_") and not sections:
+                problems.append(f"{number}: @{function} states no memory plan")
+            for bound, planned in sections:
+                if int(planned) > 1.1 * int(bound):
+                    problems.append(f"{number}: @{function} plans {planned} bytes where {bound} are alive")
             continue
         if not function or not function.startswith("xfm_entry_"):
             continue
