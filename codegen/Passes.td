@@ -130,7 +130,7 @@ def PlanMemoryPass : Pass<"transformer-plan-memory", "::mlir::ModuleOp"> {
 def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
   let summary = "Lower launches and bindings to the runtime's ABI";
   let description = [{
-    Each launch stores its memref descriptors in an argument block on the stack
+    Each launch stores the addresses and dynamic sizes of its buffers in an argument block on the stack
     and calls `parallel_for` of the ABI table; each kernel gets a task function
     that unpacks the block. Adds `xfm_module_init`, which takes the table.
   }];

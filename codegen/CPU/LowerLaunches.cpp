@@ -7,7 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // launch @k grid(%n) ins(%a) outs(%b)
-//   -> store {a, b} in %block ; abi->parallel_for(context, @k.task, %block, n, grain, id)
+//   -> store the addresses and sizes of a and b in %block ; abi->parallel_for(context, @k.task, %block, n,
+//   grain, id)
 //
 // Runs on bufferized functions with a planned arena. What remains is memref,
 // vector, scf and arith code for the upstream conversions to LLVM. The layout of
@@ -62,12 +63,20 @@ private:
   void lowerBinding(BindingOp op);
   void lowerLaunch(LaunchOp op, Value block, Value context, int32_t id);
 
+  /// What a launch hands over of each operand: a dense memref's address and dynamic
+  /// sizes, a scalar itself. The rest of a descriptor follows from its type.
   LLVM::LLVMStructType blockType(TypeRange types) {
     SmallVector<Type> fields;
-    for (Type type : types)
-      fields.push_back(converter.convertType(type));
+    for (Type type : types) {
+      auto memref = dyn_cast<MemRefType>(type);
+      fields.push_back(memref ? pointer : converter.convertType(type));
+      if (memref)
+        fields.append(memref.getNumDynamicDims(), i64);
+    }
     return LLVM::LLVMStructType::getLiteral(b.getContext(), fields);
   }
+  /// The dense row-major memref at `address`; `dims` are its dynamic sizes (i64).
+  Value describe(Location loc, MemRefType type, Value address, ArrayRef<Value> dims);
   Value field(Location loc, Type structure, Value base, int32_t index, Type type) {
     Value address = LLVM::GEPOp::create(b, loc, pointer, structure, base, ArrayRef<LLVM::GEPArg>{0, index});
     return LLVM::LoadOp::create(b, loc, type, address);
@@ -174,16 +183,43 @@ void Lowering::emitTask(func::FuncOp kernel) {
   ArrayRef<Type> types = kernel.getArgumentTypes().drop_back(2);
   LLVM::LLVMStructType block = blockType(types);
   SmallVector<Value> operands;
-  for (auto [i, type] : llvm::enumerate(types)) {
-    Value value = field(loc, block, body->getArgument(0), static_cast<int32_t>(i), block.getBody()[i]);
-    if (value.getType() != type)
+  int32_t next = 0;
+  auto read = [&] {
+    int32_t index = next++;
+    return field(loc, block, body->getArgument(0), index, block.getBody()[index]);
+  };
+  for (Type type : types) {
+    Value value = read();
+    if (auto memref = dyn_cast<MemRefType>(type)) {
+      SmallVector<Value> dims;
+      for (size_t i = 0; i < memref.getNumDynamicDims(); ++i)
+        dims.push_back(read());
+      value = describe(loc, memref, value, dims);
+    } else if (value.getType() != type) {
       value = UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
+    }
     operands.push_back(value);
   }
   operands.push_back(toIndex(loc, body->getArgument(1)));
   operands.push_back(toIndex(loc, body->getArgument(2)));
   func::CallOp::create(b, loc, kernel, operands);
   func::ReturnOp::create(b, loc);
+}
+
+Value Lowering::describe(Location loc, MemRefType type, Value address, ArrayRef<Value> dims) {
+  MemRefDescriptor descriptor = MemRefDescriptor::poison(b, loc, converter.convertType(type));
+  descriptor.setAllocatedPtr(b, loc, address);
+  descriptor.setAlignedPtr(b, loc, address);
+  descriptor.setConstantOffset(b, loc, 0);
+  Value stride = constant(loc, i64, 1);
+  size_t dynamic = dims.size();
+  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
+    Value size = type.isDynamicDim(i) ? dims[--dynamic] : constant(loc, i64, type.getDimSize(i));
+    descriptor.setSize(b, loc, i, size);
+    descriptor.setStride(b, loc, i, stride);
+    stride = LLVM::MulOp::create(b, loc, stride, size);
+  }
+  return UnrealizedConversionCastOp::create(b, loc, type, Value(descriptor)).getResult(0);
 }
 
 void Lowering::lowerSize(SizeOp op) {
@@ -203,23 +239,8 @@ void Lowering::lowerBinding(BindingOp op) {
     int32_t list = op.getKind() == BindingKind::Weight ? kWeights : kBuffers;
     address = element(loc, field(loc, callType, op.getCall(), list, pointer), op.getIndex(), pointer);
   }
-  // A dense row-major descriptor.
-  auto type = cast<MemRefType>(op.getResult().getType());
-  MemRefDescriptor descriptor = MemRefDescriptor::poison(b, loc, converter.convertType(type));
-  descriptor.setAllocatedPtr(b, loc, address);
-  descriptor.setAlignedPtr(b, loc, address);
-  descriptor.setConstantOffset(b, loc, 0);
-  Value stride = constant(loc, i64, 1);
-  size_t dynamic = op.getDims().size();
-  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
-    Value size = type.isDynamicDim(i) ? fromIndex(loc, op.getDims()[--dynamic])
-                                      : constant(loc, i64, type.getDimSize(i));
-    descriptor.setSize(b, loc, i, size);
-    descriptor.setStride(b, loc, i, stride);
-    stride = LLVM::MulOp::create(b, loc, stride, size);
-  }
-  op.getResult().replaceAllUsesWith(
-      UnrealizedConversionCastOp::create(b, loc, type, Value(descriptor)).getResult(0));
+  SmallVector<Value> dims = llvm::map_to_vector(op.getDims(), [&](Value dim) { return fromIndex(loc, dim); });
+  op.getResult().replaceAllUsesWith(describe(loc, cast<MemRefType>(op.getResult().getType()), address, dims));
   op.erase();
 }
 
@@ -229,10 +250,24 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
   SmallVector<Value> operands(op.getInputs());
   llvm::append_range(operands, op.getOutputs());
   LLVM::LLVMStructType type = blockType(ValueRange(operands).getTypes());
-  for (auto [i, operand] : llvm::enumerate(operands)) {
-    Value address =
-        LLVM::GEPOp::create(b, loc, pointer, type, block, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(i)});
-    LLVM::StoreOp::create(b, loc, convert(loc, operand), address);
+  int32_t next = 0;
+  auto write = [&](Value value) {
+    Value address = LLVM::GEPOp::create(b, loc, pointer, type, block, ArrayRef<LLVM::GEPArg>{0, next++});
+    LLVM::StoreOp::create(b, loc, value, address);
+  };
+  for (Value operand : operands) {
+    Value value = convert(loc, operand);
+    auto memref = dyn_cast<MemRefType>(operand.getType());
+    if (!memref) {
+      write(value);
+      continue;
+    }
+    // Views of the arena carry their place in the address, not in the offset.
+    MemRefDescriptor descriptor(value);
+    write(descriptor.alignedPtr(b, loc));
+    for (int64_t i = 0; i < memref.getRank(); ++i)
+      if (memref.isDynamicDim(i))
+        write(descriptor.size(b, loc, i));
   }
   auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
   auto task = module.lookupSymbol<func::FuncOp>(taskName(op.getKernel()));
@@ -253,13 +288,13 @@ void Lowering::lowerEntry(func::FuncOp entry) {
   Location loc = entry.getLoc();
   SmallVector<LaunchOp> launches(entry.getOps<LaunchOp>());
   // One block serves all launches: parallel_for returns when all is done. Every
-  // leaf of a descriptor takes at most eight bytes.
+  // field takes at most eight bytes.
   int64_t words = 1;
   llvm::MapVector<StringRef, Dispatch> counts;
   for (LaunchOp launch : launches) {
     int64_t fields = 0;
     for (Type type : launch->getOperandTypes())
-      fields += isa<MemRefType>(type) ? 3 + 2 * cast<MemRefType>(type).getRank() : 1;
+      fields += isa<MemRefType>(type) ? 1 + cast<MemRefType>(type).getNumDynamicDims() : 1;
     words = std::max(words, fields);
     counts[getLabel(launch)].add(launch);
   }
