@@ -106,6 +106,12 @@ static void prepare(llvm::Module &module, const CPUTarget &target) {
     if (function.isDeclaration())
       continue;
     function.addFnAttr(llvm::Attribute::NoUnwind);
+    // An entry point is one long block of address arithmetic that grows with the
+    // model's depth; optimising it costs more than it could ever save.
+    if (function.getName().starts_with("xfm_entry_")) {
+      function.addFnAttr(llvm::Attribute::OptimizeNone);
+      function.addFnAttr(llvm::Attribute::NoInline);
+    }
     std::string bits = std::to_string(target.vectorBytes() * 8);
     function.addFnAttr("prefer-vector-width", bits);
     function.addFnAttr("min-legal-vector-width", bits);

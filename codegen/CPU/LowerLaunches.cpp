@@ -24,6 +24,7 @@
 #include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/MapVector.h"
 
 #define DEBUG_TYPE "transformer-lower-launches"
@@ -60,7 +61,7 @@ private:
   void emitTask(func::FuncOp kernel);
   void lowerEntry(func::FuncOp entry);
   void lowerSize(SizeOp op);
-  void lowerBinding(BindingOp op);
+  Value bindingAddress(BindingOp op);
   void lowerLaunch(LaunchOp op, Value block, Value context, int32_t id);
 
   /// What a launch hands over of each operand: a dense memref's address and dynamic
@@ -75,6 +76,10 @@ private:
     }
     return LLVM::LLVMStructType::getLiteral(b.getContext(), fields);
   }
+  /// The address of a buffer of an entry function and its dynamic sizes (i64),
+  /// through views, without a descriptor for any of them.
+  Value addressOf(Value memref);
+  Value sizeOf(Value memref, int64_t dim);
   /// The dense row-major memref at `address`; `dims` are its dynamic sizes (i64).
   Value describe(Location loc, MemRefType type, Value address, ArrayRef<Value> dims);
   Value field(Location loc, Type structure, Value base, int32_t index, Type type) {
@@ -103,6 +108,7 @@ private:
   ModuleOp module;
   LLVMTypeConverter converter;
   OpBuilder b;
+  DenseMap<Value, Value> addresses; // of the entry function being lowered
   Type pointer, i32, i64;
   LLVM::LLVMStructType callType, abiType;
 };
@@ -229,19 +235,55 @@ void Lowering::lowerSize(SizeOp op) {
   op.erase();
 }
 
-void Lowering::lowerBinding(BindingOp op) {
+/// The pointer a call hands over.
+Value Lowering::bindingAddress(BindingOp op) {
   Location loc = op.getLoc();
-  b.setInsertionPoint(op);
+  if (op.getKind() == BindingKind::Arena)
+    return field(loc, callType, op.getCall(), kArena, pointer);
+  int32_t list = op.getKind() == BindingKind::Weight ? kWeights : kBuffers;
+  return element(loc, field(loc, callType, op.getCall(), list, pointer), op.getIndex(), pointer);
+}
+
+Value Lowering::addressOf(Value memref) {
+  auto [it, isNew] = addresses.try_emplace(memref, Value());
+  if (!isNew)
+    return it->second;
+  Operation *def = memref.getDefiningOp();
+  Location loc = memref.getLoc();
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointAfter(def);
   Value address;
-  if (op.getKind() == BindingKind::Arena) {
-    address = field(loc, callType, op.getCall(), kArena, pointer);
+  if (auto binding = dyn_cast<BindingOp>(def)) {
+    address = bindingAddress(binding);
+  } else if (auto view = dyn_cast<memref::ViewOp>(def)) {
+    Value base = addressOf(view.getSource());
+    Value offset = fromIndex(loc, view.getByteShift());
+    address = LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{offset});
   } else {
-    int32_t list = op.getKind() == BindingKind::Weight ? kWeights : kBuffers;
-    address = element(loc, field(loc, callType, op.getCall(), list, pointer), op.getIndex(), pointer);
+    address = addressOf(def->getOperand(0));
   }
-  SmallVector<Value> dims = llvm::map_to_vector(op.getDims(), [&](Value dim) { return fromIndex(loc, dim); });
-  op.getResult().replaceAllUsesWith(describe(loc, cast<MemRefType>(op.getResult().getType()), address, dims));
-  op.erase();
+  return addresses[memref] = address;
+}
+
+Value Lowering::sizeOf(Value memref, int64_t dim) {
+  auto type = cast<MemRefType>(memref.getType());
+  Location loc = memref.getLoc();
+  if (!type.isDynamicDim(dim))
+    return constant(loc, i64, type.getDimSize(dim));
+  Operation *def = memref.getDefiningOp();
+  if (auto binding = dyn_cast<BindingOp>(def))
+    return fromIndex(loc, binding.getDims()[type.getDynamicDimIndex(dim)]);
+  if (auto view = dyn_cast<memref::ViewOp>(def))
+    return fromIndex(loc, view.getSizes()[type.getDynamicDimIndex(dim)]);
+  if (auto expand = dyn_cast<memref::ExpandShapeOp>(def))
+    return fromIndex(loc, expand.getOutputShape()[type.getDynamicDimIndex(dim)]);
+  if (auto collapse = dyn_cast<memref::CollapseShapeOp>(def)) {
+    Value size = constant(loc, i64, 1);
+    for (int64_t i : collapse.getReassociationIndices()[dim])
+      size = LLVM::MulOp::create(b, loc, size, sizeOf(collapse.getSrc(), i));
+    return size;
+  }
+  return sizeOf(cast<memref::CastOp>(def).getSource(), dim);
 }
 
 void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) {
@@ -256,18 +298,15 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
     LLVM::StoreOp::create(b, loc, value, address);
   };
   for (Value operand : operands) {
-    Value value = convert(loc, operand);
     auto memref = dyn_cast<MemRefType>(operand.getType());
     if (!memref) {
-      write(value);
+      write(convert(loc, operand));
       continue;
     }
-    // Views of the arena carry their place in the address, not in the offset.
-    MemRefDescriptor descriptor(value);
-    write(descriptor.alignedPtr(b, loc));
+    write(addressOf(operand));
     for (int64_t i = 0; i < memref.getRank(); ++i)
       if (memref.isDynamicDim(i))
-        write(descriptor.size(b, loc, i));
+        write(sizeOf(operand, i));
   }
   auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
   auto task = module.lookupSymbol<func::FuncOp>(taskName(op.getKernel()));
@@ -309,8 +348,11 @@ void Lowering::lowerEntry(func::FuncOp entry) {
   for (auto &[label, dispatch] : counts)
     list.push_back(dispatch.toAttribute(b, label));
   entry->setAttr(kDispatchesAttr, b.getArrayAttr(list));
-  for (auto op : llvm::make_early_inc_range(entry.getOps<BindingOp>()))
-    lowerBinding(op);
+  // Launches were the only readers of buffers: bindings and views are dead now.
+  addresses.clear();
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(entry.getBody().front())))
+    if (isa<BindingOp, ViewLikeOpInterface, memref::CastOp>(op) && op.use_empty())
+      op.erase();
   for (auto op : llvm::make_early_inc_range(entry.getOps<SizeOp>()))
     lowerSize(op);
 }

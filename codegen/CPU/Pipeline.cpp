@@ -97,7 +97,6 @@ static const Phase kPhases[] = {
        pm.addPass(createConvertVectorToLLVMPass());
        pm.addPass(createUBToLLVMConversionPass());
        pm.addPass(createConvertToLLVMPass());
-       addCleanup(pm);
        pm.addPass(createReconcileUnrealizedCastsPass());
        if (!options.nativeBF16)
          pm.addPass(createExpandBF16Pass());
