@@ -11,6 +11,7 @@
 #include "codegen/Artifact.h"
 #include "codegen/CPU/Backend.h"
 #include "codegen/CPU/Pipeline.h"
+#include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
 #include "codegen/Common/FirstError.h"
 #include "codegen/Compile.h"
@@ -54,9 +55,7 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
   if (!target)
     return target.takeError();
-  if (llvm::none_of(module.getOps<FunctionOpInterface>(), [](FunctionOpInterface function) {
-        return function.isPublic() && !function.isExternal();
-      }))
+  if (llvm::none_of(module.getOps<func::FuncOp>(), isEntry))
     return llvm::createStringError(llvm::inconvertibleErrorCode(),
                                    "the model has no entry point; expected a public func.func with a body");
   // Before any work: the place must be usable.

@@ -16,24 +16,9 @@ namespace {
 
 constexpr int64_t kLengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 33};
 
-class AttentionTest : public ::testing::TestWithParam<const char *> {
-protected:
-  void SetUp() override {
-    if (!canRun(GetParam()))
-      GTEST_SKIP() << "this machine does not run " << GetParam();
-  }
-  void report(const Differential &test) {
-    std::printf("  %lld calls, largest error %.2g in f32, %.2g in bf16\n", static_cast<long long>(test.calls),
-                test.worst, test.worstNarrow);
-  }
-};
+class AttentionTest : public TargetTest {};
 
-INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, ::testing::Values("native", "x86-64-v3", "x86-64-v2"),
-                         [](auto &info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, targets(), targetName);
 
 /// Heads of queries, of keys, and their size.
 struct Heads {

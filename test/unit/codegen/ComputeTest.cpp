@@ -24,25 +24,9 @@ constexpr int64_t kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
 constexpr int64_t kColumns[] = {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33};
 constexpr int64_t kDepths[] = {1, 7, 8, 15, 16, 17, 31, 64, 100};
 
-/// Every test runs for vectors of the host, of 32 bytes and of 16.
-class ComputeTest : public ::testing::TestWithParam<const char *> {
-protected:
-  void SetUp() override {
-    if (!canRun(GetParam()))
-      GTEST_SKIP() << "this machine does not run " << GetParam();
-  }
-  void report(const Differential &test) {
-    std::printf("  %lld calls, largest error %.2g in f32, %.2g in bf16\n", static_cast<long long>(test.calls),
-                test.worst, test.worstNarrow);
-  }
-};
+class ComputeTest : public TargetTest {};
 
-INSTANTIATE_TEST_SUITE_P(Targets, ComputeTest, ::testing::Values("native", "x86-64-v3", "x86-64-v2"),
-                         [](auto &info) {
-                           std::string name = info.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Targets, ComputeTest, targets(), targetName);
 
 //===----------------------------------------------------------------------===//
 // Linear

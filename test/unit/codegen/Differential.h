@@ -9,6 +9,11 @@
 #ifndef TEST_UNIT_CODEGEN_DIFFERENTIAL_H
 #define TEST_UNIT_CODEGEN_DIFFERENTIAL_H
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
 #include "test/numeric/CompiledExecutor.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -62,6 +67,28 @@ private:
   std::unique_ptr<CompiledModule> compiled;
   std::mt19937_64 random{20240607};
 };
+
+/// Runs each test for vectors of the host, of 32 bytes and of 16, where the machine can.
+class TargetTest : public ::testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    if (!canRun(GetParam()))
+      GTEST_SKIP() << "this machine does not run " << GetParam();
+  }
+  void report(const Differential &test) {
+    std::printf("  %lld calls, largest error %.2g in f32, %.2g in bf16\n", static_cast<long long>(test.calls),
+                test.worst, test.worstNarrow);
+  }
+};
+
+inline auto targets() { return ::testing::Values("native", "x86-64-v3", "x86-64-v2"); }
+
+/// A target as a test's name.
+inline std::string targetName(const ::testing::TestParamInfo<const char *> &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
 
 } // namespace mlir::transformer::numeric
 
