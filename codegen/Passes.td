@@ -75,8 +75,37 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
   let options = [
     Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of the target's vector registers">,
     Option<"vectorRegisters", "vector-registers", "int64_t", "16", "number of the target's vector registers">,
+    Option<"nativeBF16", "native-bf16", "bool", "false", "the target multiplies pairs of bf16 in one instruction">,
     Option<"overrides", "overrides", "std::string", "\"\"", "JSON file of configs by dispatch name, instead of the choice">
   ];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def PackWeightsPass : Pass<"transformer-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Store the weights of contractions in the order their kernels read them";
+  let description = [{
+    Gives each weight argument of a dispatch with the template `contraction` the
+    encoding `#transformer.packed` that its lowering config asks for, and each
+    launch a derived weight of that type. What is packed is logically the same
+    tensor, so the dispatch's body stays as it is.
+
+    ```mlir
+    transformer.weight @w : tensor<100x32xf32> from "model.safetensors"
+    func.func @run() -> tensor<100x32xf32> {
+      %0 = transformer.use @w : tensor<100x32xf32>
+      return %0 : tensor<100x32xf32>
+    }
+    ```
+    with a launch instead of the return becomes
+    ```mlir
+    transformer.weight @w : tensor<100x32xf32> from "model.safetensors"
+    transformer.derive @w.packed_64x1 = pack(@w) : tensor<100x32xf32, #transformer.packed<64 x 1>>
+    func.func @run() -> tensor<100x32xf32, #transformer.packed<64 x 1>> {
+      %0 = transformer.use @w.packed_64x1 : tensor<100x32xf32, #transformer.packed<64 x 1>>
+      return %0 : tensor<100x32xf32, #transformer.packed<64 x 1>>
+    }
+    ```
+  }];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 

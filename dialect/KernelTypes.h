@@ -13,9 +13,15 @@
 
 namespace mlir::transformer {
 
-/// The dense memref of a tensor's shape.
+/// The dense tensor that `type` is in memory: itself, or what it is packed to.
+inline RankedTensorType storedType(RankedTensorType type) {
+  PackedAttr packed = PackedAttr::of(type);
+  return packed ? RankedTensorType::get(packed.getStoredShape(type), type.getElementType()) : type;
+}
+
+/// The dense memref of a tensor's shape in memory.
 inline MemRefType memrefOf(RankedTensorType type) {
-  return MemRefType::get(type.getShape(), type.getElementType());
+  return MemRefType::get(storedType(type).getShape(), type.getElementType());
 }
 
 /// Appends the types that a value of `type` has in a kernel: keys and values

@@ -77,11 +77,14 @@ public:
   Value getMask() const { return mask; }
 
   int64_t getWidth() const { return width; }
+  void setWidth(int64_t value) { width = value; }
   Value broadcast(OpBuilder &b, Location loc, Value value);
 
 private:
   Value load(OpBuilder &b, Location loc, Value memref, ArrayRef<LaneIndex> at);
   OpFoldResult toValue(OpBuilder &b, Location loc, const Extent &extent);
+  Value evaluateReshape(OpBuilder &b, Operation *op, ArrayRef<LaneIndex> at);
+  bool canVectorizeReshape(Operation *op, ArrayRef<bool> lanes);
   bool canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits);
 
   KernelContext &context;

@@ -54,8 +54,11 @@ static const Phase kPhases[] = {
        SelectStrategyPassOptions strategy;
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
+       strategy.nativeBF16 = options.nativeBF16;
        strategy.overrides = options.strategyFile;
        pm.addPass(createSelectStrategyPass(strategy));
+       // What the configs ask of weights.
+       pm.addPass(createPackWeightsPass());
      }},
     // The specification of each dispatch becomes its loops.
     {"kernels",

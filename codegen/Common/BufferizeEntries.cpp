@@ -172,7 +172,10 @@ void EntryBufferizer::appendOperands(Value value, SmallVectorImpl<Buffer> &opera
 Value EntryBufferizer::gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands) {
   Value grid = arith::ConstantIndexOp::create(b, loc, 1);
   for (const GridDim &factor : getGrid(kernel)) {
-    Value size = getValueOrCreateConstantIndexOp(b, loc, operands[factor.argument].sizes[factor.dim]);
+    ArrayRef<OpFoldResult> sizes = operands[factor.argument].sizes;
+    Value size = getValueOrCreateConstantIndexOp(b, loc, sizes[factor.dim]);
+    for (OpFoldResult other : sizes.slice(factor.dim + 1, factor.count - 1))
+      size = arith::MulIOp::create(b, loc, size, getValueOrCreateConstantIndexOp(b, loc, other));
     if (factor.tile > 1)
       size = arith::CeilDivUIOp::create(b, loc, size, arith::ConstantIndexOp::create(b, loc, factor.tile));
     grid = arith::MulIOp::create(b, loc, grid, size);
@@ -195,7 +198,8 @@ void EntryBufferizer::setWork(LaunchOp launch, LaunchOp tensorLaunch, func::Func
         int64_t argument = flat[i], inputCount = tensorLaunch.getInputs().size();
         Value operand = argument < inputCount ? tensorLaunch.getInputs()[argument]
                                               : tensorLaunch.getResults()[argument - inputCount];
-        std::optional<Monomial> size = Monomial::of(bufferOf(operand).sizes[flat[i + 1]]);
+        OpFoldResult extent = operand.getType().isIndex() ? mapSize(operand) : bufferOf(operand).sizes[flat[i + 1]];
+        std::optional<Monomial> size = Monomial::of(extent);
         known = size.has_value();
         if (known)
           work *= *size;
@@ -225,7 +229,7 @@ void EntryBufferizer::advanceLength(LaunchOp launch, Buffer length) {
                                   top.getFunctionType({index, length.memref.getType(), index, index}, {}));
     kernel.setPrivate();
     markDispatch(kernel);
-    kernel->setAttr(kConfigAttr, LoweringConfigAttr::get(top.getContext(), "rows", {1, 1}, 1, 1 << 16));
+    kernel->setAttr(kConfigAttr, LoweringConfigAttr::get(top.getContext(), "rows", {1, 1}, {}, 1, 1 << 16));
     setGrid(kernel, {{1, 0, 1}});
     Block *body = kernel.addEntryBlock();
     top.setInsertionPointToStart(body);
