@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "dialect/OpUtils.h"
 #include "dialect/KernelTypes.h"
+#include "dialect/OpUtils.h"
 #include "dialect/Transformer.h"
 
 #include "mlir/IR/Builders.h"

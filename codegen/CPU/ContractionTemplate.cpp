@@ -70,7 +70,8 @@ private:
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
-  Value forLoop(OpBuilder &b, Value from, Value to, int64_t step, function_ref<void(OpBuilder &, Value)> body);
+  Value forLoop(OpBuilder &b, Value from, Value to, int64_t step,
+                function_ref<void(OpBuilder &, Value)> body);
   VectorType vectorOf(int64_t size, Type element) { return VectorType::get({size}, element); }
   bool isDot() const { return depth > 1; }
 
@@ -177,8 +178,8 @@ void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value r
 
 void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input input) {
   Value zero = constant(b, 0);
-  Value whole = arith::SubIOp::create(b, loc, rows,
-                                      arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
+  Value whole =
+      arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
   for (auto [root, tile] : llvm::zip(roots, tiles)) {
     Value weight = context.argument(root.weight->get()), sums = tile;
     auto allTiles = [&](OpBuilder &b, Value from, Value to) {
@@ -189,7 +190,8 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
       // The rest of the rows, in tiles of powers of two.
       Value next = whole;
       for (int64_t count = llvm::bit_floor(static_cast<uint64_t>(tileRows - 1)); count >= 1; count /= 2) {
-        Value bit = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, rows, whole), constant(b, count));
+        Value bit =
+            arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, rows, whole), constant(b, count));
         Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, zero);
         scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
           emitTile(b, next, count);
@@ -251,11 +253,10 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value pane
                                   });
   sums = SmallVector<Value>(pairs.getResults());
   if (steps % 2 != 0 || (steps > blockSteps && blockSteps % 2 != 0)) {
-    auto rest = scf::ForOp::create(b, loc, even, lastStep, one, sums,
-                                   [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
-                                     scf::YieldOp::create(
-                                         b, loc, accumulate(b, weight, panel, input, inputRows, step, carried));
-                                   });
+    auto rest = scf::ForOp::create(
+        b, loc, even, lastStep, one, sums, [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
+          scf::YieldOp::create(b, loc, accumulate(b, weight, panel, input, inputRows, step, carried));
+        });
     sums = SmallVector<Value>(rest.getResults());
   }
   for (auto [n, sum] : llvm::enumerate(sums))
@@ -316,11 +317,10 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
   bool vectors = lanes > 1 && evaluator.canVectorize(result, varies);
   int64_t size = vectors ? lanes : 1;
   Value column = arith::MulIOp::create(b, loc, panel, constant(b, tileColumns));
-  Value left = arith::MinUIOp::create(
-      b, loc, arith::SubIOp::create(b, loc, constant(b, columns), column), constant(b, tileColumns));
+  Value left = arith::MinUIOp::create(b, loc, arith::SubIOp::create(b, loc, constant(b, columns), column),
+                                      constant(b, tileColumns));
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value i) {
-    SmallVector<Value> indices =
-        delinearize(b, loc, arith::AddIOp::create(b, loc, row, i), leading);
+    SmallVector<Value> indices = delinearize(b, loc, arith::AddIOp::create(b, loc, row, i), leading);
     indices.push_back(Value());
     auto element = [&](OpBuilder &b, Value at, Value mask) {
       for (auto [root, tile] : llvm::zip(roots, tiles)) {
@@ -334,7 +334,8 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
       SmallVector<LaneIndex> where = llvm::map_to_vector(indices, [](Value v) { return LaneIndex{v}; });
       where.back().lanes = vectors;
       Value value = evaluator.evaluate(b, result, where);
-      storeElements(b, loc, vectors ? evaluator.broadcast(b, loc, value) : value, context.out(), indices, mask);
+      storeElements(b, loc, vectors ? evaluator.broadcast(b, loc, value) : value, context.out(), indices,
+                    mask);
       evaluator.setMask(Value());
     };
     Value rest = arith::RemUIOp::create(b, loc, left, constant(b, size));

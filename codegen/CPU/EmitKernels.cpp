@@ -120,7 +120,7 @@ LogicalResult emitKernel(func::FuncOp spec) {
   context.kernel = kernel;
   unsigned next = 0;
   for (BlockArgument argument : spec.getArguments()) {
-    unsigned count = isa<KVCacheType>(argument.getType()) ? 3 : 1;
+    unsigned count = isa<KVCacheType>(argument.getType()) ? kCacheParts : 1;
     for (unsigned i = 0; i < count; ++i)
       context.arguments[argument].push_back(body->getArgument(next++));
   }

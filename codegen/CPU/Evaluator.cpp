@@ -384,7 +384,8 @@ Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<Lan
       values[extract.getResult()] = evaluate(b, extract.getTensor(), at);
       continue;
     }
-    if (auto add = dyn_cast<arith::AddIOp>(inner); add && lanes.count(add.getLhs()) + lanes.count(add.getRhs()) == 1) {
+    if (auto add = dyn_cast<arith::AddIOp>(inner);
+        add && lanes.count(add.getLhs()) + lanes.count(add.getRhs()) == 1) {
       bool left = lanes.contains(add.getLhs());
       Value other = valueOf(left ? add.getRhs() : add.getLhs());
       if (!isa<VectorType>(other.getType())) {

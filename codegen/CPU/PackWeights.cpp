@@ -74,9 +74,9 @@ struct PackWeights : transformer::impl::PackWeightsPassBase<PackWeights> {
   /// The derived weight that `use` reads in the order of `encoding`.
   FlatSymbolRefAttr packedWeight(UseOp use, RankedTensorType type, PackedAttr encoding,
                                  SymbolTable &symbols) {
-    std::string name = (use.getWeight() + ".packed_" + Twine(encoding.getColumns()) + "x" +
-                        Twine(encoding.getDepth()))
-                           .str();
+    std::string name =
+        (use.getWeight() + ".packed_" + Twine(encoding.getColumns()) + "x" + Twine(encoding.getDepth()))
+            .str();
     Operation *source = symbols.lookup(use.getWeight());
     if (!symbols.lookup(name)) {
       OpBuilder b(&getContext());

@@ -71,7 +71,8 @@ void ReductionFinder::visitGeneric(linalg::GenericOp op, ArrayRef<AffineExpr> at
       read.push_back(indexOf(index, loops));
     visit(extract.getTensor(), read);
   });
-  bool fixed = llvm::all_of(at, [&](AffineExpr e) { return isa_and_present<AffineDimExpr>(e) && !e.isFunctionOfDim(rank - 1); });
+  bool fixed = llvm::all_of(
+      at, [&](AffineExpr e) { return isa_and_present<AffineDimExpr>(e) && !e.isFunctionOfDim(rank - 1); });
   if (op.getNumReductionLoops() != 0 && fixed)
     found.insert({op, SmallVector<AffineExpr>(at)});
 }
@@ -130,8 +131,7 @@ void RowEmitter::emit(OpBuilder &b, ArrayRef<Value> leading, Sink sink) {
     SmallVector<LaneIndex> row;
     for (AffineExpr expr : exprs)
       row.push_back({leading[cast<AffineDimExpr>(expr).getPosition()]});
-    evaluator.setKnown(op->getResult(0),
-                       evaluator.evaluateReduction(b, cast<linalg::GenericOp>(op), row));
+    evaluator.setKnown(op->getResult(0), evaluator.evaluateReduction(b, cast<linalg::GenericOp>(op), row));
   }
   SmallVector<LaneIndex> at = llvm::map_to_vector(leading, [](Value v) { return LaneIndex{v}; });
   int64_t rank = leading.size() + 1;
@@ -156,12 +156,14 @@ void RowEmitter::emit(OpBuilder &b, ArrayRef<Value> leading, Sink sink) {
   };
   OpFoldResult folded = evaluator.dimSize(b, tensor, rank - 1);
   Value size = indexValue(b, loc, folded);
-  Value zero = arith::ConstantIndexOp::create(b, loc, 0), step = arith::ConstantIndexOp::create(b, loc, width);
+  Value zero = arith::ConstantIndexOp::create(b, loc, 0),
+        step = arith::ConstantIndexOp::create(b, loc, width);
   Value rest = arith::RemUIOp::create(b, loc, size, step), whole = arith::SubIOp::create(b, loc, size, rest);
-  scf::ForOp::create(b, loc, zero, whole, step, ValueRange(), [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-    element(b, i, Value());
-    scf::YieldOp::create(b, loc);
-  });
+  scf::ForOp::create(b, loc, zero, whole, step, ValueRange(),
+                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
+                       element(b, i, Value());
+                       scf::YieldOp::create(b, loc);
+                     });
   std::optional<int64_t> known = getConstantIntValue(folded);
   if (vectors && !(known && *known % width == 0)) {
     Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, rest, zero);

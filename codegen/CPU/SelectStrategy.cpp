@@ -102,7 +102,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     std::vector<Override> list;
     if (failed(readOverrides(list)))
       return signalPassFailure();
-    getOperation().walk([&](LaunchOp launch) { launches[launch.getKernelAttr().getLeafReference()].push_back(launch); });
+    getOperation().walk(
+        [&](LaunchOp launch) { launches[launch.getKernelAttr().getLeafReference()].push_back(launch); });
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
       if (!isDispatch(func) || getConfig(func))
         continue;
@@ -218,14 +219,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     Projection root = roots[0];
-    Type input = getElementTypeOrSelf(root.input->get().getType()), weight = root.weightType().getElementType();
+    Type input = getElementTypeOrSelf(root.input->get().getType()),
+         weight = root.weightType().getElementType();
     int64_t depth = nativeBF16 && vectorBytes == 64 && input.isBF16() && weight.isBF16() ? 2 : 1;
     bool manyRegisters = vectorRegisters >= 32;
     int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
     int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
-    int64_t block = std::clamp(kScratchBytes / std::max<int64_t>(rowBytes, 1), rows, kBlockRows) / rows * rows;
+    int64_t block =
+        std::clamp(kScratchBytes / std::max<int64_t>(rowBytes, 1), rows, kBlockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
     int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
     int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);

@@ -56,6 +56,8 @@ Extent mlir::transformer::extentOf(Value tensor, unsigned dim) {
     auto source = empty.getDynamicSize(dim).getDefiningOp<tensor::DimOp>();
     return extentOf(source.getSource(), *source.getConstantIndex());
   }
+  if (auto attention = tensor.getDefiningOp<AttentionOp>())
+    return extentOf(attention.getQuery(), dim);
   auto op = tensor.getDefiningOp<linalg::GenericOp>();
   return loopExtent(op, cast<AffineDimExpr>(op.getIndexingMapsArray().back().getResult(dim)).getPosition());
 }
@@ -161,12 +163,13 @@ DispatchCost mlir::transformer::costOf(func::FuncOp dispatch) {
       cost.bytes.push_back(sizeOf(argument));
       continue;
     }
-    CostTerm term = sizeOf(dispatch.getArguments().back());
-    auto outType = dyn_cast<RankedTensorType>(dispatch.getArguments().back().getType());
-    auto type = cast<RankedTensorType>(argument.getType());
-    if (outType)
-      term.coefficient = term.coefficient / std::max<int64_t>(outType.getElementTypeBitWidth() / 8, 1) *
-                         (type.getElementTypeBitWidth() / 8);
+    Value made = dispatch.getBody().front().getTerminator()->getOperand(0);
+    if (auto append = made.getDefiningOp<CacheAppendOp>())
+      made = append.getKey();
+    CostTerm term = sizeOf(made);
+    int64_t bytes = cast<RankedTensorType>(made.getType()).getElementTypeBitWidth() / 8;
+    term.coefficient = term.coefficient / std::max<int64_t>(bytes, 1) *
+                       (cast<RankedTensorType>(argument.getType()).getElementTypeBitWidth() / 8);
     cost.bytes.push_back(term);
   }
   dispatch.walk([&](CacheAppendOp op) {

@@ -80,9 +80,8 @@ SmallVector<Projection> mlir::transformer::projectionsOf(func::FuncOp dispatch) 
       return;
     bool elementwise = llvm::all_of(op.getResult(0).getUses(), [](OpOperand &use) {
       auto consumer = dyn_cast<linalg::GenericOp>(use.getOwner());
-      return isa<func::ReturnOp>(use.getOwner()) ||
-             (consumer && consumer.getNumReductionLoops() == 0 &&
-              consumer.getMatchingIndexingMap(&use).isIdentity());
+      return isa<func::ReturnOp>(use.getOwner()) || (consumer && consumer.getNumReductionLoops() == 0 &&
+                                                     consumer.getMatchingIndexingMap(&use).isIdentity());
     });
     if (elementwise && cast<RankedTensorType>(result.getType()).getShape() ==
                            cast<RankedTensorType>(op.getResult(0).getType()).getShape())
