@@ -46,10 +46,9 @@ SmallVector<Operation *> DerivedWeights::readersOf(FlatSymbolRefAttr symbol, Ope
   return readers;
 }
 
-FlatSymbolRefAttr DerivedWeights::symbolOf(OpBuilder &builder, Location loc, DeriveKind kind,
-                                           ArrayRef<FlatSymbolRefAttr> sources, RankedTensorType type,
-                                           ArrayRef<NamedAttribute> parameters) {
-  OpBuilder::InsertionGuard guard(builder);
+FlatSymbolRefAttr DerivedWeights::symbol(Location loc, DeriveKind kind, ArrayRef<FlatSymbolRefAttr> sources,
+                                         RankedTensorType type, ArrayRef<NamedAttribute> parameters) {
+  OpBuilder builder(module.getContext());
   // Before the functions, behind everything that it can be derived from.
   auto functions = module.getOps<func::FuncOp>();
   if (functions.empty())
@@ -74,6 +73,6 @@ FlatSymbolRefAttr DerivedWeights::symbolOf(OpBuilder &builder, Location loc, Der
 Value DerivedWeights::get(OpBuilder &builder, Location loc, DeriveKind kind,
                           ArrayRef<FlatSymbolRefAttr> sources, RankedTensorType type,
                           ArrayRef<NamedAttribute> parameters) {
-  FlatSymbolRefAttr symbol = symbolOf(builder, loc, kind, sources, type, parameters);
-  return UseOp::create(builder, loc, type, symbol);
+  FlatSymbolRefAttr reference = symbol(loc, kind, sources, type, parameters);
+  return UseOp::create(builder, loc, type, reference);
 }

@@ -27,6 +27,10 @@ public:
   Value get(OpBuilder &builder, Location loc, DeriveKind kind, ArrayRef<FlatSymbolRefAttr> sources,
             RankedTensorType type, ArrayRef<NamedAttribute> parameters = {});
 
+  /// Its symbol alone, where no value of it is needed.
+  FlatSymbolRefAttr symbol(Location loc, DeriveKind kind, ArrayRef<FlatSymbolRefAttr> sources,
+                           RankedTensorType type, ArrayRef<NamedAttribute> parameters = {});
+
   /// The ops of functions that read the weight: of `symbol`'s uses all users.
   SmallVector<Operation *> readersOf(FlatSymbolRefAttr symbol, Operation *function);
 
@@ -36,10 +40,6 @@ public:
   static Attribute identityOf(DeriveOp op);
 
 private:
-  FlatSymbolRefAttr symbolOf(OpBuilder &builder, Location loc, DeriveKind kind,
-                             ArrayRef<FlatSymbolRefAttr> sources, RankedTensorType type,
-                             ArrayRef<NamedAttribute> parameters);
-
   ModuleOp module;
   SymbolTable table;
   DenseMap<Attribute, FlatSymbolRefAttr> known; // by identity

@@ -18,6 +18,12 @@ using namespace mlir::transformer;
 /// Level 2: fewer and larger ops, without loss. The order is part of the meaning;
 /// each pass finds the forms that those before it leave.
 static void addFusion(OpPassManager &pm) {
+  // Some checkpoints store gate and up as one matrix; gated MLPs have one form from here on.
+  pm.addPass(createSplitGateUpPass());
+  // SwiGLU and GeGLU become one op, before later passes have to know their parts.
+  pm.addPass(createFuseGatedMLPPass());
+  // One pass over the normed hidden state for queries, keys and values.
+  pm.addPass(createMergeQKVPass());
   // Last: what other passes derived once per layer and entry point is shared.
   pm.addPass(createShareDerivedPass());
 }
