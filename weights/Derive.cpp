@@ -88,6 +88,10 @@ Expected<WeightEvaluator::Node *> WeightEvaluator::addNode(SymbolTable &table, S
       node->sources.push_back(*child);
       node->memory = SaturatingAdd(node->memory, (*child)->memory);
     }
+    // Linear algebra works on copies in float64.
+    if (derive.getKind() == DeriveKind::Matmul || derive.getKind() == DeriveKind::Factorize)
+      for (Node *source : node->sources)
+        node->memory = SaturatingAdd<uint64_t>(node->memory, 8 * source->type.getNumElements());
   }
   node->isComplete = true;
   return node;
