@@ -55,6 +55,7 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.nativeBF16 = target.has("avx512bf16");
   options.chunk = lowering.chunk;
   options.strategyFile = lowering.strategyFile;
+  options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.stopAt = stopAt.str();
   buildCPUPipeline(pm, options);
   if (succeeded(pm.run(module)))

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialect/KernelTypes.h"
 #include "dialect/OpUtils.h"
 #include "dialect/Transformer.h"
 
@@ -137,6 +138,10 @@ LogicalResult DeriveOp::verify() {
   case DeriveKind::Add:
   case DeriveKind::Matmul:
     return success();
+  case DeriveKind::Pack:
+    if (!PackedAttr::of(getType()))
+      return emitOpError("pack needs a result with the encoding #transformer.packed, but got ") << getType();
+    return success();
   case DeriveKind::Concat:
     return LogicalResult(parameter<IntegerAttr>(*this, "axis", "i64"));
   case DeriveKind::AddScalar:
@@ -221,8 +226,9 @@ static FailureOr<SmallVector<int64_t>> expectedShape(DeriveOp op, ArrayRef<Ranke
   DeriveKind kind = op.getKind();
   SmallVector<int64_t> first(types[0].getShape());
   // C1
-  bool isMatrixKind = kind == DeriveKind::Transpose || kind == DeriveKind::ScaleColumns ||
-                      kind == DeriveKind::Matmul || kind == DeriveKind::Factorize;
+  bool isMatrixKind = kind == DeriveKind::Transpose || kind == DeriveKind::Pack ||
+                      kind == DeriveKind::ScaleColumns || kind == DeriveKind::Matmul ||
+                      kind == DeriveKind::Factorize;
   if (isMatrixKind && first.size() != 2)
     return op.emitOpError() << stringifyDeriveKind(kind) << " expected a source of rank 2, but got "
                             << types[0];
@@ -267,6 +273,8 @@ LogicalResult DeriveOp::verifySymbolUses(SymbolTableCollection &tables) {
     RankedTensorType type = weightType(tables.lookupNearestSymbolFrom(*this, source));
     if (!type)
       return emitOpError("expected a weight or derived weight, but ") << source << " is none of this module";
+    if (PackedAttr::of(type))
+      return emitOpError("expected a source in its logical order, but ") << source << " is packed";
     types.push_back(type);
   }
   if (types.empty())
@@ -290,7 +298,8 @@ LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError("expected a weight or derived weight, but ")
            << getWeightAttr() << " is none of this module";
   auto shaped = cast<ShapedType>(getResult().getType());
-  if (shaped.getShape() != type.getShape() || shaped.getElementType() != type.getElementType())
+  bool isTensor = isa<RankedTensorType>(shaped);
+  if (isTensor ? shaped != type : shaped != memrefOf(type))
     return emitOpError("expected the type of ") << getWeightAttr() << ", " << type << ", but got " << shaped;
   return success();
 }

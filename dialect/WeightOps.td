@@ -61,6 +61,7 @@ def Transformer_DeriveOp : Transformer_Op<"derive", [
     | `slice` | 1 | `axis`, `begin`, `end` | the rows [begin, end) along `axis` |
     | `rope_table` | 0 | `theta`, `part` = "cos" or "sin", `scaling` and its parameters | `[positions, rotary_dim/2]` |
     | `sinusoid` | 0 | `layout` = "split" or "interleaved" | `[positions, dim]` |
+    | `pack` | 1, rank 2 | the result's encoding, `#transformer.packed` | the source, in another order of bytes |
     | `fill` | 0 | `value` | every element is `value` |
     | `scale_columns` | 2: `[n, k]`, `[k]` | | column k of the first times element k of the second |
     | `add` | 1 or more, of one shape | | their sum |
