@@ -31,14 +31,29 @@ struct WeightEvaluator::Node {
   unsigned readers = 0; // evaluations to come
   HostTensor value;     // kept where there is more than one reader
   bool hasValue = false;
+
+  std::mutex keyMutex; // guards `key`
+  std::optional<WeightCache::Key> key;
+
+  /// Whether the value is a part of the checkpoint as it is: nothing to keep.
+  bool isView() const {
+    auto derive = dyn_cast<DeriveOp>(op);
+    if (!derive)
+      return true;
+    bool keepsBytes =
+        (derive.getKind() == DeriveKind::Convert && sources[0]->dtype == dtype) ||
+        (derive.getKind() == DeriveKind::Slice && derive->getAttrOfType<IntegerAttr>("axis").getInt() == 0);
+    return keepsBytes && sources[0]->dtype == dtype && sources[0]->isView();
+  }
 };
 
-WeightEvaluator::WeightEvaluator(WeightStore &store) : store(store) {}
+WeightEvaluator::WeightEvaluator(WeightStore &store, WeightCache *cache) : store(store), cache(cache) {}
 WeightEvaluator::~WeightEvaluator() = default;
 
-Expected<std::unique_ptr<WeightEvaluator>>
-WeightEvaluator::create(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &store) {
-  std::unique_ptr<WeightEvaluator> evaluator(new WeightEvaluator(store));
+Expected<std::unique_ptr<WeightEvaluator>> WeightEvaluator::create(ModuleOp module,
+                                                                   ArrayRef<StringRef> symbols,
+                                                                   WeightStore &store, WeightCache *cache) {
+  std::unique_ptr<WeightEvaluator> evaluator(new WeightEvaluator(store, cache));
   SymbolTable table(module);
   for (StringRef symbol : symbols) {
     Expected<Node *> node = evaluator->addNode(table, symbol, 0);
@@ -133,7 +148,7 @@ Expected<HostTensor> WeightEvaluator::evaluate(Node &node) {
   // A second reader waits here until the first has computed the value.
   std::lock_guard<std::mutex> lock(node.mutex);
   bool isLast = node.readers <= 1;
-  if (!isLast)
+  if (node.readers > 0)
     --node.readers;
   if (node.hasValue) {
     HostTensor value = node.value;
@@ -153,7 +168,76 @@ Expected<HostTensor> WeightEvaluator::evaluate(StringRef symbol) {
   auto it = nodes.find(symbol);
   if (it == nodes.end())
     return makeError("@" + symbol + " was not prepared for evaluation");
-  return evaluate(*it->second);
+  return cache && !it->second->isView() ? evaluateCached(*it->second) : evaluate(*it->second);
+}
+
+//===----------------------------------------------------------------------===//
+// With a cache
+//===----------------------------------------------------------------------===//
+
+/// A fresh key is made from the bytes as they are now.
+Expected<WeightCache::Key> WeightEvaluator::keyOf(Node &node, bool isFresh) {
+  std::unique_lock<std::mutex> lock(node.keyMutex, std::defer_lock);
+  if (!isFresh) {
+    lock.lock();
+    if (node.key)
+      return *node.key;
+  }
+  WeightCache::Key key;
+  if (auto weight = dyn_cast<WeightOp>(node.op)) {
+    Expected<HostTensor> tensor = readWeight(weight, node.type, node.dtype, store);
+    if (!tensor)
+      return tensor.takeError();
+    key = cache->keyOfStored(node.dtype, node.type.getShape(), tensor->data);
+    WeightStore::release(tensor->data);
+  } else {
+    SmallVector<WeightCache::Key> sources;
+    for (Node *source : node.sources) {
+      Expected<WeightCache::Key> of = keyOf(*source, isFresh);
+      if (!of)
+        return of.takeError();
+      sources.push_back(*of);
+    }
+    key = cache->keyOfDerived(cast<DeriveOp>(node.op), sources);
+  }
+  if (!isFresh)
+    node.key = key;
+  return key;
+}
+
+/// One evaluation that will not take place: what was kept for it alone goes.
+void WeightEvaluator::skip(Node &node) {
+  if (isa<WeightOp>(node.op))
+    return;
+  std::lock_guard<std::mutex> lock(node.mutex);
+  if (node.readers == 0 || --node.readers > 0)
+    return;
+  if (node.hasValue)
+    node.value.owner.reset();
+  else
+    for (Node *source : node.sources)
+      skip(*source);
+}
+
+Expected<HostTensor> WeightEvaluator::evaluateCached(Node &node) {
+  Expected<WeightCache::Key> key = keyOf(node, /*isFresh=*/false);
+  if (!key)
+    return key.takeError();
+  if (std::optional<HostTensor> kept = cache->find(*key, node.type)) {
+    skip(node);
+    return *kept;
+  }
+  Expected<HostTensor> value = evaluate(node);
+  if (!value)
+    return value;
+  // Who writes to the checkpoint meanwhile spoils this compile, but no later one.
+  Expected<WeightCache::Key> now = keyOf(node, /*isFresh=*/true);
+  if (!now)
+    return now.takeError();
+  if (*now == *key)
+    if (Error error = cache->store(*key, *value))
+      return error;
+  return value;
 }
 
 Expected<HostTensor> evaluateWeight(ModuleOp module, StringRef symbol, WeightStore &store) {

@@ -11,6 +11,7 @@
 
 #include "dialect/Transformer.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "weights/WeightCache.h"
 #include "weights/WeightStore.h"
 
 namespace mlir::transformer {
@@ -31,8 +32,10 @@ class WeightEvaluator {
 public:
   /// Looks `symbols` up, with all they are derived from; each may be evaluated
   /// once. Unknown symbols and cycles are errors.
-  static llvm::Expected<std::unique_ptr<WeightEvaluator>> create(ModuleOp module, ArrayRef<StringRef> symbols,
-                                                                 WeightStore &store);
+  /// With a cache, those of `symbols` that are computed are taken from it or added
+  /// to it.
+  static llvm::Expected<std::unique_ptr<WeightEvaluator>>
+  create(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &store, WeightCache *cache = nullptr);
   ~WeightEvaluator();
 
   llvm::Expected<HostTensor> evaluate(StringRef symbol);
@@ -44,12 +47,16 @@ public:
 
 private:
   struct Node;
-  explicit WeightEvaluator(WeightStore &store);
+  WeightEvaluator(WeightStore &store, WeightCache *cache);
   llvm::Expected<Node *> addNode(SymbolTable &table, StringRef symbol, unsigned depth);
   llvm::Expected<HostTensor> evaluate(Node &node);
+  llvm::Expected<HostTensor> evaluateCached(Node &node);
   llvm::Expected<HostTensor> compute(Node &node);
+  llvm::Expected<WeightCache::Key> keyOf(Node &node, bool isFresh);
+  static void skip(Node &node);
 
   WeightStore &store;
+  WeightCache *cache;
   llvm::StringMap<std::unique_ptr<Node>> nodes;
 };
 

@@ -318,7 +318,8 @@ Error writeWeights(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &st
   for (StringRef symbol : symbols)
     if (seen.insert(symbol).second)
       unique.push_back(symbol);
-  Expected<std::unique_ptr<WeightEvaluator>> evaluator = WeightEvaluator::create(module, unique, store);
+  Expected<std::unique_ptr<WeightEvaluator>> evaluator =
+      WeightEvaluator::create(module, unique, store, options.cache);
   if (!evaluator)
     return evaluator.takeError();
   Expected<std::vector<Item>> items = layOut(**evaluator, unique);

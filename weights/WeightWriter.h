@@ -32,6 +32,8 @@ struct WriteOptions {
   /// Computed bytes that may wait to be written. One tensor larger than this
   /// is evaluated alone.
   uint64_t maxBytesInFlight = uint64_t(1) << 30;
+  /// Where values of earlier compiles may be; null for nowhere.
+  WeightCache *cache = nullptr;
   /// Called on the calling thread, about ten times a second and at the end.
   WriteProgressFn progress;
 };

@@ -49,6 +49,9 @@ struct Options {
                          cl::value_desc("N"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
+  cl::opt<std::string> cache{"cache",
+                             cl::desc("a folder where evaluated weights are kept for later compiles"),
+                             cl::value_desc("DIR"), cl::sub(command)};
   cl::opt<std::string> emit{"emit",
                             cl::desc("print a stage instead: transformer, asm, llvm or a phase of --stop-at"),
                             cl::sub(command)};
@@ -159,6 +162,8 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
+  if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
+    return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
   if (options.chunk < 1 || options.chunk > 1 << 20)
     return makeError("expected --chunk between 1 and 1048576, but got " +
                      llvm::Twine(options.chunk.getValue()));
@@ -187,6 +192,7 @@ llvm::Error run(const Options &options) {
   static_cast<LoweringOptions &>(compile) = loweringOf(options);
   compile.mcpu = options.mcpu;
   compile.threads = options.threads;
+  compile.cacheFolder = options.cache;
   compile.progress = !options.quiet;
   compile.notes = options.quiet ? nullptr : &llvm::errs();
   return compileToArtifact(*model->module, model->folder, options.output, compile);
