@@ -18,6 +18,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
+#include <csignal>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -250,6 +251,8 @@ bool mlir::transformer::isCompilation(int argc, char **argv) {
 }
 
 int mlir::transformer::compileMain(int argc, char **argv) {
+  // A file over its limit is an error of the call that writes it, and no end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   Options options;
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "tfopt " << XFM_VERSION << '\n'; });
   // The subcommand is implied by the arguments; people need not write it.
