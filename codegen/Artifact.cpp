@@ -11,6 +11,7 @@
 #include "codegen/Artifact.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
+#include "dialect/KernelTypes.h"
 #include "runtime/xfm_abi.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -290,7 +291,7 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
   if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto symbol : used.getAsRange<FlatSymbolRefAttr>()) {
       Operation *op = symbols.lookup(symbol.getValue());
-      auto type = cast<RankedTensorType>(op->getAttrOfType<TypeAttr>("type").getValue());
+      auto type = storedType(cast<RankedTensorType>(op->getAttrOfType<TypeAttr>("type").getValue()));
       int64_t bytes = type.getNumElements() * type.getElementTypeBitWidth() / 8;
       weights.push_back(json::Object{{"name", symbol.getValue().str()},
                                      {"format", typeName(type.getElementType())},

@@ -29,10 +29,8 @@ def ToLinalgPass : Pass<"transformer-to-linalg", "::mlir::ModuleOp"> {
     ```
     becomes a `linalg.generic` whose region computes `max(x, 0)`.
   }];
-  let dependentDialects = [
-    "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect",
-    "::mlir::arith::ArithDialect"
-  ];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
 }
 
 def CheckDispatchablePass : Pass<"transformer-check-dispatchable", "::mlir::ModuleOp"> {
@@ -52,7 +50,13 @@ def FormDispatchesPass : Pass<"transformer-form-dispatches", "::mlir::ModuleOp">
     into a private function on tensors, and calls it with `transformer.launch`.
     Groups with equal bodies share one function: a model's kernels do not grow
     with its depth.
+
+    `fusion` says how far groups grow: 0 leaves every op alone, 1 takes elementwise
+    neighbours, 2 also what a kernel computes before its own loops (the norm before a
+    projection, rotations before attention and appends) and projections of one input
+    whose results meet (gate and up).
   }];
+  let options = [Option<"fusion", "fusion", "int64_t", "2", "how much to fuse: 0, 1 or 2">];
   let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::func::FuncDialect"];
 }
 
@@ -72,11 +76,42 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
     A pattern that matches no dispatch, an unknown member, and a template that
     cannot make the dispatch are errors.
   }];
-  let options = [
-    Option<"vectorBytes", "vector-bytes", "int64_t", "32", "bytes of the target's vector registers">,
-    Option<"vectorRegisters", "vector-registers", "int64_t", "16", "number of the target's vector registers">,
-    Option<"overrides", "overrides", "std::string", "\"\"", "JSON file of configs by dispatch name, instead of the choice">
-  ];
+  let options = [Option<"vectorBytes", "vector-bytes", "int64_t", "32",
+                        "bytes of the target's vector registers">,
+                 Option<"vectorRegisters", "vector-registers", "int64_t", "16",
+                        "number of the target's vector registers">,
+                 Option<"nativeBF16", "native-bf16", "bool", "false",
+                        "the target multiplies pairs of bf16 in one instruction">,
+                 Option<"overrides", "overrides", "std::string", "\"\"",
+                        "JSON file of configs by dispatch name, instead of the choice">];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def PackWeightsPass : Pass<"transformer-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Store the weights of contractions in the order their kernels read them";
+  let description = [{
+    Gives each weight argument of a dispatch with the template `contraction` the
+    encoding `#transformer.packed` that its lowering config asks for, and each
+    launch a derived weight of that type. What is packed is logically the same
+    tensor, so the dispatch's body stays as it is.
+
+    ```mlir
+    transformer.weight @w : tensor<100x32xf32> from "model.safetensors"
+    func.func @run() -> tensor<100x32xf32> {
+      %0 = transformer.use @w : tensor<100x32xf32>
+      return %0 : tensor<100x32xf32>
+    }
+    ```
+    with a launch instead of the return becomes
+    ```mlir
+    transformer.weight @w : tensor<100x32xf32> from "model.safetensors"
+    transformer.derive @w.packed_64x1 = pack(@w) : tensor<100x32xf32, #transformer.packed<64 x 1>>
+    func.func @run() -> tensor<100x32xf32, #transformer.packed<64 x 1>> {
+      %0 = transformer.use @w.packed_64x1 : tensor<100x32xf32, #transformer.packed<64 x 1>>
+      return %0 : tensor<100x32xf32, #transformer.packed<64 x 1>>
+    }
+    ```
+  }];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 
@@ -88,10 +123,9 @@ def EmitKernelsPass : Pass<"transformer-emit-kernels", "::mlir::ModuleOp"> {
     Sets the attribute `transformer.grid` from which launches compute the number
     of tasks.
   }];
-  let dependentDialects = [
-    "::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect", "::mlir::vector::VectorDialect",
-    "::mlir::math::MathDialect", "::mlir::arith::ArithDialect"
-  ];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 def BufferizeEntriesPass : Pass<"transformer-bufferize-entries", "::mlir::ModuleOp"> {
@@ -103,13 +137,11 @@ def BufferizeEntriesPass : Pass<"transformer-bufferize-entries", "::mlir::Module
     places. Caches become their three buffers, updated in place. The function
     becomes `@xfm_entry_<name>(%call)`.
   }];
-  let options = [
-    Option<"chunk", "chunk", "int64_t", "512", "positions of one call: a ring keeps its window and these">
-  ];
-  let dependentDialects = [
-    "::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
-    "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"
-  ];
+  let options = [Option<"chunk", "chunk", "int64_t", "512",
+                        "positions of one call: a ring keeps its window and these">];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 def PlanMemoryPass : Pass<"transformer-plan-memory", "::mlir::ModuleOp"> {
@@ -121,10 +153,8 @@ def PlanMemoryPass : Pass<"transformer-plan-memory", "::mlir::ModuleOp"> {
     sections follow each other. Adds `@xfm_arena_<name>(%sizes)`, which computes
     the arena's bytes.
   }];
-  let dependentDialects = [
-    "::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect",
-    "::mlir::arith::ArithDialect"
-  ];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }
 
 def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
@@ -134,9 +164,8 @@ def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
     and calls `parallel_for` of the ABI table; each kernel gets a task function
     that unpacks the block. Adds `xfm_module_init`, which takes the table.
   }];
-  let dependentDialects = [
-    "::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect", "::mlir::arith::ArithDialect"
-  ];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
@@ -147,9 +176,8 @@ def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
     through them (exp2, powf); `math.fma` becomes a product and a sum that the
     backend may fuse. A function that is left and has no instruction is an error.
   }];
-  let dependentDialects = [
-    "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect"
-  ];
+  let dependentDialects = ["::mlir::math::MathDialect", "::mlir::vector::VectorDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 def ExpandBF16Pass : Pass<"transformer-expand-bf16", "::mlir::ModuleOp"> {

@@ -13,18 +13,29 @@
 
 namespace mlir::transformer {
 
-/// The dense memref of a tensor's shape.
-inline MemRefType memrefOf(RankedTensorType type) {
-  return MemRefType::get(type.getShape(), type.getElementType());
+/// The dense tensor that `type` is in memory: itself, or what it is packed to.
+inline RankedTensorType storedType(RankedTensorType type) {
+  PackedAttr packed = PackedAttr::of(type);
+  return packed ? RankedTensorType::get(packed.getStoredShape(type), type.getElementType()) : type;
 }
 
+/// The dense memref of a tensor's shape in memory.
+inline MemRefType memrefOf(RankedTensorType type) {
+  return MemRefType::get(storedType(type).getShape(), type.getElementType());
+}
+
+/// Values a cache has in a kernel.
+constexpr unsigned kCacheParts = 4;
+
 /// Appends the types that a value of `type` has in a kernel: keys and values
-/// [B, heads, C, head_dim] and lengths [B] for a cache, a memref for a tensor.
+/// [B, heads, C, head_dim], lengths [B] as they were when the call began and the
+/// positions appended since for a cache, a memref for a tensor.
 inline void appendKernelTypes(Type type, SmallVectorImpl<Type> &types) {
   if (auto cache = dyn_cast<KVCacheType>(type)) {
     constexpr int64_t dynamic = ShapedType::kDynamic;
     auto data = MemRefType::get({dynamic, cache.getHeads(), dynamic, cache.getHeadDim()}, cache.getElement());
-    types.append({data, data, MemRefType::get({dynamic}, IntegerType::get(type.getContext(), 32))});
+    types.append({data, data, MemRefType::get({dynamic}, IntegerType::get(type.getContext(), 32)),
+                  IndexType::get(type.getContext())});
   } else if (auto tensor = dyn_cast<RankedTensorType>(type)) {
     types.push_back(memrefOf(tensor));
   } else {

@@ -56,7 +56,7 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
   // C2
   SmallVector<Type> results;
   for (Type type : getOutputs().getTypes())
-    if (!isa<MemRefType>(type))
+    if (!isa<MemRefType, IndexType>(type))
       results.push_back(type);
   if (TypeRange(results) != getResultTypes())
     return emitOpError("expected one result per tensor or cache in outs, of its type");

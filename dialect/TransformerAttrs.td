@@ -67,7 +67,8 @@ def Transformer_DeriveKind : I32EnumAttr<"DeriveKind", "how a derived weight is 
     I32EnumAttrCase<"Scale", 4, "scale">,          // source * `value`
     I32EnumAttrCase<"Slice", 5, "slice">,          // rows [`begin`, `end`) along `axis`
     I32EnumAttrCase<"RopeTable", 6, "rope_table">, // cos or sin of rotary angles
-    I32EnumAttrCase<"Sinusoid", 7, "sinusoid">     // fixed sinusoidal position table
+    I32EnumAttrCase<"Sinusoid", 7, "sinusoid">,    // fixed sinusoidal position table
+    I32EnumAttrCase<"Pack", 8, "pack">             // a matrix in the panels that a kernel streams
   ]> {
   let cppNamespace = "::mlir::transformer";
   let genSpecializedAttr = 0;
@@ -123,20 +124,54 @@ def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowerin
     Written by `--transformer-select-strategy` on a dispatch and read by kernel
     emission; nothing else decides. `template` names the kernel template, `tile`
     the register tile (rows, columns), `vector` the elements of a vector, `grain`
-    the least number of tasks worth handing to another thread.
+    the least number of tasks worth handing to another thread. `block`, of
+    contractions alone, is the rows of a task, the steps of k between two stores of
+    the accumulators, and the k that a step sums (2 for dot products of bf16 pairs).
 
     ```mlir
-    #transformer.lowering_config<template = "generic", tile = [4, 4], vector = 16, grain = 8>
+    #transformer.lowering_config<template = "rows", tile = [1, 16], vector = 16, grain = 8>
+    #transformer.lowering_config<template = "contraction", tile = [6, 64], block = [132, 1024, 2], vector = 16, grain = 1>
     ```
   }];
   let parameters = (ins
     StringRefParameter<"kernel template">:$template_name,
     ArrayRefParameter<"int64_t", "register tile">:$tile,
+    OptionalArrayRefParameter<"int64_t", "cache block">:$block,
     "int64_t":$vector,
     "int64_t":$grain
   );
   let assemblyFormat = [{
-    `<` `template` `=` $template_name `,` `tile` `=` `[` $tile `]` `,` `vector` `=` $vector `,` `grain` `=` $grain `>`
+    `<` `template` `=` $template_name `,` `tile` `=` `[` $tile `]` `,`
+    (`block` `=` `[` $block^ `]` `,`)? `vector` `=` $vector `,` `grain` `=` $grain `>`
+  }];
+}
+
+def Transformer_PackedAttr : Transformer_Attr<"Packed", "packed"> {
+  let summary = "how a packed matrix lies in memory";
+  let description = [{
+    The encoding of a weight [N, K] whose bytes are ordered as a contraction reads
+    them: panels of `columns` rows of the matrix, in each panel steps of `depth`
+    values of k, in each step `depth` neighbouring values of every row of the panel.
+    What is missing to whole panels and steps is zeros. The shape stays the logical
+    one; `derive pack` makes the weight.
+
+    Constraints:
+    - C1: `columns` and `depth` are positive.
+
+    ```mlir
+    transformer.weight @w : tensor<100x33xbf16> from "model.safetensors"
+    transformer.derive @w.packed = pack(@w) : tensor<100x33xbf16, #transformer.packed<64 x 2>>
+    ```
+  }];
+  let parameters = (ins "int64_t":$columns, "int64_t":$depth);
+  let assemblyFormat = "`<` $columns `x` $depth `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// [panels, steps, columns * depth]: the shape that a tensor of `type`, which has
+    /// this encoding, has in memory.
+    ::llvm::SmallVector<int64_t> getStoredShape(::mlir::RankedTensorType type) const;
+    /// The packing of a tensor's type, or null.
+    static PackedAttr of(::mlir::Type type);
   }];
 }
 

@@ -12,6 +12,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -122,6 +123,28 @@ LogicalResult MaskAttr::verify(function_ref<InFlightDiagnostic()> emitError, Mas
     return emitError() << "expected no window on a " << stringifyMaskKind(kind) << " mask, but got "
                        << window;
   return success();
+}
+
+//===----------------------------------------------------------------------===//
+// packed
+//===----------------------------------------------------------------------===//
+
+LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
+                                 int64_t depth) {
+  // C1
+  if (columns < 1 || depth < 1)
+    return emitError() << "expected columns and depth of at least 1, but got " << columns << " and " << depth;
+  return success();
+}
+
+SmallVector<int64_t> PackedAttr::getStoredShape(RankedTensorType type) const {
+  return {llvm::divideCeilSigned(type.getDimSize(0), getColumns()),
+          llvm::divideCeilSigned(type.getDimSize(1), getDepth()), getColumns() * getDepth()};
+}
+
+PackedAttr PackedAttr::of(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor ? dyn_cast_or_null<PackedAttr>(tensor.getEncoding()) : PackedAttr();
 }
 
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t heads,

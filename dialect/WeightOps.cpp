@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "dialect/KernelTypes.h"
 #include "dialect/OpUtils.h"
 #include "dialect/Transformer.h"
 
@@ -95,6 +96,10 @@ LogicalResult DeriveOp::verify() {
   case DeriveKind::Convert:
   case DeriveKind::Transpose:
     return success();
+  case DeriveKind::Pack:
+    if (!PackedAttr::of(getType()))
+      return emitOpError("pack needs a result with the encoding #transformer.packed, but got ") << getType();
+    return success();
   case DeriveKind::Concat:
     return LogicalResult(parameter<IntegerAttr>(*this, "axis", "i64"));
   case DeriveKind::AddScalar:
@@ -135,6 +140,8 @@ LogicalResult DeriveOp::verifySymbolUses(SymbolTableCollection &tables) {
     RankedTensorType type = weightType(tables.lookupNearestSymbolFrom(*this, source));
     if (!type)
       return emitOpError("expected a weight or derived weight, but ") << source << " is none of this module";
+    if (PackedAttr::of(type))
+      return emitOpError("expected a source in its logical order, but ") << source << " is packed";
     types.push_back(type);
   }
   // C3
@@ -149,6 +156,8 @@ LogicalResult DeriveOp::verifySymbolUses(SymbolTableCollection &tables) {
       return emitOpError("expected axis in [0, ") << types[0].getRank() << "), but got " << axis;
     return axis;
   };
+  if (kind == DeriveKind::Pack && types[0].getRank() != 2)
+    return emitOpError("pack expected a source of rank 2, but got ") << types[0];
   if (kind == DeriveKind::Transpose) {
     if (types[0].getRank() != 2)
       return emitOpError("transpose expected a source of rank 2, but got ") << types[0];
@@ -191,7 +200,8 @@ LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError("expected a weight or derived weight, but ")
            << getWeightAttr() << " is none of this module";
   auto shaped = cast<ShapedType>(getResult().getType());
-  if (shaped.getShape() != type.getShape() || shaped.getElementType() != type.getElementType())
+  bool isTensor = isa<RankedTensorType>(shaped);
+  if (isTensor ? shaped != type : shaped != memrefOf(type))
     return emitOpError("expected the type of ") << getWeightAttr() << ", " << type << ", but got " << shaped;
   return success();
 }

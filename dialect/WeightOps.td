@@ -61,6 +61,7 @@ def Transformer_DeriveOp : Transformer_Op<"derive", [
     | `slice` | 1 | `axis`, `begin`, `end` | the rows [begin, end) along `axis` |
     | `rope_table` | 0 | `theta`, `part` = "cos" or "sin", `scaling` and its parameters | `[positions, rotary_dim/2]` |
     | `sinusoid` | 0 | `layout` = "split" or "interleaved" | `[positions, dim]` |
+    | `pack` | 1, rank 2 | the result's encoding, `#transformer.packed` | the source, in another order of bytes |
 
     `rope_table`: entry (p, i) is cos or sin of p * f_i with
     f_i = theta^(-2i/rotary_dim) (RoFormer, arXiv:2104.09864), changed by

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weights/Derive.h"
+#include "dialect/KernelTypes.h"
 #include "weights/Error.h"
 #include "weights/Kernels.h"
 
@@ -81,7 +82,7 @@ Expected<WeightEvaluator::Node *> WeightEvaluator::addNode(SymbolTable &table, S
   if (auto weight = dyn_cast_or_null<WeightOp>(node->op))
     node->type = weight.getTensorType();
   else if (auto derive = dyn_cast_or_null<DeriveOp>(node->op))
-    node->type = derive.getTensorType();
+    node->type = storedType(derive.getTensorType());
   else
     return makeError("@" + symbol + " is no weight or derived weight of the module");
 

@@ -114,6 +114,57 @@ static Expected<HostTensor> transpose(const HostTensor &source, RankedTensorType
 }
 
 /// The product of the dimensions before `axis`.
+/// [N, K] -> [panels, steps, columns, depth], zeros where the matrix ends.
+template <typename T>
+static void packPanels(const char *source, int64_t rows, int64_t width, PackedAttr packed,
+                       ArrayRef<int64_t> shape, char *result) {
+  int64_t columns = packed.getColumns(), depth = packed.getDepth(), steps = shape[1];
+  // Some steps at a time, so that the lines that are written stay in the cache.
+  constexpr int64_t block = 16;
+  for (int64_t panel = 0; panel < shape[0]; ++panel)
+    for (int64_t first = 0; first < steps; first += block)
+      for (int64_t column = 0; column < std::min(columns, rows - panel * columns); ++column)
+        for (int64_t step = first; step < std::min(first + block, steps); ++step) {
+          int64_t k = step * depth;
+          std::memcpy(result + (((panel * steps + step) * columns + column) * depth) * sizeof(T),
+                      source + ((panel * columns + column) * width + k) * sizeof(T),
+                      std::min(depth, width - k) * sizeof(T));
+        }
+}
+
+static Expected<HostTensor> pack(const HostTensor &source, RankedTensorType type) {
+  PackedAttr packed = PackedAttr::of(type);
+  SmallVector<int64_t> shape = packed.getStoredShape(type);
+  Expected<HostTensor> converted =
+      convert(source, RankedTensorType::get(type.getShape(), type.getElementType()));
+  if (!converted)
+    return converted.takeError();
+  Expected<HostTensor> result = allocateTensor(RankedTensorType::get(shape, type.getElementType()));
+  if (!result)
+    return result.takeError();
+  char *to = result->owner.get();
+  std::memset(to, 0, result->data.size());
+  auto fill = [&](auto element) {
+    packPanels<decltype(element)>(converted->data.data(), type.getDimSize(0), type.getDimSize(1), packed,
+                                  shape, to);
+  };
+  switch (dtypeSize(dtypeOf(*result))) {
+  case 1:
+    fill(uint8_t());
+    break;
+  case 2:
+    fill(uint16_t());
+    break;
+  case 4:
+    fill(uint32_t());
+    break;
+  default:
+    fill(uint64_t());
+    break;
+  }
+  return result;
+}
+
 static int64_t outerSize(RankedTensorType type, int64_t axis) {
   return ShapedType::getNumElements(type.getShape().take_front(axis));
 }
@@ -268,7 +319,7 @@ Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
   RankedTensorType type = op.getTensorType();
   DeriveKind kind = op.getKind();
   bool isLayout = kind == DeriveKind::Convert || kind == DeriveKind::Transpose ||
-                  kind == DeriveKind::Concat || kind == DeriveKind::Slice;
+                  kind == DeriveKind::Concat || kind == DeriveKind::Slice || kind == DeriveKind::Pack;
   for (const HostTensor &source : sources)
     if (!isFloat(*dtypeFromType(type.getElementType())) &&
         !(isLayout && source.type.getElementType() == type.getElementType()))
@@ -279,6 +330,8 @@ Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
     return convert(sources[0], type);
   case DeriveKind::Transpose:
     return transpose(sources[0], type);
+  case DeriveKind::Pack:
+    return pack(sources[0], type);
   case DeriveKind::Concat:
     return concat(sources, intOf(op, "axis"), type);
   case DeriveKind::AddScalar:

@@ -16,6 +16,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
@@ -28,6 +29,13 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// The positions that row `batch` of a cache holds.
+static Value heldPositions(OpBuilder &b, Location loc, Value length, Value appended, Value batch) {
+  Value held = arith::IndexCastOp::create(b, loc, b.getIndexType(),
+                                          memref::LoadOp::create(b, loc, length, ValueRange{batch}));
+  return arith::AddIOp::create(b, loc, held, appended);
+}
+
 namespace {
 
 /// Emits the attention of one query row.
@@ -38,10 +46,11 @@ public:
     auto type = cast<RankedTensorType>(op.getQuery().getType());
     heads = type.getDimSize(2);
     headDim = type.getDimSize(3);
-    query = context.argument(op.getQuery());
+    if (isa<BlockArgument>(op.getQuery()))
+      query = context.argument(op.getQuery());
     if (op.getCache()) {
       const SmallVector<Value> &parts = context.arguments[op.getCache()];
-      key = parts[0], value = parts[1], length = parts[2];
+      key = parts[0], value = parts[1], length = parts[2], appended = parts[3];
       kvHeads = op.getCache().getType().getHeads();
     } else {
       key = context.argument(op.getKey());
@@ -56,6 +65,8 @@ public:
     }
   }
 
+  /// What stands before the loop over the tasks.
+  void setUp(OpBuilder &b);
   void emit(OpBuilder &b, Value task);
 
 private:
@@ -84,7 +95,8 @@ private:
   AttentionOp op;
   Location loc;
   int64_t width, heads, kvHeads, headDim;
-  Value query, key, value, length;
+  Value query, key, value, length, appended;
+  Value row; ///< [D], where the query is computed; null where it is an argument
   SmallVector<Piece> pieces;
   Value batch, head, kvHead, low, high;
 };
@@ -111,15 +123,13 @@ SmallVector<Value> AttentionEmitter::rowOf(OpBuilder &b, Value j) {
 
 void AttentionEmitter::computeRange(OpBuilder &b, Value s) {
   Value held =
-      length ? Value(arith::IndexCastOp::create(b, loc, b.getIndexType(),
-                                                memref::LoadOp::create(b, loc, length, ValueRange{batch})))
-             : Value(memref::DimOp::create(b, loc, key, 1));
+      length ? heldPositions(b, loc, length, appended, batch) : Value(memref::DimOp::create(b, loc, key, 1));
   low = constant(b, 0);
   high = held;
   if (op.getMask().getKind() == MaskKind::None)
     return;
   // The query stands at position held - Sq + s and sees itself.
-  Value queries = memref::DimOp::create(b, loc, query, 1);
+  Value queries = memref::DimOp::create(b, loc, context.out(), 1);
   Value end =
       arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, held, queries), addIndex(b, loc, s, 1));
   high = arith::MaxSIOp::create(b, loc, end, low);
@@ -179,6 +189,13 @@ Value AttentionEmitter::scores(OpBuilder &b, Value j, Value s, ArrayRef<Value> q
   return arith::SelectOp::create(b, loc, visible, result, splat(b, none, width));
 }
 
+void AttentionEmitter::setUp(OpBuilder &b) {
+  if (query)
+    return;
+  Type element = getElementTypeOrSelf(op.getQuery().getType());
+  row = memref::AllocaOp::create(b, loc, MemRefType::get({headDim}, element), b.getI64IntegerAttr(64));
+}
+
 void AttentionEmitter::emit(OpBuilder &b, Value task) {
   auto type = cast<RankedTensorType>(op.getResult().getType());
   Value out = context.out();
@@ -189,7 +206,12 @@ void AttentionEmitter::emit(OpBuilder &b, Value task) {
   Value s = at[2];
   kvHead = arith::DivUIOp::create(b, loc, head, constant(b, heads / kvHeads));
   computeRange(b, s);
-  SmallVector<Value> q = loadHead(b, query, {batch, s, head});
+  if (row)
+    RowEmitter(context, op.getQuery(), width)
+        .emit(b, {batch, s, head}, [&](OpBuilder &b, Value value, LaneIndex column, Value mask) {
+          storeElements(b, loc, value, row, column.base, mask);
+        });
+  SmallVector<Value> q = row ? loadHead(b, row, {}) : loadHead(b, query, {batch, s, head});
 
   // Carried: maximum, sum, output. The maximum starts finite, so that a block of
   // nothing but -inf (a bias can do that) leaves zeros and not NaN.
@@ -238,6 +260,7 @@ LogicalResult mlir::transformer::emitAttention(OpBuilder &b, KernelContext &cont
   int64_t out = context.kernel.getNumArguments() - 3;
   setGrid(context.kernel, {{out, 0, 1}, {out, 2, 1}, {out, 1, 1}});
   AttentionEmitter emitter(context, op, config);
+  emitter.setUp(b);
   forEachTask(b, context, [&](OpBuilder &b, Value task) { emitter.emit(b, task); });
   return success();
 }
@@ -248,38 +271,31 @@ LogicalResult mlir::transformer::emitCacheAppend(OpBuilder &b, KernelContext &co
   Location loc = op.getLoc();
   KVCacheType type = op.getCache().getType();
   const SmallVector<Value> &parts = context.arguments[op.getCache()];
-  Value sources[] = {context.argument(op.getKey()), context.argument(op.getValue())};
-  int64_t keyArgument = cast<BlockArgument>(sources[0]).getArgNumber();
-  setGrid(context.kernel, {{keyArgument, 0, 1}, {keyArgument, 1, 1}, {keyArgument, 2, 1}});
+  Value count = context.spec.getArgument(0);
+  int64_t cache = context.numberOf(op.getCache());
+  setGrid(context.kernel, {{cache, 0, 1}, {context.numberOf(count), 0, 1}, {cache, 1, 1}});
+  SmallVector<OpFoldResult> sizes{memref::DimOp::create(b, loc, parts[0], 0).getResult(),
+                                  context.argument(count), b.getIndexAttr(type.getHeads())};
   forEachTask(b, context, [&](OpBuilder &b, Value task) {
-    SmallVector<OpFoldResult> sizes;
-    for (int64_t i = 0; i < 2; ++i)
-      sizes.push_back(memref::DimOp::create(b, loc, sources[0], i).getResult());
-    sizes.push_back(b.getIndexAttr(type.getHeads()));
     SmallVector<Value> at = delinearize(b, loc, task, sizes);
-    Value held = arith::IndexCastOp::create(b, loc, b.getIndexType(),
-                                            memref::LoadOp::create(b, loc, parts[2], ValueRange{at[0]}));
+    Value held = heldPositions(b, loc, parts[2], parts[3], at[0]);
     Value slot = arith::AddIOp::create(b, loc, held, at[1]);
     if (type.getPolicy() == CachePolicy::Ring)
       slot = arith::RemUIOp::create(b, loc, slot, memref::DimOp::create(b, loc, parts[0], 2));
-    for (int64_t offset = 0; offset < type.getHeadDim();) {
-      int64_t size =
-          std::min(config.getVector(),
-                   static_cast<int64_t>(llvm::bit_floor(static_cast<uint64_t>(type.getHeadDim() - offset))));
-      Value d = arith::ConstantIndexOp::create(b, loc, offset);
-      for (int64_t i = 0; i < 2; ++i) {
-        Type element = cast<MemRefType>(sources[i].getType()).getElementType();
-        Value x = vector::LoadOp::create(b, loc, VectorType::get({size}, element), sources[i],
-                                         ValueRange{at[0], at[1], at[2], d});
-        if (element != type.getElement()) {
-          x = widen(b, loc, x);
-          if (!type.getElement().isF32())
-            x = arith::TruncFOp::create(b, loc, VectorType::get({size}, type.getElement()), x);
-        }
-        vector::StoreOp::create(b, loc, x, parts[i], ValueRange{at[0], at[2], slot, d});
-      }
-      offset += size;
-    }
+    for (auto [source, target] : {std::pair(op.getKey(), parts[0]), std::pair(op.getValue(), parts[1])})
+      RowEmitter(context, source, config.getVector())
+          .emit(b, at, [&, target = target](OpBuilder &b, Value x, LaneIndex column, Value mask) {
+            Type element = type.getElement();
+            if (element != getElementTypeOrSelf(x.getType())) {
+              x = widen(b, loc, x);
+              Type stored = element;
+              if (auto vector = dyn_cast<VectorType>(x.getType()))
+                stored = vector.clone(element);
+              if (!element.isF32())
+                x = arith::TruncFOp::create(b, loc, stored, x);
+            }
+            storeElements(b, loc, x, target, {at[0], at[2], slot, column.base}, mask);
+          });
   });
   return success();
 }

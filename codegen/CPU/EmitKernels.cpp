@@ -17,8 +17,11 @@
 
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
 #include "dialect/KernelTypes.h"
+
+#include "mlir/Analysis/SliceAnalysis.h"
 
 #define DEBUG_TYPE "transformer-emit-kernels"
 
@@ -47,8 +50,10 @@ LogicalResult checkBody(func::FuncOp dispatch) {
       return generic.emitOpError("expected an identity result map; transpose the inputs instead");
     auto inner = generic.getBody()->walk([&](Operation *scalar) -> WalkResult {
       if (auto extract = dyn_cast<tensor::ExtractOp>(scalar);
-          extract && !isa<BlockArgument>(extract.getTensor()))
-        return scalar->emitOpError("expected to read a tensor that comes from outside the dispatch");
+          extract && extract.getTensor().getDefiningOp() &&
+          !isa<linalg::GenericOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(
+              extract.getTensor().getDefiningOp()))
+        return scalar->emitOpError("expected to read a tensor that a generic or a reshape makes");
       return WalkResult::advance();
     });
     if (inner.wasInterrupted())
@@ -62,17 +67,27 @@ LogicalResult checkBody(func::FuncOp dispatch) {
 SmallVector<int64_t> inPlaceArguments(func::FuncOp spec, StringRef name) {
   SmallVector<int64_t> found;
   bool rows = name == "rows";
-  if (!rows && name != "tiles")
+  if (!rows && name != "tiles" && name != "contraction")
     return found;
-  linalg::GenericOp root = contractionOf(spec);
+  // A contraction reads whole rows of what it multiplies for each element.
+  llvm::SetVector<Operation *> multiplied;
+  if (linalg::GenericOp root = rows ? linalg::GenericOp() : contractionOf(spec)) {
+    BackwardSliceOptions options;
+    options.inclusive = true;
+    options.omitBlockArguments = true;
+    LogicalResult sliced = getBackwardSlice(root.getOperation(), &multiplied, options);
+    (void)sliced;
+    // Other projections read the same rows.
+    for (Projection &projection : projectionsOf(spec))
+      multiplied.insert(projection.op);
+  }
   Type type = spec.getArguments().back().getType();
   for (BlockArgument argument : spec.getArguments().drop_back()) {
     auto readsOnlyItsElement = [&](OpOperand &use) {
       auto op = dyn_cast<linalg::GenericOp>(use.getOwner());
-      // Rows are reduced before any of their elements is written; a contraction
-      // reads whole rows for each element.
+      // Rows are reduced before any of their elements is written.
       return op && op.isDpsInput(&use) && op.getMatchingIndexingMap(&use).isIdentity() &&
-             (rows || op != root);
+             !multiplied.contains(op);
     };
     if (argument.getType() == type && llvm::all_of(argument.getUses(), readsOnlyItsElement))
       found.push_back(argument.getArgNumber());
@@ -105,7 +120,7 @@ LogicalResult emitKernel(func::FuncOp spec) {
   context.kernel = kernel;
   unsigned next = 0;
   for (BlockArgument argument : spec.getArguments()) {
-    unsigned count = isa<KVCacheType>(argument.getType()) ? 3 : 1;
+    unsigned count = isa<KVCacheType>(argument.getType()) ? kCacheParts : 1;
     for (unsigned i = 0; i < count; ++i)
       context.arguments[argument].push_back(body->getArgument(next++));
   }
@@ -116,6 +131,7 @@ LogicalResult emitKernel(func::FuncOp spec) {
   Template emit = llvm::StringSwitch<Template>(config.getTemplateName())
                       .Case("rows", emitRows)
                       .Case("tiles", emitTiles)
+                      .Case("contraction", emitContraction)
                       .Case("attention", emitAttention)
                       .Case("cache_append", emitCacheAppend)
                       .Default(nullptr);

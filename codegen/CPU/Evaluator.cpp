@@ -118,10 +118,39 @@ bool Evaluator::canVectorize(Value tensor, ArrayRef<bool> lanes) {
   }
   if (tensor.getDefiningOp<linalg::FillOp>() || matchPattern(tensor, m_Constant()))
     return true;
+  if (isa_and_present<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(tensor.getDefiningOp()))
+    return canVectorizeReshape(tensor.getDefiningOp(), lanes);
   auto op = tensor.getDefiningOp<linalg::GenericOp>();
   if (!op || op.getNumReductionLoops() != 0)
     return false;
   return canVectorizeRegion(op, lanes, /*skipInits=*/false);
+}
+
+bool Evaluator::canVectorizeReshape(Operation *op, ArrayRef<bool> lanes) {
+  Value source = op->getOperand(0);
+  if (isa<tensor::CastOp>(op))
+    return canVectorize(source, lanes);
+  auto sourceType = cast<RankedTensorType>(source.getType());
+  SmallVector<bool> flags(sourceType.getRank(), false);
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
+    for (auto [i, group] : llvm::enumerate(expand.getReassociationIndices()))
+      for (int64_t dim : group)
+        if (lanes[dim]) {
+          if (dim != group.back())
+            return false;
+          flags[i] = true;
+        }
+    return canVectorize(source, flags);
+  }
+  // One index becomes several: a vector must not reach into the next row.
+  for (auto [i, group] : llvm::enumerate(cast<tensor::CollapseShapeOp>(op).getReassociationIndices()))
+    if (lanes[i]) {
+      int64_t size = sourceType.getDimSize(group.back());
+      if (group.size() > 1 && (ShapedType::isDynamic(size) || size % width != 0))
+        return false;
+      flags[group.back()] = true;
+    }
+  return canVectorize(source, flags);
 }
 
 bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits) {
@@ -153,10 +182,19 @@ bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, b
     }
     if (auto extract = dyn_cast<tensor::ExtractOp>(inner)) {
       SmallVector<Lane> at = llvm::map_to_vector(extract.getIndices(), laneOf);
-      if (!isContiguous(at) || !isa<BlockArgument>(extract.getTensor()))
+      SmallVector<bool> flags = llvm::map_to_vector(at, [](Lane l) { return l == Lane::Next; });
+      if (!isContiguous(at) || !canVectorize(extract.getTensor(), flags))
         return false;
       lane[extract.getResult()] = llvm::is_contained(at, Lane::Next) ? Lane::Varying : Lane::Uniform;
       continue;
+    }
+    // Neighbours stay neighbours where the same is added to all of them.
+    if (auto add = dyn_cast<arith::AddIOp>(inner)) {
+      Lane a = laneOf(add.getLhs()), b = laneOf(add.getRhs());
+      if ((a == Lane::Next && b == Lane::Uniform) || (a == Lane::Uniform && b == Lane::Next)) {
+        lane[add.getResult()] = Lane::Next;
+        continue;
+      }
     }
     bool uniform = llvm::all_of(inner.getOperands(), [&](Value v) { return laneOf(v) == Lane::Uniform; });
     if (!uniform && !OpTrait::hasElementwiseMappableTraits(&inner))
@@ -174,6 +212,8 @@ bool Evaluator::canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, b
 OpFoldResult Evaluator::toValue(OpBuilder &b, Location loc, const Extent &extent) {
   if (extent.isStatic())
     return b.getIndexAttr(extent.size);
+  if (extent.argument.getType().isIndex())
+    return context.argument(extent.argument);
   return memref::DimOp::create(b, loc, context.argument(extent.argument), extent.dim).getResult();
 }
 
@@ -236,11 +276,46 @@ Value Evaluator::evaluate(OpBuilder &b, Value tensor, ArrayRef<LaneIndex> at) {
     return evaluate(b, fill.getInputs()[0], {});
   if (DenseElementsAttr constant; matchPattern(tensor, m_Constant(&constant)) && constant.isSplat())
     return arith::ConstantOp::create(b, loc, cast<TypedAttr>(constant.getSplatValue<Attribute>()));
+  if (isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(tensor.getDefiningOp()))
+    return evaluateReshape(b, tensor.getDefiningOp(), at);
   auto op = tensor.getDefiningOp<linalg::GenericOp>();
   assert(op && "what a dispatch may hold is checked before emission");
   if (op.getNumReductionLoops() != 0)
     return evaluateReduction(b, op, at);
   return evaluateRegion(b, op, at, Value());
+}
+
+Value Evaluator::evaluateReshape(OpBuilder &b, Operation *op, ArrayRef<LaneIndex> at) {
+  Value source = op->getOperand(0);
+  Location loc = op->getLoc();
+  if (isa<tensor::CastOp>(op))
+    return evaluate(b, source, at);
+  SmallVector<LaneIndex> indices;
+  if (auto expand = dyn_cast<tensor::ExpandShapeOp>(op)) {
+    for (const ReassociationIndices &group : expand.getReassociationIndices()) {
+      LaneIndex index = at[group.front()];
+      for (int64_t dim : ArrayRef(group).drop_front()) {
+        Value size = indexValue(b, loc, dimSize(b, expand.getResult(), dim));
+        Value base = arith::MulIOp::create(b, loc, index.base, size);
+        index = {arith::AddIOp::create(b, loc, base, at[dim].base), at[dim].lanes};
+      }
+      indices.push_back(index);
+    }
+    return evaluate(b, source, indices);
+  }
+  for (auto [i, group] : llvm::enumerate(cast<tensor::CollapseShapeOp>(op).getReassociationIndices())) {
+    SmallVector<LaneIndex> parts(group.size());
+    Value rest = at[i].base;
+    for (size_t j = group.size(); j-- > 1;) {
+      Value size = indexValue(b, loc, dimSize(b, source, group[j]));
+      parts[j] = {arith::RemUIOp::create(b, loc, rest, size)};
+      rest = arith::DivUIOp::create(b, loc, rest, size);
+    }
+    parts[0] = {rest};
+    parts.back().lanes = at[i].lanes;
+    indices.append(parts);
+  }
+  return evaluate(b, source, indices);
 }
 
 /// Lets the backend fuse multiplications and additions.
@@ -308,6 +383,16 @@ Value Evaluator::evaluateRegion(OpBuilder &b, linalg::GenericOp op, ArrayRef<Lan
       }
       values[extract.getResult()] = evaluate(b, extract.getTensor(), at);
       continue;
+    }
+    if (auto add = dyn_cast<arith::AddIOp>(inner);
+        add && lanes.count(add.getLhs()) + lanes.count(add.getRhs()) == 1) {
+      bool left = lanes.contains(add.getLhs());
+      Value other = valueOf(left ? add.getRhs() : add.getLhs());
+      if (!isa<VectorType>(other.getType())) {
+        Value base = lanes.lookup(left ? add.getLhs() : add.getRhs()).base;
+        lanes[add.getResult()] = {arith::AddIOp::create(b, loc, base, other), true};
+        continue;
+      }
     }
     SmallVector<Value> operands = llvm::map_to_vector(inner.getOperands(), valueOf);
     bool isVector = llvm::any_of(operands, [](Value v) { return isa<VectorType>(v.getType()); });

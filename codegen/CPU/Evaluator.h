@@ -29,12 +29,16 @@ namespace mlir::transformer {
 struct KernelContext {
   func::FuncOp spec;
   func::FuncOp kernel;
-  /// Arguments of `spec` to those of `kernel`; a cache has three (keys, values,
-  /// length), anything else one.
+  /// Arguments of `spec` to those of `kernel`; a cache has several (keys, values,
+  /// length at the begin of the call, positions appended since), anything else one.
   DenseMap<Value, SmallVector<Value>> arguments;
   Value begin, end; ///< the tasks to run
 
   Value argument(Value specArgument) const { return arguments.lookup(specArgument)[0]; }
+  /// The number of the kernel's argument that stands (first) for one of `spec`.
+  int64_t numberOf(Value specArgument) const {
+    return cast<BlockArgument>(argument(specArgument)).getArgNumber();
+  }
   /// The memref results are written to.
   Value out() { return argument(spec.getArguments().back()); }
 };
@@ -77,11 +81,14 @@ public:
   Value getMask() const { return mask; }
 
   int64_t getWidth() const { return width; }
+  void setWidth(int64_t value) { width = value; }
   Value broadcast(OpBuilder &b, Location loc, Value value);
 
 private:
   Value load(OpBuilder &b, Location loc, Value memref, ArrayRef<LaneIndex> at);
   OpFoldResult toValue(OpBuilder &b, Location loc, const Extent &extent);
+  Value evaluateReshape(OpBuilder &b, Operation *op, ArrayRef<LaneIndex> at);
+  bool canVectorizeReshape(Operation *op, ArrayRef<bool> lanes);
   bool canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits);
 
   KernelContext &context;

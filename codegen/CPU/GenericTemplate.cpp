@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 
@@ -72,70 +73,15 @@ void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context,
                      });
 }
 
-/// Stores a scalar or vector at the indices (masked where the evaluator is).
-static void store(OpBuilder &b, Location loc, Evaluator &evaluator, Value value, Value memref,
-                  ArrayRef<LaneIndex> at) {
-  SmallVector<Value> indices = llvm::map_to_vector(at, [](const LaneIndex &i) { return i.base; });
-  if (llvm::none_of(at, [](const LaneIndex &i) { return i.lanes; })) {
-    memref::StoreOp::create(b, loc, value, memref, indices);
-    return;
-  }
-  value = evaluator.broadcast(b, loc, value);
-  if (evaluator.getMask())
-    vector::MaskedStoreOp::create(b, loc, memref, indices, evaluator.getMask(), value);
-  else
-    vector::StoreOp::create(b, loc, value, memref, indices);
-}
-
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// Finds at which indices of the result's rows each reduction of the body is read.
-struct RowReductions {
-  explicit RowReductions(func::FuncOp dispatch) : rank(0) {
-    Operation *output = outputOf(dispatch);
-    rank = cast<RankedTensorType>(output->getResult(0).getType()).getRank();
-    SmallVector<AffineExpr> at;
-    for (int64_t i = 0; i < rank; ++i)
-      at.push_back(getAffineDimExpr(i, dispatch.getContext()));
-    visit(output->getResult(0), at);
-  }
-
-  void visit(Value value, ArrayRef<AffineExpr> at) {
-    auto op = value.getDefiningOp<linalg::GenericOp>();
-    if (!op)
-      return;
-    SmallVector<AffineExpr> loops(op.getNumLoops());
-    for (auto [i, expr] : llvm::enumerate(op.getIndexingMapsArray().back().getResults()))
-      loops[cast<AffineDimExpr>(expr).getPosition()] = at[i];
-    for (OpOperand *operand : op.getDpsInputOperands()) {
-      SmallVector<AffineExpr> read;
-      for (AffineExpr expr : op.getMatchingIndexingMap(operand).getResults()) {
-        auto dim = dyn_cast<AffineDimExpr>(expr);
-        read.push_back(dim ? loops[dim.getPosition()] : AffineExpr());
-      }
-      visit(operand->get(), read);
-    }
-    bool fixed = llvm::all_of(at, [&](AffineExpr e) { return e && !e.isFunctionOfDim(rank - 1); });
-    if (op.getNumReductionLoops() != 0 && fixed)
-      found.insert({op, SmallVector<AffineExpr>(at)});
-  }
-
-  int64_t rank;
-  /// In an order in which each comes after those it reads.
-  llvm::MapVector<Operation *, SmallVector<AffineExpr>> found;
-};
-} // namespace
-
 LogicalResult mlir::transformer::emitRows(OpBuilder &b, KernelContext &context, LoweringConfigAttr config) {
-  Operation *output = outputOf(context.spec);
-  Value result = output->getResult(0);
-  Location loc = output->getLoc();
+  Value result = outputOf(context.spec)->getResult(0);
+  Location loc = result.getLoc();
   int64_t rank = cast<RankedTensorType>(result.getType()).getRank();
   Evaluator evaluator(context, config.getVector());
-  RowReductions rows(context.spec);
   int64_t outArgument = context.spec.getNumArguments() - 1;
   Value outTensor = context.spec.getArgument(outArgument);
 
@@ -146,50 +92,18 @@ LogicalResult mlir::transformer::emitRows(OpBuilder &b, KernelContext &context, 
     sizes.push_back(evaluator.dimSize(b, outTensor, i));
   }
   setGrid(context.kernel, grid);
-
   forEachTask(b, context, [&](OpBuilder &b, Value task) {
-    SmallVector<LaneIndex> at;
-    for (Value index : delinearize(b, loc, task, sizes))
-      at.push_back({index});
-    for (auto &[op, exprs] : rows.found) {
-      SmallVector<LaneIndex> row;
-      for (AffineExpr expr : exprs)
-        row.push_back(at[cast<AffineDimExpr>(expr).getPosition()]);
-      Value reduced = evaluator.evaluateReduction(b, cast<linalg::GenericOp>(op), row);
-      evaluator.setKnown(op->getResult(0), reduced);
-    }
     if (rank == 0) {
-      store(b, loc, evaluator, evaluator.evaluate(b, result, at), context.out(), at);
+      memref::StoreOp::create(b, loc, evaluator.evaluate(b, result, {}), context.out(), ValueRange());
       return;
     }
-    SmallVector<bool> lanes(rank, false);
-    lanes.back() = true;
-    bool vectors = config.getVector() > 1 && evaluator.canVectorize(result, lanes);
-    int64_t width = vectors ? config.getVector() : 1;
-    OpFoldResult folded = evaluator.dimSize(b, outTensor, rank - 1);
-    Value size = indexValue(b, loc, folded);
-    Value zero = arith::ConstantIndexOp::create(b, loc, 0),
-          step = arith::ConstantIndexOp::create(b, loc, width);
-    Value rest = arith::RemUIOp::create(b, loc, size, step),
-          whole = arith::SubIOp::create(b, loc, size, rest);
-    scf::ForOp::create(b, loc, zero, whole, step, ValueRange(),
-                       [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-                         at.push_back({i, vectors});
-                         store(b, loc, evaluator, evaluator.evaluate(b, result, at), context.out(), at);
-                         at.pop_back();
-                         scf::YieldOp::create(b, loc);
-                       });
-    if (std::optional<int64_t> n = getConstantIntValue(folded); !vectors || (n && *n % width == 0))
-      return;
-    Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, rest, zero);
-    scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-      evaluator.setMask(vector::CreateMaskOp::create(b, loc, VectorType::get({width}, b.getI1Type()), rest));
-      at.push_back({whole, true});
-      store(b, loc, evaluator, evaluator.evaluate(b, result, at), context.out(), at);
-      at.pop_back();
-      evaluator.setMask(Value());
-      scf::YieldOp::create(b, loc);
-    });
+    SmallVector<Value> leading = delinearize(b, loc, task, sizes);
+    RowEmitter(context, result, config.getVector())
+        .emit(b, leading, [&](OpBuilder &b, Value value, LaneIndex column, Value mask) {
+          SmallVector<Value> at(leading);
+          at.push_back(column.base);
+          storeElements(b, loc, value, context.out(), at, mask);
+        });
   });
   return success();
 }

@@ -43,9 +43,11 @@ static const Phase kPhases[] = {
      }},
     // Before bufferization, while producers and consumers are values.
     {"dispatch",
-     [](OpPassManager &pm, const CPUPipelineOptions &) {
+     [](OpPassManager &pm, const CPUPipelineOptions &options) {
        pm.addPass(createCheckDispatchablePass());
-       pm.addPass(createFormDispatchesPass());
+       FormDispatchesPassOptions form;
+       form.fusion = options.fusion;
+       pm.addPass(createFormDispatchesPass(form));
        addCleanup(pm);
      }},
     // Decisions, apart from what carries them out.
@@ -54,8 +56,11 @@ static const Phase kPhases[] = {
        SelectStrategyPassOptions strategy;
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
+       strategy.nativeBF16 = options.nativeBF16;
        strategy.overrides = options.strategyFile;
        pm.addPass(createSelectStrategyPass(strategy));
+       // What the configs ask of weights.
+       pm.addPass(createPackWeightsPass());
      }},
     // The specification of each dispatch becomes its loops.
     {"kernels",
@@ -132,6 +137,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
                         llvm::cl::init(512)};
   Option<std::string> strategy{*this, "strategy", llvm::cl::desc("file of lowering configs"),
                                llvm::cl::init("")};
+  Option<int64_t> fusion{*this, "fusion", llvm::cl::desc("how much dispatches fuse: 0, 1 or 2"),
+                         llvm::cl::init(2)};
   Option<std::string> stopAt{*this, "stop-at", llvm::cl::desc("the last phase to run"), llvm::cl::init("")};
 };
 } // namespace
@@ -141,6 +148,6 @@ void mlir::transformer::registerCPUPipeline() {
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
         buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
-                              options.strategy, options.stopAt});
+                              options.strategy, options.stopAt, options.fusion});
       });
 }

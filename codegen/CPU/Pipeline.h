@@ -20,6 +20,7 @@ struct CPUPipelineOptions {
   int64_t chunk = 512;      ///< positions one call computes at most
   std::string strategyFile; ///< lowering configs that replace the chosen ones, or empty
   std::string stopAt;       ///< the name of a phase, or empty for all of them
+  int64_t fusion = 2;       ///< how much dispatches fuse (see FormDispatches)
 };
 
 /// The phases of the CPU pipeline, in order.

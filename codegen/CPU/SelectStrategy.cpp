@@ -15,6 +15,7 @@
 
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
 
 #include "llvm/Support/GlobPattern.h"
@@ -64,14 +65,34 @@ struct Override {
   }
 };
 
-/// Whether the template can make the dispatch.
-bool suits(StringRef name, func::FuncOp func) {
-  Operation *output = outputOf(func);
-  if (isa<AttentionOp>(output))
-    return name == "attention";
-  if (isa<CacheAppendOp>(output))
-    return name == "cache_append";
-  return name == (contractionOf(func) ? "tiles" : "rows");
+/// Cache a block of computed inputs may take on the stack: half of a second-level
+/// cache, and little of a thread's stack.
+constexpr int64_t kScratchBytes = 512 * 1024;
+/// Cache a panel of weights may take, so that it stays for all rows of a block.
+constexpr int64_t kPanelBytes = 256 * 1024;
+/// Rows of a block: enough to read weights from memory seldom.
+constexpr int64_t kBlockRows = 132;
+
+/// Whether one generic alone is the contraction, with an input and a weight from
+/// outside: what `tiles` can make.
+bool suitsTiles(func::FuncOp func) {
+  linalg::GenericOp root = contractionOf(func);
+  return root && projectionsOf(func).size() <= 1 &&
+         llvm::all_of(root.getDpsInputs(), [](Value v) { return isa<BlockArgument>(v); });
+}
+
+/// Vectors of a register tile's row: those that waste the least of the last panel.
+int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
+  int64_t best = most, least = std::numeric_limits<int64_t>::max();
+  for (int64_t vectors = most; vectors >= 1; --vectors) {
+    int64_t padded = llvm::alignTo(columns, vectors * lanes);
+    // Narrow tiles load more per multiplication; a little waste is cheaper.
+    if (padded + padded / 16 < least) {
+      best = vectors;
+      least = padded;
+    }
+  }
+  return best;
 }
 
 struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy> {
@@ -81,6 +102,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     std::vector<Override> list;
     if (failed(readOverrides(list)))
       return signalPassFailure();
+    getOperation().walk(
+        [&](LaunchOp launch) { launches[launch.getKernelAttr().getLeafReference()].push_back(launch); });
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
       if (!isDispatch(func) || getConfig(func))
         continue;
@@ -144,7 +167,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                   "vector, grain";
       }
     }
-    if (!suits(name, func))
+    if (!suits(name, func, config))
       return func.emitError() << overrides << ": the template \"" << name
                               << "\" cannot make this dispatch; it is for " << config.getTemplateName();
     // More than a handful of vectors a lane is never meant, and costs compile time.
@@ -155,8 +178,63 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
              << overrides
              << ": expected tile members of 1 to 64, a vector of 1 to 64 elements that is a power "
                 "of two, and a grain of 1 or more";
-    config = LoweringConfigAttr::get(&getContext(), name, tile, vector, grain);
+    bool isContraction = name == "contraction";
+    if (isContraction && (tile[1] % vector != 0 || config.getBlock()[0] % tile[0] != 0))
+      return func.emitError() << overrides
+                              << ": expected a tile whose columns are whole vectors and whose rows divide "
+                              << config.getBlock()[0] << ", the rows of a block";
+    config = LoweringConfigAttr::get(&getContext(), name, tile,
+                                     isContraction ? config.getBlock() : ArrayRef<int64_t>(), vector, grain);
     return success();
+  }
+
+  /// Whether the template can make the dispatch that `chosen` was chosen for.
+  bool suits(StringRef name, func::FuncOp func, LoweringConfigAttr chosen) {
+    return name == chosen.getTemplateName() ||
+           (name == "tiles" && chosen.getTemplateName() == "contraction" && suitsTiles(func));
+  }
+
+  /// Whether every launch reads argument `argument` from a weight in its own order:
+  /// then it can be packed.
+  bool isWeight(func::FuncOp func, Value argument) {
+    auto block = dyn_cast<BlockArgument>(argument);
+    auto found = launches.find(func.getSymNameAttr());
+    if (!block || found == launches.end() || PackedAttr::of(argument.getType()))
+      return false;
+    return llvm::all_of(found->second, [&](LaunchOp launch) {
+      return launch.getInputs()[block.getArgNumber()].getDefiningOp<UseOp>() != nullptr;
+    });
+  }
+
+  /// The projections of the dispatch if the contraction template can make them.
+  SmallVector<Projection> packable(func::FuncOp func) {
+    SmallVector<Projection> roots = projectionsOf(func);
+    for (Projection &root : roots)
+      if (!isWeight(func, root.weight->get()) || root.input->get() != roots[0].input->get() ||
+          root.weightType() != roots[0].weightType())
+        return {};
+    return roots;
+  }
+
+  LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
+    int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
+    Projection root = roots[0];
+    Type input = getElementTypeOrSelf(root.input->get().getType()),
+         weight = root.weightType().getElementType();
+    int64_t depth = nativeBF16 && vectorBytes == 64 && input.isBF16() && weight.isBF16() ? 2 : 1;
+    bool manyRegisters = vectorRegisters >= 32;
+    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
+    int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
+    int64_t columns = vectors * lanes;
+    int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
+    int64_t block =
+        std::clamp(kScratchBytes / std::max<int64_t>(rowBytes, 1), rows, kBlockRows) / rows * rows;
+    int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
+    int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
+    int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
+    int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / (root.depth() * columns));
+    return LoweringConfigAttr::get(&getContext(), "contraction", {rows, columns}, {block, blockSteps, depth},
+                                   lanes, grain);
   }
 
   LoweringConfigAttr select(func::FuncOp func) {
@@ -164,7 +242,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     auto config = [&](StringRef name, ArrayRef<int64_t> tile, int64_t operationsPerTask) {
       int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / std::max<int64_t>(operationsPerTask, 1));
-      return LoweringConfigAttr::get(&getContext(), name, tile, lanes, grain);
+      return LoweringConfigAttr::get(&getContext(), name, tile, {}, lanes, grain);
     };
     if (auto attention = dyn_cast<AttentionOp>(output))
       // A few hundred keys are the common case.
@@ -172,6 +250,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                     cast<RankedTensorType>(attention.getQuery().getType()).getDimSize(3) * 512);
     if (auto append = dyn_cast<CacheAppendOp>(output))
       return config("cache_append", {1, 1}, append.getCache().getType().getHeadDim() * 2);
+    if (SmallVector<Projection> roots = packable(func); !roots.empty())
+      return selectContraction(roots);
     linalg::GenericOp contraction = contractionOf(func);
     auto type = cast<RankedTensorType>(output->getResult(0).getType());
     if (!contraction) {
@@ -189,6 +269,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t rows = oneRow ? 1 : vectorRegisters >= 32 ? 4 : 2;
     return config("tiles", {rows, columns}, staticExtent(contraction, reductions) * columns);
   }
+
+  DenseMap<Attribute, SmallVector<LaunchOp>> launches;
 };
 
 } // namespace

@@ -27,6 +27,11 @@ LogicalResult emitRows(OpBuilder &b, KernelContext &context, LoweringConfigAttr 
 /// column tile, over all rows.
 LogicalResult emitTiles(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
 
+/// Products with packed weights, in register tiles whose accumulators the loop over
+/// k carries, then the elementwise rest of the dispatch. One task per block of rows
+/// and panel of columns.
+LogicalResult emitContraction(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
 /// Attention with an online softmax over blocks of keys (arXiv:1805.02867). One
 /// task per batch row, head and query.
 LogicalResult emitAttention(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);

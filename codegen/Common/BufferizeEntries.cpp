@@ -41,11 +41,19 @@ using namespace mlir::transformer;
 namespace {
 
 constexpr StringLiteral kAdvanceKernel = "cache_advance";
+constexpr StringLiteral kLengthKernel = "cache_length";
 
 /// A memref and its sizes, static or as values.
 struct Buffer {
   Value memref;
   SmallVector<OpFoldResult> sizes;
+};
+
+/// The buffers of a cache. The length is that of the begin of the call until its
+/// end; `appended` says how many positions have come since.
+struct Cache {
+  Buffer keys, values, length;
+  OpFoldResult appended;
 };
 
 class EntryBufferizer {
@@ -60,7 +68,7 @@ private:
   LogicalResult bindResults();
   LogicalResult convert(Operation &op);
   LogicalResult convertLaunch(LaunchOp op);
-  LogicalResult checkLengthUses(CacheLengthOp op);
+  Buffer currentLength(CacheLengthOp op);
   Buffer bind(BindingKind kind, int64_t index, MemRefType type, ArrayRef<OpFoldResult> sizes);
   Buffer &bufferOf(Value tensor) { return buffers[tensor]; }
   /// The values a launch operand has in a kernel.
@@ -68,7 +76,10 @@ private:
   Buffer place(Value result, ArrayRef<OpFoldResult> sizes);
   Value gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands);
   void setWork(LaunchOp launch, LaunchOp tensorLaunch, func::FuncOp kernel);
-  void advanceLength(LaunchOp launch, Buffer length);
+  func::FuncOp buildKernel(const Twine &name, ArrayRef<Type> types, int64_t gridArgument,
+                           function_ref<void(OpBuilder &, ValueRange, Value)> body);
+  void launchOnLengths(func::FuncOp kernel, Value count, ArrayRef<Value> inputs, ArrayRef<Buffer> outputs);
+  void advanceLengths();
   OpFoldResult mapSize(OpFoldResult size) {
     if (auto value = dyn_cast<Value>(size))
       return getAsOpFoldResult(values.lookupOrDefault(value));
@@ -84,10 +95,10 @@ private:
   Location loc{module.getLoc()};
   Value call;
   SmallVector<Value> symbols;
-  DenseMap<Value, Buffer> buffers;               // of tensors
-  DenseMap<Value, std::array<Buffer, 3>> caches; // keys, values, length
-  IRMapping values;                              // scalars
-  DenseMap<Value, int64_t> outputs;              // launch result -> buffer of the call
+  DenseMap<Value, Buffer> buffers; // of tensors
+  DenseMap<Value, Cache> caches;
+  IRMapping values;                 // scalars
+  DenseMap<Value, int64_t> outputs; // launch result -> buffer of the call
   int64_t nextBuffer = 0;
 };
 
@@ -124,11 +135,11 @@ void EntryBufferizer::bindArguments() {
       capacity = b.getIndexAttr(ringCapacity(cache, chunk));
     SmallVector<OpFoldResult> data{batch, b.getIndexAttr(cache.getHeads()), capacity,
                                    b.getIndexAttr(cache.getHeadDim())};
-    std::array<Buffer, 3> parts;
-    for (unsigned i = 0; i < 3; ++i)
-      parts[i] = bind(BindingKind::Buffer, nextBuffer++, cast<MemRefType>(types[i]),
-                      i < 2 ? ArrayRef<OpFoldResult>(data) : ArrayRef<OpFoldResult>(batch));
-    caches[argument] = parts;
+    auto bindPart = [&](unsigned part, ArrayRef<OpFoldResult> sizes) {
+      return bind(BindingKind::Buffer, nextBuffer++, cast<MemRefType>(types[part]), sizes);
+    };
+    Buffer keys = bindPart(0, data), values = bindPart(1, data), length = bindPart(2, batch);
+    caches[argument] = {keys, values, length, b.getIndexAttr(0)};
   }
 }
 
@@ -161,9 +172,11 @@ LogicalResult EntryBufferizer::bindResults() {
 }
 
 void EntryBufferizer::appendOperands(Value value, SmallVectorImpl<Buffer> &operands) {
-  if (isa<KVCacheType>(value.getType()))
-    llvm::append_range(operands, caches[value]);
-  else if (isa<RankedTensorType>(value.getType()))
+  if (isa<KVCacheType>(value.getType())) {
+    const Cache &cache = caches[value];
+    operands.append({cache.keys, cache.values, cache.length});
+    operands.push_back({getValueOrCreateConstantIndexOp(b, loc, cache.appended), {}});
+  } else if (isa<RankedTensorType>(value.getType()))
     operands.push_back(bufferOf(value));
   else
     operands.push_back({values.lookupOrDefault(value), {}});
@@ -172,7 +185,14 @@ void EntryBufferizer::appendOperands(Value value, SmallVectorImpl<Buffer> &opera
 Value EntryBufferizer::gridOf(func::FuncOp kernel, ArrayRef<Buffer> operands) {
   Value grid = arith::ConstantIndexOp::create(b, loc, 1);
   for (const GridDim &factor : getGrid(kernel)) {
-    Value size = getValueOrCreateConstantIndexOp(b, loc, operands[factor.argument].sizes[factor.dim]);
+    ArrayRef<OpFoldResult> sizes = operands[factor.argument].sizes;
+    if (sizes.empty()) { // a size by itself
+      grid = arith::MulIOp::create(b, loc, grid, operands[factor.argument].memref);
+      continue;
+    }
+    Value size = getValueOrCreateConstantIndexOp(b, loc, sizes[factor.dim]);
+    for (OpFoldResult other : sizes.slice(factor.dim + 1, factor.count - 1))
+      size = arith::MulIOp::create(b, loc, size, getValueOrCreateConstantIndexOp(b, loc, other));
     if (factor.tile > 1)
       size = arith::CeilDivUIOp::create(b, loc, size, arith::ConstantIndexOp::create(b, loc, factor.tile));
     grid = arith::MulIOp::create(b, loc, grid, size);
@@ -195,7 +215,9 @@ void EntryBufferizer::setWork(LaunchOp launch, LaunchOp tensorLaunch, func::Func
         int64_t argument = flat[i], inputCount = tensorLaunch.getInputs().size();
         Value operand = argument < inputCount ? tensorLaunch.getInputs()[argument]
                                               : tensorLaunch.getResults()[argument - inputCount];
-        std::optional<Monomial> size = Monomial::of(bufferOf(operand).sizes[flat[i + 1]]);
+        OpFoldResult extent =
+            operand.getType().isIndex() ? mapSize(operand) : bufferOf(operand).sizes[flat[i + 1]];
+        std::optional<Monomial> size = Monomial::of(extent);
         known = size.has_value();
         if (known)
           work *= *size;
@@ -214,38 +236,92 @@ void EntryBufferizer::setWork(LaunchOp launch, LaunchOp tensorLaunch, func::Func
   }
 }
 
-/// Positions are counted by a kernel of its own: while an append runs, all its
-/// tasks read the old length.
-void EntryBufferizer::advanceLength(LaunchOp launch, Buffer length) {
-  auto kernel = module.lookupSymbol<func::FuncOp>(kAdvanceKernel);
-  if (!kernel) {
-    OpBuilder top = OpBuilder::atBlockEnd(module.getBody());
-    Type index = top.getIndexType();
-    kernel = func::FuncOp::create(top, loc, kAdvanceKernel,
-                                  top.getFunctionType({index, length.memref.getType(), index, index}, {}));
-    kernel.setPrivate();
-    markDispatch(kernel);
-    kernel->setAttr(kConfigAttr, LoweringConfigAttr::get(top.getContext(), "rows", {1, 1}, 1, 1 << 16));
-    setGrid(kernel, {{1, 0, 1}});
-    Block *body = kernel.addEntryBlock();
-    top.setInsertionPointToStart(body);
-    Value one = arith::ConstantIndexOp::create(top, loc, 1);
-    Value count = arith::IndexCastOp::create(top, loc, top.getI32Type(), body->getArgument(0));
-    scf::ForOp::create(top, loc, body->getArgument(2), body->getArgument(3), one, ValueRange(),
-                       [&](OpBuilder &b, Location loc, Value row, ValueRange) {
-                         Value held = memref::LoadOp::create(b, loc, body->getArgument(1), row);
-                         Value next = arith::AddIOp::create(b, loc, held, count);
-                         memref::StoreOp::create(b, loc, next, body->getArgument(1), row);
-                         scf::YieldOp::create(b, loc);
-                       });
-    func::ReturnOp::create(top, loc);
+/// A kernel of this pass: one task per row of argument `gridArgument`.
+func::FuncOp EntryBufferizer::buildKernel(const Twine &name, ArrayRef<Type> types, int64_t gridArgument,
+                                          function_ref<void(OpBuilder &, ValueRange, Value)> body) {
+  if (auto kernel = module.lookupSymbol<func::FuncOp>(name.str()))
+    return kernel;
+  OpBuilder top = OpBuilder::atBlockEnd(module.getBody());
+  SmallVector<Type> arguments(types);
+  arguments.append(2, top.getIndexType());
+  auto kernel = func::FuncOp::create(top, loc, name.str(), top.getFunctionType(arguments, {}));
+  kernel.setPrivate();
+  markDispatch(kernel);
+  kernel->setAttr(kConfigAttr, LoweringConfigAttr::get(top.getContext(), "rows", {1, 1}, {}, 1, 1 << 16));
+  setGrid(kernel, {{gridArgument, 0, 1}});
+  Block *block = kernel.addEntryBlock();
+  top.setInsertionPointToStart(block);
+  Value one = arith::ConstantIndexOp::create(top, loc, 1);
+  ValueRange all = block->getArguments();
+  scf::ForOp::create(top, loc, all.drop_back().back(), all.back(), one, ValueRange(),
+                     [&](OpBuilder &b, Location loc, Value row, ValueRange) {
+                       body(b, all.drop_back(2), row);
+                       scf::YieldOp::create(b, loc);
+                     });
+  func::ReturnOp::create(top, loc);
+  return kernel;
+}
+
+/// count + length[row] as an i32.
+static Value longerLength(OpBuilder &b, Location loc, Value count, Value length, Value row) {
+  Value more = arith::IndexCastOp::create(b, loc, b.getI32Type(), count);
+  return arith::AddIOp::create(b, loc, memref::LoadOp::create(b, loc, length, row), more);
+}
+
+void EntryBufferizer::launchOnLengths(func::FuncOp kernel, Value count, ArrayRef<Value> inputs,
+                                      ArrayRef<Buffer> outputs) {
+  SmallVector<Value> ins{count}, outs;
+  llvm::append_range(ins, inputs);
+  for (const Buffer &output : outputs)
+    outs.push_back(output.memref);
+  Value grid = getValueOrCreateConstantIndexOp(b, loc, outputs[0].sizes[0]);
+  auto launch = LaunchOp::create(b, loc, TypeRange{}, SymbolRefAttr::get(kernel), grid, ins, outs);
+  setLabel(launch, (info.name + "." + kernel.getSymName()).str());
+}
+
+/// Lengths grow at the end of a call, all in one launch: until then every kernel
+/// adds what was appended, so that no order between tasks is needed.
+void EntryBufferizer::advanceLengths() {
+  auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
+  llvm::MapVector<Value, SmallVector<Buffer>> groups; // by positions
+  for (Value value : ret.getOperands()) {
+    if (!isa<KVCacheType>(value.getType()))
+      continue;
+    const Cache &cache = caches[value];
+    if (!isConstantIntValue(cache.appended, 0))
+      groups[getValueOrCreateConstantIndexOp(b, loc, cache.appended)].push_back(cache.length);
   }
-  Buffer keys = bufferOf(launch.getInputs()[0]);
-  Value count = getValueOrCreateConstantIndexOp(b, loc, keys.sizes[1]);
-  Value grid = gridOf(kernel, {{count, {}}, length});
-  auto advance = LaunchOp::create(b, launch.getLoc(), TypeRange{}, SymbolRefAttr::get(kernel), grid, count,
-                                  length.memref);
-  setLabel(advance, (info.name + "." + kAdvanceKernel).str());
+  for (auto &[count, lengths] : groups) {
+    SmallVector<Type> types{b.getIndexType()};
+    types.append(lengths.size(), lengths[0].memref.getType());
+    std::string name = kAdvanceKernel.str();
+    if (auto existing = module.lookupSymbol<func::FuncOp>(name);
+        existing && existing.getNumArguments() != types.size() + 2)
+      name += "_" + std::to_string(lengths.size());
+    func::FuncOp kernel =
+        buildKernel(name, types, /*gridArgument=*/1, [&](OpBuilder &b, ValueRange all, Value row) {
+          for (Value length : all.drop_front())
+            memref::StoreOp::create(b, loc, longerLength(b, loc, all[0], length, row), length, row);
+        });
+    launchOnLengths(kernel, count, {}, lengths);
+  }
+}
+
+/// The length of a cache that may have grown in this call.
+Buffer EntryBufferizer::currentLength(CacheLengthOp op) {
+  const Cache &cache = caches[op.getCache()];
+  if (isConstantIntValue(cache.appended, 0))
+    return cache.length;
+  Type type = cache.length.memref.getType();
+  func::FuncOp kernel = buildKernel(kLengthKernel, {b.getIndexType(), type, type}, /*gridArgument=*/2,
+                                    [&](OpBuilder &b, ValueRange all, Value row) {
+                                      Value sum = longerLength(b, loc, all[0], all[1], row);
+                                      memref::StoreOp::create(b, loc, sum, all[2], row);
+                                    });
+  Buffer result = place(op.getResult(), cache.length.sizes);
+  launchOnLengths(kernel, getValueOrCreateConstantIndexOp(b, loc, cache.appended), cache.length.memref,
+                  result);
+  return result;
 }
 
 /// Where a launch makes `result`: an output of the call or an allocation.
@@ -281,22 +357,15 @@ LogicalResult EntryBufferizer::convertLaunch(LaunchOp op) {
   for (auto [output, result] : llvm::zip(op.getOutputs(), op.getResults())) {
     if (!isa<KVCacheType>(result.getType()))
       continue;
-    caches[result] = caches[output];
-    advanceLength(op, caches[output][2]);
-  }
-  return success();
-}
-
-/// The length is read in place, so it must be read before the cache grows.
-LogicalResult EntryBufferizer::checkLengthUses(CacheLengthOp op) {
-  for (OpOperand &use : op.getCache().getUses()) {
-    auto append = dyn_cast<LaunchOp>(use.getOwner());
-    if (!append || !llvm::is_contained(append.getOutputs(), op.getCache()))
-      continue;
-    for (Operation *user : op.getResult().getUsers())
-      if (append->isBeforeInBlock(user))
-        return user->emitOpError(
-            "reads the length of a cache after it was appended to; take cache_length of the new cache");
+    // The dispatch's first argument says how much the cache grows.
+    Cache cache = caches[output];
+    OpFoldResult positions = mapSize(op.getInputs()[0]);
+    cache.appended = isConstantIntValue(cache.appended, 0)
+                         ? positions
+                         : getAsOpFoldResult(arith::AddIOp::create(
+                               b, loc, getValueOrCreateConstantIndexOp(b, loc, cache.appended),
+                               getValueOrCreateConstantIndexOp(b, loc, positions)));
+    caches[result] = cache;
   }
   return success();
 }
@@ -319,8 +388,8 @@ LogicalResult EntryBufferizer::convert(Operation &op) {
         return success();
       })
       .Case([&](CacheLengthOp length) {
-        buffers[length.getResult()] = caches[length.getCache()][2];
-        return checkLengthUses(length);
+        buffers[length.getResult()] = currentLength(length);
+        return success();
       })
       .Case([&](tensor::EmptyOp empty) {
         // Only a shape: equal ones may have been merged, so each launch gets a place of its own.
@@ -373,6 +442,7 @@ LogicalResult EntryBufferizer::convert(Operation &op) {
                         });
       })
       .Case([&](func::ReturnOp ret) {
+        advanceLengths();
         func::ReturnOp::create(b, ret.getLoc(), Value(arith::ConstantIntOp::create(b, loc, 0, 32)));
         return success();
       })

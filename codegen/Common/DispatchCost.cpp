@@ -19,6 +19,23 @@ using namespace mlir::transformer;
 // Extents
 //===----------------------------------------------------------------------===//
 
+/// A dynamic dimension of a reshape's result is one of its source: dispatches hold
+/// no others (see InlineRules).
+static Extent extentOfReshape(Value source, ArrayRef<ReassociationIndices> groups, unsigned dim,
+                              bool expands) {
+  auto type = cast<RankedTensorType>(source.getType());
+  if (expands) {
+    for (auto [i, group] : llvm::enumerate(groups))
+      if (llvm::is_contained(group, dim))
+        return extentOf(source, i);
+  } else {
+    for (int64_t i : groups[dim])
+      if (type.isDynamicDim(i))
+        return extentOf(source, i);
+  }
+  llvm_unreachable("a reshape whose dynamic size is none of its source");
+}
+
 Extent mlir::transformer::extentOf(Value tensor, unsigned dim) {
   auto type = cast<RankedTensorType>(tensor.getType());
   if (!type.isDynamicDim(dim))
@@ -27,10 +44,20 @@ Extent mlir::transformer::extentOf(Value tensor, unsigned dim) {
     return {ShapedType::kDynamic, argument, dim};
   if (auto fill = tensor.getDefiningOp<linalg::FillOp>())
     return extentOf(fill.getDpsInits()[0], dim);
+  if (auto cast = tensor.getDefiningOp<tensor::CastOp>())
+    return extentOf(cast.getSource(), dim);
+  if (auto expand = tensor.getDefiningOp<tensor::ExpandShapeOp>())
+    return extentOfReshape(expand.getSrc(), expand.getReassociationIndices(), dim, /*expands=*/true);
+  if (auto collapse = tensor.getDefiningOp<tensor::CollapseShapeOp>())
+    return extentOfReshape(collapse.getSrc(), collapse.getReassociationIndices(), dim, /*expands=*/false);
   if (auto empty = tensor.getDefiningOp<tensor::EmptyOp>()) {
+    if (auto size = dyn_cast<BlockArgument>(empty.getDynamicSize(dim)))
+      return {ShapedType::kDynamic, size, 0};
     auto source = empty.getDynamicSize(dim).getDefiningOp<tensor::DimOp>();
     return extentOf(source.getSource(), *source.getConstantIndex());
   }
+  if (auto attention = tensor.getDefiningOp<AttentionOp>())
+    return extentOf(attention.getQuery(), dim);
   auto op = tensor.getDefiningOp<linalg::GenericOp>();
   return loopExtent(op, cast<AffineDimExpr>(op.getIndexingMapsArray().back().getResult(dim)).getPosition());
 }
@@ -136,12 +163,13 @@ DispatchCost mlir::transformer::costOf(func::FuncOp dispatch) {
       cost.bytes.push_back(sizeOf(argument));
       continue;
     }
-    CostTerm term = sizeOf(dispatch.getArguments().back());
-    auto outType = dyn_cast<RankedTensorType>(dispatch.getArguments().back().getType());
-    auto type = cast<RankedTensorType>(argument.getType());
-    if (outType)
-      term.coefficient = term.coefficient / std::max<int64_t>(outType.getElementTypeBitWidth() / 8, 1) *
-                         (type.getElementTypeBitWidth() / 8);
+    Value made = dispatch.getBody().front().getTerminator()->getOperand(0);
+    if (auto append = made.getDefiningOp<CacheAppendOp>())
+      made = append.getKey();
+    CostTerm term = sizeOf(made);
+    int64_t bytes = cast<RankedTensorType>(made.getType()).getElementTypeBitWidth() / 8;
+    term.coefficient = term.coefficient / std::max<int64_t>(bytes, 1) *
+                       (cast<RankedTensorType>(argument.getType()).getElementTypeBitWidth() / 8);
     cost.bytes.push_back(term);
   }
   dispatch.walk([&](CacheAppendOp op) {

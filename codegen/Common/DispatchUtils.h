@@ -58,26 +58,27 @@ inline LoweringConfigAttr getConfig(func::FuncOp dispatch) {
   return dispatch->getAttrOfType<LoweringConfigAttr>(kConfigAttr);
 }
 
-/// One factor of a dispatch's number of tasks: dimension `dim` of kernel argument
-/// `argument`, divided by `tile` and rounded up.
+/// One factor of a dispatch's number of tasks: the product of `count` dimensions
+/// from `dim` on of kernel argument `argument`, divided by `tile` and rounded up.
 struct GridDim {
   int64_t argument;
   int64_t dim;
   int64_t tile;
+  int64_t count = 1;
 };
 
 inline void setGrid(func::FuncOp kernel, ArrayRef<GridDim> grid) {
   SmallVector<int64_t> flat;
   for (const GridDim &g : grid)
-    flat.append({g.argument, g.dim, g.tile});
+    flat.append({g.argument, g.dim, g.tile, g.count});
   kernel->setAttr(kGridAttr, DenseI64ArrayAttr::get(kernel.getContext(), flat));
 }
 
 inline SmallVector<GridDim> getGrid(func::FuncOp kernel) {
   SmallVector<GridDim> grid;
   ArrayRef<int64_t> flat = kernel->getAttrOfType<DenseI64ArrayAttr>(kGridAttr).asArrayRef();
-  for (size_t i = 0; i < flat.size(); i += 3)
-    grid.push_back({flat[i], flat[i + 1], flat[i + 2]});
+  for (size_t i = 0; i < flat.size(); i += 4)
+    grid.push_back({flat[i], flat[i + 1], flat[i + 2], flat[i + 3]});
   return grid;
 }
 

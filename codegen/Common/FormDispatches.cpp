@@ -10,8 +10,9 @@
 //
 // Runs on entry functions whose ops are linalg.generic, attention and cache
 // appends. Walks backwards: each op that no group has taken yet is the output of
-// a new group, which takes producers as long as nobody else reads them and the
-// kernel template can inline them.
+// a new group, which takes producers, through reshapes, as long as nobody else
+// reads them and the kernel template can inline them. What was computed before a
+// kernel's own loops, and what nearly was, is told in remarks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,10 +20,15 @@
 #include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/KernelTemplates.h"
 #include "codegen/Common/Outline.h"
+#include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 #define DEBUG_TYPE "transformer-form-dispatches"
 
@@ -36,37 +42,99 @@ using namespace mlir::transformer;
 
 namespace {
 
-/// Takes producers into the group until none can be inlined.
-void grow(DispatchGroup &group, const llvm::DenseSet<Operation *> &taken, const KernelTemplates &templates) {
-  bool changed = true;
-  while (changed) {
-    changed = false;
-    // Of several candidates the last in program order comes first.
-    SmallVector<linalg::GenericOp> candidates;
-    for (Operation *op : group.ops)
-      for (Value operand : op->getOperands())
-        if (auto producer = operand.getDefiningOp<linalg::GenericOp>())
-          if (!group.ops.contains(producer) && !taken.contains(producer) &&
-              !llvm::is_contained(candidates, producer))
-            candidates.push_back(producer);
-    llvm::sort(candidates, [](linalg::GenericOp a, linalg::GenericOp b) { return b->isBeforeInBlock(a); });
-    for (linalg::GenericOp producer : candidates) {
-      if (!templates.canInline(group, producer))
-        continue;
-      auto rows = [&](OpOperand &use) {
-        auto consumer = cast<linalg::GenericOp>(use.getOwner());
-        return !consumer.getMatchingIndexingMap(&use).isIdentity();
-      };
-      if (producer.getNumReductionLoops() != 0 && !llvm::all_of(producer.getResult(0).getUses(), rows))
-        group.root = producer;
-      group.ops.insert(producer);
-      changed = true;
-      break;
+bool isView(Operation *op) {
+  return isa_and_present<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op);
+}
+
+/// Grows a group by producers, from its output on.
+class Grower {
+public:
+  Grower(DispatchGroup &group, const llvm::DenseSet<Operation *> &taken, const KernelTemplates &templates)
+      : group(group), taken(taken), templates(templates) {
+    if (auto generic = dyn_cast<linalg::GenericOp>(group.output))
+      if (generic.getNumReductionLoops() != 0 && Projection::match(generic))
+        group.roots.push_back(generic);
+  }
+
+  /// Takes producers until none can be inlined.
+  void grow() {
+    while (group.level > 0 && growOnce())
+      ;
+  }
+
+private:
+  struct Candidate {
+    linalg::GenericOp producer;
+    SmallVector<Operation *> views;
+  };
+
+  bool growOnce();
+  std::optional<Candidate> producerOf(Value value) const;
+  void take(Candidate &candidate, Inlined how);
+
+  DispatchGroup &group;
+  const llvm::DenseSet<Operation *> &taken;
+  const KernelTemplates &templates;
+  llvm::DenseSet<Operation *> told;
+};
+
+/// The generic that makes `value`, through reshapes.
+std::optional<Grower::Candidate> Grower::producerOf(Value value) const {
+  Candidate candidate;
+  Operation *def = value.getDefiningOp();
+  for (; isView(def); def = def->getOperand(0).getDefiningOp())
+    if (!group.ops.contains(def))
+      candidate.views.push_back(def);
+  candidate.producer = dyn_cast_or_null<linalg::GenericOp>(def);
+  if (!candidate.producer || group.ops.contains(candidate.producer) || taken.contains(candidate.producer))
+    return std::nullopt;
+  return candidate;
+}
+
+bool Grower::growOnce() {
+  SmallVector<Candidate> candidates;
+  auto add = [&](Value value) {
+    std::optional<Candidate> candidate = producerOf(value);
+    if (candidate && llvm::none_of(candidates, [&](auto &c) { return c.producer == candidate->producer; }))
+      candidates.push_back(*candidate);
+  };
+  for (Operation *op : group.ops) {
+    for (Value operand : op->getOperands())
+      add(operand);
+    if (auto generic = dyn_cast<linalg::GenericOp>(op))
+      generic.getBody()->walk([&](tensor::ExtractOp extract) { add(extract.getTensor()); });
+  }
+  // Of several candidates the last in program order comes first.
+  llvm::sort(candidates, [](auto &a, auto &b) { return b.producer->isBeforeInBlock(a.producer); });
+  for (Candidate &candidate : candidates) {
+    InlineAnswer answer = templates.canInline(group, candidate.producer, candidate.views);
+    if (answer.how != Inlined::No) {
+      take(candidate, answer.how);
+      return true;
     }
+    if (answer.nearMiss && told.insert(candidate.producer).second)
+      remark::missed(candidate.producer.getLoc(), remark::RemarkOpts::name("Prologue").category(DEBUG_TYPE))
+          << "not computed inside the kernel that reads it: " << answer.reason;
+  }
+  return false;
+}
+
+void Grower::take(Candidate &candidate, Inlined how) {
+  group.ops.insert(candidate.views.begin(), candidate.views.end());
+  group.ops.insert(candidate.producer);
+  if (how == Inlined::Root)
+    group.roots.push_back(candidate.producer);
+  if (how == Inlined::Prologue) {
+    group.prologue.insert(candidate.views.begin(), candidate.views.end());
+    group.prologue.insert(candidate.producer);
+    remark::passed(candidate.producer.getLoc(), remark::RemarkOpts::name("Prologue").category(DEBUG_TYPE))
+        << "computed inside the kernel that reads it";
   }
 }
 
 struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches> {
+  using FormDispatchesPassBase::FormDispatchesPassBase;
+
   void runOnOperation() override {
     Outliner outliner(getOperation());
     for (func::FuncOp entry : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
@@ -85,19 +153,35 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
     for (Operation &op : llvm::reverse(block)) {
       if (taken.contains(&op) || !startsGroup(op))
         continue;
-      DispatchGroup group{&op, {}, nullptr};
+      auto generic = dyn_cast<linalg::GenericOp>(op);
+      if (generic && generic.getNumResults() != 1)
+        return generic.emitOpError("expected one result: a dispatch computes one tensor");
+      DispatchGroup group;
+      group.output = &op;
+      group.level = fusion;
       group.ops.insert(&op);
-      if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
-        if (generic.getNumResults() != 1)
-          return generic.emitOpError("expected one result: a dispatch computes one tensor");
-        grow(group, taken, cpuTemplates());
-      }
+      if (!isa<linalg::FillOp>(op))
+        Grower(group, taken, cpuTemplates()).grow();
       taken.insert(group.ops.begin(), group.ops.end());
       groups.push_back(std::move(group));
     }
     for (DispatchGroup &group : llvm::reverse(groups))
       outliner.outline(group, entry.getSymName());
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    return eraseFused(entry);
+  }
+
+  /// What is fused is gone; sizes taken from it are those of what it was made from.
+  LogicalResult eraseFused(func::FuncOp entry) {
+    RewritePatternSet patterns(&getContext());
+    tensor::DimOp::getCanonicalizationPatterns(patterns, &getContext());
+    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+    SmallVector<Operation *> sizes;
+    entry.walk([&](tensor::DimOp dim) { sizes.push_back(dim); });
+    GreedyRewriteConfig config;
+    config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    if (failed(applyOpPatternsGreedily(sizes, std::move(patterns), config)))
+      return failure();
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(entry.getBody().front())))
       if (isOpTriviallyDead(&op))
         op.erase();
     return success();

@@ -20,11 +20,33 @@ namespace mlir::transformer {
 struct DispatchGroup {
   Operation *output;
   llvm::SmallSetVector<Operation *, 8> ops;
-  /// The contraction whose accumulators feed the rest, if there is one.
-  Operation *root = nullptr;
+  /// The contractions whose accumulators feed the rest; several multiply one input.
+  SmallVector<linalg::GenericOp, 2> roots;
+  /// Those of `ops` that make what the roots multiply, or the query, key and value
+  /// of an attention or append: computed row by row before the kernel's own loops.
+  llvm::SmallSetVector<Operation *, 8> prologue;
+  /// What may be fused: 0 nothing, 1 elementwise ops around a root, 2 whatever the
+  /// templates can inline.
+  int64_t level = 2;
 
   /// The op that gives the dispatch its name.
-  Operation *named() const { return root ? root : output; }
+  Operation *named() const {
+    if (roots.empty())
+      return output;
+    linalg::GenericOp first = roots.front();
+    return first;
+  }
+};
+
+/// How a producer enters a group.
+enum class Inlined { No, Elementwise, Prologue, Root };
+
+/// The answer of a template: how, or why not. `nearMiss` marks a refusal worth
+/// telling, with the change that would lift it in `reason`.
+struct InlineAnswer {
+  Inlined how = Inlined::No;
+  StringRef reason = "";
+  bool nearMiss = false;
 };
 
 /// The kernel templates of a target. What they cannot inline is never fused.
@@ -32,8 +54,10 @@ class KernelTemplates {
 public:
   virtual ~KernelTemplates() = default;
   /// Whether the kernel of `group` can compute `producer` where it is read,
-  /// instead of loading it. Every reader of `producer` must be in the group.
-  virtual bool canInline(const DispatchGroup &group, linalg::GenericOp producer) const = 0;
+  /// instead of loading it. `views` are the reshapes between the producer and its
+  /// readers, not yet in the group; every other reader must be in the group.
+  virtual InlineAnswer canInline(const DispatchGroup &group, linalg::GenericOp producer,
+                                 ArrayRef<Operation *> views) const = 0;
 };
 
 /// Those of codegen/CPU.

@@ -10,6 +10,9 @@
 #include "codegen/Common/DispatchCost.h"
 #include "codegen/Common/DispatchUtils.h"
 
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
 #include "llvm/Support/Regex.h"
 
 using namespace mlir;
@@ -76,10 +79,15 @@ static Value intermediateInit(OpBuilder &b, const DispatchGroup &group, linalg::
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   AffineMap map = op.getIndexingMapsArray().back();
   SmallVector<OpFoldResult> sizes;
-  for (auto [i, size] : llvm::enumerate(type.getShape()))
-    sizes.push_back(ShapedType::isDynamic(size)
-                        ? OpFoldResult(loopSizeInside(b, group, op, map.getResult(i), mapping, out))
-                        : b.getIndexAttr(size));
+  auto outer = op.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>();
+  for (auto [i, size] : llvm::enumerate(type.getShape())) {
+    if (!ShapedType::isDynamic(size)) {
+      sizes.push_back(b.getIndexAttr(size));
+      continue;
+    }
+    Value known = outer ? mapping.lookupOrNull(outer.getDynamicSize(i)) : Value();
+    sizes.push_back(known ? known : loopSizeInside(b, group, op, map.getResult(i), mapping, out));
+  }
   return tensor::EmptyOp::create(b, op.getLoc(), sizes, type.getElementType());
 }
 
@@ -137,6 +145,11 @@ Outliner::Captures Outliner::capture(const DispatchGroup &group, ArrayRef<Operat
   for (Operation *op : ops) {
     auto append = dyn_cast<CacheAppendOp>(op);
     auto generic = dyn_cast<linalg::GenericOp>(op);
+    // A slice reads in its region alone, so that no operand tells its sizes.
+    if (generic && op != group.output && generic.getNumDpsInputs() == 0)
+      if (auto empty = generic.getDpsInits()[0].getDefiningOp<tensor::EmptyOp>())
+        for (Value size : empty.getDynamicSizes())
+          captures.inputs.insert(size);
     for (OpOperand &operand : op->getOpOperands()) {
       bool isPlace = (append && operand.get() == append.getCache()) ||
                      (isa<linalg::FillOp>(op) && operand.getOperandNumber() == 1);
@@ -199,6 +212,15 @@ void Outliner::outline(const DispatchGroup &group, StringRef entry) {
   OpBuilder b(group.output);
   Value out = placeOf(b, group.output);
   Captures captures = capture(group, ops);
+  // How much a cache grows is the first argument of what appends to it.
+  if (auto append = dyn_cast<CacheAppendOp>(group.output)) {
+    Value positions = getValueOrCreateConstantIndexOp(
+        b, append.getLoc(), tensor::getMixedSize(b, append.getLoc(), append.getKey(), 1));
+    Captures all;
+    all.inputs.insert(positions);
+    all.inputs.insert(captures.inputs.begin(), captures.inputs.end());
+    captures.inputs = all.inputs;
+  }
   func::FuncOp func = share(build(group, ops, captures, out.getType()));
 
   Value result = group.output->getResult(0);

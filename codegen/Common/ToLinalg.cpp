@@ -431,11 +431,28 @@ struct Generalize : OpInterfaceRewritePattern<linalg::LinalgOp> {
   }
 };
 
+/// Pattern: generic of parallel loops that does not read its init -> the same into an empty tensor
+struct DropUnreadInit : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &rewriter) const override {
+    if (op.getNumResults() != 1 || op.getNumReductionLoops() != 0)
+      return rewriter.notifyMatchFailure(op, "not one elementwise result");
+    OpOperand *init = op.getDpsInitOperand(0);
+    if (!op.getMatchingBlockArgument(init).use_empty() || init->get().getDefiningOp<tensor::EmptyOp>())
+      return rewriter.notifyMatchFailure(op, "the init is read, or empty already");
+    // A reader's init is no reason to compute a value.
+    Value empty = emptyLike(rewriter, op.getLoc(), init->get());
+    rewriter.modifyOpInPlace(op, [&] { init->set(empty); });
+    return success();
+  }
+};
+
 struct ToLinalg : transformer::impl::ToLinalgPassBase<ToLinalg> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<LowerEmbedding, LowerLinear, LowerGatedMLP, LowerActivation, LowerRMSNorm, LowerLayerNorm,
-                 LowerRope, LowerExtractSlice, LowerSoftmax, LowerSplat, Generalize>(&getContext());
+                 LowerRope, LowerExtractSlice, LowerSoftmax, LowerSplat, Generalize, DropUnreadInit>(
+        &getContext());
     linalg::populateElementwiseToLinalgConversionPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -1,0 +1,358 @@
+//===- ContractionTemplate.cpp - products with packed weights -------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// x [M, K] (the leading dimensions flattened) times one or several packed weights
+// [N, K]. The grid is blocks of rows x panels of columns, panels fastest. A run of
+// tasks goes, block by block:
+//
+//   a block of x is computed into a scratch of its own, where x is not an argument
+//   for each panel
+//     for each cache block of k, for each register tile of rows:
+//       accumulators of native vectors, carried by the loop over k
+//       -> a tile of sums [rows, columns] in f32, one for each weight
+//     for each row of the tile: the rest of the dispatch, inlined, on vectors
+//
+// The sums meet the rest of the dispatch in memory that stays in the first-level
+// cache. So the epilogue is emitted once, however many register tiles there are,
+// and what it costs is one store and one load per K multiplications.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/CPU/RowEmitter.h"
+#include "codegen/CPU/Templates.h"
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/GenericBuilder.h"
+#include "codegen/Common/Projection.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+namespace {
+
+class ContractionEmitter {
+public:
+  ContractionEmitter(KernelContext &context, LoweringConfigAttr config)
+      : context(context), config(config), roots(projectionsOf(context.spec)),
+        result(outputOf(context.spec)->getResult(0)), loc(roots[0].op.getLoc()),
+        tileRows(config.getTile()[0]), tileColumns(config.getTile()[1]), blockRows(config.getBlock()[0]),
+        blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), lanes(config.getVector()),
+        columns(roots[0].columns()), width(roots[0].depth()) {
+    steps = llvm::divideCeilSigned(width, depth);
+  }
+
+  void emit(OpBuilder &b);
+
+private:
+  /// Rows of x, as [rows, K] in memory.
+  struct Input {
+    Value memref, firstRow;
+  };
+
+  void setUp(OpBuilder &b);
+  Input prepareInput(OpBuilder &b, Value row, Value rows);
+  void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
+  void multiply(OpBuilder &b, Value panel, Value rows, Input input);
+  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value row,
+                        int64_t count, Value firstStep, Value lastStep);
+  SmallVector<Value> accumulate(OpBuilder &b, Value weight, Value panel, Input input, ArrayRef<Value> rows,
+                                Value step, ValueRange sums);
+  Value broadcastInput(OpBuilder &b, Value memref, Value row, Value step);
+  void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
+
+  Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
+  Value forLoop(OpBuilder &b, Value from, Value to, int64_t step,
+                function_ref<void(OpBuilder &, Value)> body);
+  VectorType vectorOf(int64_t size, Type element) { return VectorType::get({size}, element); }
+  bool isDot() const { return depth > 1; }
+
+  KernelContext &context;
+  LoweringConfigAttr config;
+  SmallVector<Projection> roots;
+  Value result;
+  Location loc;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps;
+
+  SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
+  Value allRows, panels;
+  Value scratch;            ///< [blockRows, K], where x is computed or copied; else null
+  SmallVector<Value> tiles; ///< [blockRows, tileColumns] sums of each weight
+};
+
+} // namespace
+
+Value ContractionEmitter::forLoop(OpBuilder &b, Value from, Value to, int64_t step,
+                                  function_ref<void(OpBuilder &, Value)> body) {
+  scf::ForOp::create(b, loc, from, to, constant(b, step), ValueRange(),
+                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
+                       body(b, i);
+                       scf::YieldOp::create(b, loc);
+                     });
+  return {};
+}
+
+void ContractionEmitter::setUp(OpBuilder &b) {
+  Evaluator evaluator(context, lanes);
+  int64_t out = context.spec.getNumArguments() - 1;
+  int64_t rank = cast<RankedTensorType>(result.getType()).getRank();
+  setGrid(context.kernel, {{out, 0, blockRows, rank - 1}, {out, rank - 1, tileColumns}});
+  allRows = constant(b, 1);
+  for (int64_t i = 0; i + 1 < rank; ++i) {
+    leading.push_back(evaluator.dimSize(b, context.spec.getArgument(out), i));
+    allRows = arith::MulIOp::create(b, loc, allRows, indexValue(b, loc, leading.back()));
+  }
+  panels = constant(b, llvm::divideCeilSigned(columns, tileColumns));
+
+  auto allocate = [&](int64_t rowSize, Type element) -> Value {
+    return memref::AllocaOp::create(b, loc, MemRefType::get({blockRows, rowSize}, element),
+                                    b.getI64IntegerAttr(64));
+  };
+  Value x = roots[0].input->get();
+  Type element = getElementTypeOrSelf(x.getType());
+  if (!isa<BlockArgument>(x) || width % depth != 0)
+    scratch = allocate(steps * depth, element);
+  for (size_t i = 0; i < roots.size(); ++i)
+    tiles.push_back(allocate(tileColumns, b.getF32Type()));
+}
+
+void ContractionEmitter::emit(OpBuilder &b) {
+  setUp(b);
+  // Blocks of equal size, in whole register tiles.
+  Value blocks = arith::CeilDivUIOp::create(b, loc, allRows, constant(b, blockRows));
+  Value share = arith::CeilDivUIOp::create(b, loc, allRows, blocks);
+  share = arith::MulIOp::create(b, loc, arith::CeilDivUIOp::create(b, loc, share, constant(b, tileRows)),
+                                constant(b, tileRows));
+  Value first = arith::DivUIOp::create(b, loc, context.begin, panels);
+  Value last = arith::CeilDivUIOp::create(b, loc, context.end, panels);
+  forLoop(b, first, last, 1, [&](OpBuilder &b, Value block) {
+    Value zero = constant(b, 0);
+    Value row = arith::MinUIOp::create(b, loc, arith::MulIOp::create(b, loc, block, share), allRows);
+    Value rows = arith::MinUIOp::create(b, loc, share, arith::SubIOp::create(b, loc, allRows, row));
+    Value origin = arith::MulIOp::create(b, loc, block, panels);
+    Value from = arith::MaxSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.begin, origin), zero);
+    Value to = arith::MinSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.end, origin), panels);
+    Input input = prepareInput(b, row, rows);
+    forLoop(b, from, to, 1, [&](OpBuilder &b, Value panel) { emitPanel(b, panel, row, rows, input); });
+  });
+}
+
+ContractionEmitter::Input ContractionEmitter::prepareInput(OpBuilder &b, Value row, Value rows) {
+  Value x = roots[0].input->get();
+  if (!scratch) {
+    // Dense, so that the leading dimensions are one.
+    int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
+    ReassociationIndices outer = llvm::to_vector(llvm::seq<int64_t>(0, rank - 1));
+    Value flat = context.argument(x);
+    if (rank > 2)
+      flat = memref::CollapseShapeOp::create(b, loc, flat, ArrayRef<ReassociationIndices>{outer, {rank - 1}});
+    return {flat, row};
+  }
+  RowEmitter emitter(context, x, lanes);
+  forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value i) {
+    Value at = arith::AddIOp::create(b, loc, row, i);
+    emitter.emit(b, delinearize(b, loc, at, leading),
+                 [&](OpBuilder &b, Value value, LaneIndex column, Value mask) {
+                   storeElements(b, loc, value, scratch, {i, column.base}, mask);
+                 });
+    Type element = getElementTypeOrSelf(x.getType());
+    for (int64_t k = width; k < steps * depth; ++k)
+      memref::StoreOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(element)), scratch,
+                              ValueRange{i, constant(b, k)});
+  });
+  return {scratch, constant(b, 0)};
+}
+
+void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
+  multiply(b, panel, rows, input);
+  emitEpilogue(b, panel, row, rows);
+}
+
+void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input input) {
+  Value zero = constant(b, 0);
+  Value whole =
+      arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
+  for (auto [root, tile] : llvm::zip(roots, tiles)) {
+    Value weight = context.argument(root.weight->get()), sums = tile;
+    auto allTiles = [&](OpBuilder &b, Value from, Value to) {
+      auto emitTile = [&](OpBuilder &b, Value row, int64_t count) {
+        emitRegisterTile(b, weight, panel, sums, input, row, count, from, to);
+      };
+      forLoop(b, zero, whole, tileRows, [&](OpBuilder &b, Value i) { emitTile(b, i, tileRows); });
+      // The rest of the rows, in tiles of powers of two.
+      Value next = whole;
+      for (int64_t count = llvm::bit_floor(static_cast<uint64_t>(tileRows - 1)); count >= 1; count /= 2) {
+        Value bit =
+            arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, rows, whole), constant(b, count));
+        Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, zero);
+        scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
+          emitTile(b, next, count);
+          scf::YieldOp::create(b, loc);
+        });
+        next = arith::AddIOp::create(b, loc, next, bit);
+      }
+    };
+    if (steps <= blockSteps) {
+      allTiles(b, zero, constant(b, steps));
+      continue;
+    }
+    forLoop(b, zero, constant(b, steps), blockSteps, [&](OpBuilder &b, Value from) {
+      Value to = arith::MinUIOp::create(b, loc, addIndex(b, loc, from, blockSteps), constant(b, steps));
+      allTiles(b, from, to);
+    });
+  }
+}
+
+/// The accumulators of `count` rows from `row` on of the tile, over the steps
+/// [firstStep, lastStep) of k.
+void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
+                                          Value row, int64_t count, Value firstStep, Value lastStep) {
+  int64_t vectors = tileColumns / lanes;
+  VectorType type = vectorOf(lanes, b.getF32Type());
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+  SmallVector<Value> sums(count * vectors, none), inputRows, tileRow;
+  Value base = arith::AddIOp::create(b, loc, input.firstRow, row);
+  for (int64_t i = 0; i < count; ++i) {
+    inputRows.push_back(addIndex(b, loc, base, i));
+    tileRow.push_back(addIndex(b, loc, row, i));
+  }
+  if (steps > blockSteps) {
+    // Sums of earlier cache blocks; a branch that the first block alone takes.
+    Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, firstStep, constant(b, 0));
+    SmallVector<Type> types(sums.size(), type);
+    auto start = scf::IfOp::create(
+        b, loc, isFirst, [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, sums); },
+        [&](OpBuilder &b, Location loc) {
+          SmallVector<Value> held;
+          for (int64_t n = 0; n < count * vectors; ++n)
+            held.push_back(vector::LoadOp::create(
+                b, loc, type, tile, ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)}));
+          scf::YieldOp::create(b, loc, held);
+        });
+    sums = SmallVector<Value>(start.getResults());
+  }
+  // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
+  Value one = constant(b, 1);
+  Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, lastStep, firstStep), one);
+  Value even = arith::SubIOp::create(b, loc, lastStep, odd);
+  auto pairs = scf::ForOp::create(b, loc, firstStep, even, constant(b, 2), sums,
+                                  [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
+                                    SmallVector<Value> next =
+                                        accumulate(b, weight, panel, input, inputRows, step, carried);
+                                    step = arith::AddIOp::create(b, loc, step, constant(b, 1));
+                                    next = accumulate(b, weight, panel, input, inputRows, step, next);
+                                    scf::YieldOp::create(b, loc, next);
+                                  });
+  sums = SmallVector<Value>(pairs.getResults());
+  if (steps % 2 != 0 || (steps > blockSteps && blockSteps % 2 != 0)) {
+    auto rest = scf::ForOp::create(
+        b, loc, even, lastStep, one, sums, [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
+          scf::YieldOp::create(b, loc, accumulate(b, weight, panel, input, inputRows, step, carried));
+        });
+    sums = SmallVector<Value>(rest.getResults());
+  }
+  for (auto [n, sum] : llvm::enumerate(sums))
+    vector::StoreOp::create(b, loc, sum, tile,
+                            ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});
+}
+
+/// The element x[row, step], or the pair of a dot product, in every lane.
+Value ContractionEmitter::broadcastInput(OpBuilder &b, Value memref, Value row, Value step) {
+  Type element = cast<MemRefType>(memref.getType()).getElementType();
+  if (!isDot()) {
+    Value x = widen(b, loc, memref::LoadOp::create(b, loc, memref, ValueRange{row, step}));
+    return vector::BroadcastOp::create(b, loc, vectorOf(lanes, b.getF32Type()), x);
+  }
+  Type word = b.getIntegerType(static_cast<unsigned>(depth) * element.getIntOrFloatBitWidth());
+  Value k = arith::MulIOp::create(b, loc, step, constant(b, depth));
+  Value pair = vector::LoadOp::create(b, loc, vectorOf(depth, element), memref, ValueRange{row, k});
+  Value bits = vector::BitCastOp::create(b, loc, vectorOf(1, word), pair);
+  Value scalar = vector::ExtractOp::create(b, loc, bits, 0);
+  Value all = vector::BroadcastOp::create(b, loc, vectorOf(lanes, word), scalar);
+  return vector::BitCastOp::create(b, loc, vectorOf(lanes * depth, element), all);
+}
+
+SmallVector<Value> ContractionEmitter::accumulate(OpBuilder &b, Value weight, Value panel, Input input,
+                                                  ArrayRef<Value> rows, Value step, ValueRange sums) {
+  int64_t vectors = tileColumns / lanes;
+  Type element = cast<MemRefType>(weight.getType()).getElementType();
+  SmallVector<Value> weights, next;
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value loaded = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, element), weight,
+                                          ValueRange{panel, step, constant(b, v * lanes * depth)});
+    weights.push_back(isDot() ? loaded : widen(b, loc, loaded));
+  }
+  for (auto [i, row] : llvm::enumerate(rows)) {
+    Value x = broadcastInput(b, input.memref, row, step);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value sum = sums[i * vectors + v];
+      if (isDot())
+        sum = LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
+                                            b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                            ValueRange{sum, x, weights[v]})
+                  .getResult(0);
+      else
+        sum = vector::FMAOp::create(b, loc, x, weights[v], sum);
+      next.push_back(sum);
+    }
+  }
+  return next;
+}
+
+void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows) {
+  Evaluator evaluator(context, lanes);
+  int64_t rank = cast<RankedTensorType>(result.getType()).getRank();
+  SmallVector<bool> varies(rank, false);
+  varies.back() = true;
+  for (Projection &root : roots)
+    evaluator.setKnown(root.op.getResult(0), panel); // any value: what is known is not looked into
+  bool vectors = lanes > 1 && evaluator.canVectorize(result, varies);
+  int64_t size = vectors ? lanes : 1;
+  Value column = arith::MulIOp::create(b, loc, panel, constant(b, tileColumns));
+  Value left = arith::MinUIOp::create(b, loc, arith::SubIOp::create(b, loc, constant(b, columns), column),
+                                      constant(b, tileColumns));
+  forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value i) {
+    SmallVector<Value> indices = delinearize(b, loc, arith::AddIOp::create(b, loc, row, i), leading);
+    indices.push_back(Value());
+    auto element = [&](OpBuilder &b, Value at, Value mask) {
+      for (auto [root, tile] : llvm::zip(roots, tiles)) {
+        Value sum = vectors ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, b.getF32Type()), tile,
+                                                           ValueRange{i, at}))
+                            : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
+        evaluator.setKnown(root.op.getResult(0), sum);
+      }
+      evaluator.setMask(mask);
+      indices.back() = arith::AddIOp::create(b, loc, column, at);
+      SmallVector<LaneIndex> where = llvm::map_to_vector(indices, [](Value v) { return LaneIndex{v}; });
+      where.back().lanes = vectors;
+      Value value = evaluator.evaluate(b, result, where);
+      storeElements(b, loc, vectors ? evaluator.broadcast(b, loc, value) : value, context.out(), indices,
+                    mask);
+      evaluator.setMask(Value());
+    };
+    Value rest = arith::RemUIOp::create(b, loc, left, constant(b, size));
+    Value whole = arith::SubIOp::create(b, loc, left, rest);
+    forLoop(b, constant(b, 0), whole, size, [&](OpBuilder &b, Value at) { element(b, at, Value()); });
+    if (columns % size == 0)
+      return;
+    Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(b, 0));
+    scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
+      element(b, whole, vector::CreateMaskOp::create(b, loc, vectorOf(lanes, b.getI1Type()), rest));
+      scf::YieldOp::create(b, loc);
+    });
+  });
+}
+
+LogicalResult mlir::transformer::emitContraction(OpBuilder &b, KernelContext &context,
+                                                 LoweringConfigAttr config) {
+  ContractionEmitter(context, config).emit(b);
+  return success();
+}
