@@ -15,6 +15,7 @@
 #include "codegen/Common/EntryInfo.h"
 #include "codegen/Common/FirstError.h"
 #include "codegen/Compile.h"
+#include "passes/Pipeline.h"
 #include "weights/WeightWriter.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -23,8 +24,31 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// The passes of the level, on the transformer dialect.
+static llvm::Error optimize(ModuleOp module, const LoweringOptions &lowering) {
+  FirstError errors(module.getContext());
+  PassManager pm(module.getContext());
+  pm.enableVerifier(false); // as below
+  OptimizationOptions options;
+  options.level = lowering.optLevel;
+  options.passes = lowering.passes;
+  std::string problem;
+  llvm::raw_string_ostream stream(problem);
+  if (failed(buildOptimizationPipeline(pm, options, stream)))
+    return errors.take(llvm::StringRef(problem).trim());
+  if (lowering.watchOptimization)
+    lowering.watchOptimization(pm);
+  if (succeeded(pm.run(module)))
+    return llvm::Error::success();
+  return errors.take("an optimisation failed without a reason");
+}
+
 llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target,
                                            const LoweringOptions &lowering, llvm::StringRef stopAt) {
+  if (llvm::Error error = optimize(module, lowering))
+    return error;
+  if (stopAt == kOptimizedPhase)
+    return llvm::Error::success();
   FirstError errors(module.getContext());
   PassManager pm(module.getContext());
   // The module was verified when it was made; the tests verify after every pass.
@@ -35,6 +59,7 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.nativeBF16 = target.has("avx512bf16");
   options.chunk = lowering.chunk;
   options.strategyFile = lowering.strategyFile;
+  options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.stopAt = stopAt.str();
   buildCPUPipeline(pm, options);
   if (succeeded(pm.run(module)))

@@ -13,6 +13,12 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
+#include <functional>
+
+namespace mlir {
+class PassManager;
+}
+
 namespace mlir::transformer {
 
 struct LoweringOptions {
@@ -20,6 +26,12 @@ struct LoweringOptions {
   int64_t chunk = 512;
   /// Lowering configs that replace the chosen ones (JSON), or empty.
   std::string strategyFile;
+  /// -O0 to -O3.
+  int optLevel = 3;
+  /// Optimisation passes to run instead of the level's, or empty.
+  std::string passes;
+  /// Called with the pass manager of the optimisations before it runs, to watch it; may be empty.
+  std::function<void(PassManager &)> watchOptimization;
 };
 
 struct CompileOptions : LoweringOptions {
@@ -40,7 +52,7 @@ struct CompileOptions : LoweringOptions {
 llvm::Error compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llvm::StringRef output,
                               const CompileOptions &options);
 
-/// Runs the pipeline up to the phase `stopAt` (all of it if empty) on `module`.
+/// Optimises `module` and lowers it up to the phase `stopAt` (all the way if empty).
 llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, const LoweringOptions &options,
                         llvm::StringRef stopAt);
 

@@ -68,7 +68,12 @@ def Transformer_DeriveKind : I32EnumAttr<"DeriveKind", "how a derived weight is 
     I32EnumAttrCase<"Slice", 5, "slice">,          // rows [`begin`, `end`) along `axis`
     I32EnumAttrCase<"RopeTable", 6, "rope_table">, // cos or sin of rotary angles
     I32EnumAttrCase<"Sinusoid", 7, "sinusoid">,    // fixed sinusoidal position table
-    I32EnumAttrCase<"Pack", 8, "pack">             // a matrix in the panels that a kernel streams
+    I32EnumAttrCase<"Fill", 8, "fill">,            // every element `value`
+    I32EnumAttrCase<"ScaleColumns", 9, "scale_columns">, // column k times the second source's element k
+    I32EnumAttrCase<"Add", 10, "add">,             // the sum of the sources
+    I32EnumAttrCase<"Matmul", 11, "matmul">,       // product of matrices, or of a matrix and a vector
+    I32EnumAttrCase<"Factorize", 12, "factorize">, // a factor of the best approximation of `rank`
+    I32EnumAttrCase<"Pack", 13, "pack">            // a matrix in the panels that a kernel streams
   ]> {
   let cppNamespace = "::mlir::transformer";
   let genSpecializedAttr = 0;

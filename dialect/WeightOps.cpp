@@ -80,21 +80,63 @@ static LogicalResult verifyRopeTable(DeriveOp op) {
   return success();
 }
 
+/// How many sources a kind has: the least, and whether there may be more.
+static std::pair<size_t, bool> sourceCount(DeriveKind kind) {
+  switch (kind) {
+  case DeriveKind::RopeTable:
+  case DeriveKind::Sinusoid:
+  case DeriveKind::Fill:
+    return {0, false};
+  case DeriveKind::Concat:
+  case DeriveKind::Add:
+    return {1, true};
+  case DeriveKind::ScaleColumns:
+  case DeriveKind::Matmul:
+    return {2, false};
+  default:
+    return {1, false};
+  }
+}
+
+static LogicalResult verifySourceCount(DeriveOp op) {
+  auto [least, orMore] = sourceCount(op.getKind());
+  size_t count = op.getSources().size();
+  if (orMore ? count >= least : count == least)
+    return success();
+  static constexpr StringLiteral words[] = {"no", "one", "two"};
+  return op.emitOpError() << stringifyDeriveKind(op.getKind()) << " expected " << words[least]
+                          << (orMore       ? " or more sources"
+                              : least == 2 ? " sources"
+                                           : " source")
+                          << ", but got " << count;
+}
+
+/// C2: the parameter `name` must be one of two words.
+static LogicalResult verifyWord(DeriveOp op, StringRef name, StringRef first, StringRef second) {
+  auto word = parameter<StringAttr>(op, name, "string");
+  if (failed(word))
+    return failure();
+  if (word->getValue() != first && word->getValue() != second)
+    return op.emitOpError("expected ")
+           << name << " \"" << first << "\" or \"" << second << "\", but got " << *word;
+  return success();
+}
+
 LogicalResult DeriveOp::verify() {
   DeriveKind kind = getKind();
-  bool isTable = kind == DeriveKind::RopeTable || kind == DeriveKind::Sinusoid;
-  size_t count = getSources().size();
   // C1
-  if (isTable ? count != 0 : (kind == DeriveKind::Concat ? count < 1 : count != 1))
-    return emitOpError() << stringifyDeriveKind(kind) << " expected " << (isTable ? "no" : "one")
-                         << (kind == DeriveKind::Concat ? " or more sources" : " source") << ", but got "
-                         << count;
+  if (failed(verifySourceCount(*this)))
+    return failure();
+  bool isTable = kind == DeriveKind::RopeTable || kind == DeriveKind::Sinusoid;
   if (isTable && getTensorType().getRank() != 2)
     return emitOpError("expected a table of rank 2, but got ") << getType();
   // C2
   switch (kind) {
   case DeriveKind::Convert:
   case DeriveKind::Transpose:
+  case DeriveKind::ScaleColumns:
+  case DeriveKind::Add:
+  case DeriveKind::Matmul:
     return success();
   case DeriveKind::Pack:
     if (!PackedAttr::of(getType()))
@@ -104,6 +146,7 @@ LogicalResult DeriveOp::verify() {
     return LogicalResult(parameter<IntegerAttr>(*this, "axis", "i64"));
   case DeriveKind::AddScalar:
   case DeriveKind::Scale:
+  case DeriveKind::Fill:
     return LogicalResult(parameter<FloatAttr>(*this, "value", "f64"));
   case DeriveKind::Slice:
     for (StringRef name : {"axis", "begin", "end"})
@@ -112,14 +155,12 @@ LogicalResult DeriveOp::verify() {
     return success();
   case DeriveKind::RopeTable:
     return verifyRopeTable(*this);
-  case DeriveKind::Sinusoid: {
-    auto layout = parameter<StringAttr>(*this, "layout", "string");
-    if (failed(layout))
+  case DeriveKind::Sinusoid:
+    return verifyWord(*this, "layout", "split", "interleaved");
+  case DeriveKind::Factorize:
+    if (failed(parameter<IntegerAttr>(*this, "rank", "i64")))
       return failure();
-    if (layout->getValue() != "split" && layout->getValue() != "interleaved")
-      return emitOpError("expected layout \"split\" or \"interleaved\", but got ") << *layout;
-    return success();
-  }
+    return verifyWord(*this, "part", "left", "right");
   }
   llvm_unreachable("unknown derive kind");
 }
@@ -133,6 +174,98 @@ static RankedTensorType weightType(Operation *symbol) {
   return {};
 }
 
+/// C3: the axis a kind works along.
+static FailureOr<int64_t> axisOf(DeriveOp op, RankedTensorType source) {
+  int64_t axis = op->getAttrOfType<IntegerAttr>("axis").getInt();
+  if (axis < 0 || axis >= source.getRank())
+    return op.emitOpError("expected axis in [0, ") << source.getRank() << "), but got " << axis;
+  return axis;
+}
+
+static FailureOr<SmallVector<int64_t>> concatShape(DeriveOp op, ArrayRef<RankedTensorType> types) {
+  FailureOr<int64_t> axis = axisOf(op, types[0]);
+  if (failed(axis))
+    return failure();
+  SmallVector<int64_t> expected(types[0].getShape());
+  for (RankedTensorType type : types.drop_front()) {
+    for (int64_t i = 0, e = type.getRank(); i < e; ++i)
+      if (type.getRank() != types[0].getRank() || (i != *axis && type.getDimSize(i) != expected[i]))
+        return op.emitOpError("expected sources that differ along axis ")
+               << *axis << " only, but got " << types[0] << " and " << type;
+    expected[*axis] += type.getDimSize(*axis);
+  }
+  return expected;
+}
+
+static FailureOr<SmallVector<int64_t>> sliceShape(DeriveOp op, RankedTensorType type) {
+  FailureOr<int64_t> axis = axisOf(op, type);
+  if (failed(axis))
+    return failure();
+  SmallVector<int64_t> expected(type.getShape());
+  int64_t begin = op->getAttrOfType<IntegerAttr>("begin").getInt();
+  int64_t end = op->getAttrOfType<IntegerAttr>("end").getInt();
+  if (begin < 0 || end <= begin || end > expected[*axis])
+    return op.emitOpError("expected 0 <= begin < end <= ")
+           << expected[*axis] << ", but got [" << begin << ", " << end << ')';
+  expected[*axis] = end - begin;
+  return expected;
+}
+
+static FailureOr<SmallVector<int64_t>> factorShape(DeriveOp op, RankedTensorType type) {
+  int64_t rank = op->getAttrOfType<IntegerAttr>("rank").getInt();
+  int64_t largest = std::min(type.getDimSize(0), type.getDimSize(1));
+  if (rank < 1 || rank > largest)
+    return op.emitOpError("expected a rank in [1, ") << largest << "], but got " << rank;
+  if (op->getAttrOfType<StringAttr>("part").getValue() == "left")
+    return SmallVector<int64_t>{type.getDimSize(0), rank};
+  return SmallVector<int64_t>{rank, type.getDimSize(1)};
+}
+
+/// The shape of the result, or an error.
+static FailureOr<SmallVector<int64_t>> expectedShape(DeriveOp op, ArrayRef<RankedTensorType> types) {
+  DeriveKind kind = op.getKind();
+  SmallVector<int64_t> first(types[0].getShape());
+  // C1
+  bool isMatrixKind = kind == DeriveKind::Transpose || kind == DeriveKind::Pack ||
+                      kind == DeriveKind::ScaleColumns || kind == DeriveKind::Matmul ||
+                      kind == DeriveKind::Factorize;
+  if (isMatrixKind && first.size() != 2)
+    return op.emitOpError() << stringifyDeriveKind(kind) << " expected a source of rank 2, but got "
+                            << types[0];
+  // C3
+  switch (kind) {
+  case DeriveKind::Transpose:
+    return SmallVector<int64_t>{first[1], first[0]};
+  case DeriveKind::Concat:
+    return concatShape(op, types);
+  case DeriveKind::Slice:
+    return sliceShape(op, types[0]);
+  case DeriveKind::Factorize:
+    return factorShape(op, types[0]);
+  case DeriveKind::Add:
+    for (RankedTensorType type : types.drop_front())
+      if (type.getShape() != types[0].getShape())
+        return op.emitOpError("expected sources of one shape, but got ") << types[0] << " and " << type;
+    return first;
+  case DeriveKind::ScaleColumns:
+    if (types[1].getRank() != 1 || types[1].getDimSize(0) != first[1])
+      return op.emitOpError("expected one factor per column, ") << first[1] << ", but got " << types[1];
+    return first;
+  case DeriveKind::Matmul: {
+    int64_t rank = types[1].getRank();
+    if (rank < 1 || rank > 2 || types[1].getDimSize(0) != first[1])
+      return op.emitOpError("expected a second source of ")
+             << first[1] << " rows and rank 1 or 2, but got " << types[1];
+    SmallVector<int64_t> shape{first[0]};
+    if (rank == 2)
+      shape.push_back(types[1].getDimSize(1));
+    return shape;
+  }
+  default:
+    return first;
+  }
+}
+
 LogicalResult DeriveOp::verifySymbolUses(SymbolTableCollection &tables) {
   // C4
   SmallVector<RankedTensorType> types;
@@ -144,48 +277,13 @@ LogicalResult DeriveOp::verifySymbolUses(SymbolTableCollection &tables) {
       return emitOpError("expected a source in its logical order, but ") << source << " is packed";
     types.push_back(type);
   }
-  // C3
-  SmallVector<int64_t> expected;
-  DeriveKind kind = getKind();
-  if (kind == DeriveKind::RopeTable || kind == DeriveKind::Sinusoid)
+  if (types.empty())
     return success();
-  expected.assign(types[0].getShape().begin(), types[0].getShape().end());
-  auto axisOf = [&]() -> FailureOr<int64_t> {
-    int64_t axis = (*this)->getAttrOfType<IntegerAttr>("axis").getInt();
-    if (axis < 0 || axis >= types[0].getRank())
-      return emitOpError("expected axis in [0, ") << types[0].getRank() << "), but got " << axis;
-    return axis;
-  };
-  if (kind == DeriveKind::Pack && types[0].getRank() != 2)
-    return emitOpError("pack expected a source of rank 2, but got ") << types[0];
-  if (kind == DeriveKind::Transpose) {
-    if (types[0].getRank() != 2)
-      return emitOpError("transpose expected a source of rank 2, but got ") << types[0];
-    std::swap(expected[0], expected[1]);
-  } else if (kind == DeriveKind::Concat) {
-    FailureOr<int64_t> axis = axisOf();
-    if (failed(axis))
-      return failure();
-    for (RankedTensorType type : ArrayRef(types).drop_front()) {
-      for (int64_t i = 0, e = type.getRank(); i < e; ++i)
-        if (type.getRank() != types[0].getRank() || (i != *axis && type.getDimSize(i) != expected[i]))
-          return emitOpError("expected sources that differ along axis ")
-                 << *axis << " only, but got " << types[0] << " and " << type;
-      expected[*axis] += type.getDimSize(*axis);
-    }
-  } else if (kind == DeriveKind::Slice) {
-    FailureOr<int64_t> axis = axisOf();
-    if (failed(axis))
-      return failure();
-    int64_t begin = (*this)->getAttrOfType<IntegerAttr>("begin").getInt();
-    int64_t end = (*this)->getAttrOfType<IntegerAttr>("end").getInt();
-    if (begin < 0 || end <= begin || end > expected[*axis])
-      return emitOpError("expected 0 <= begin < end <= ")
-             << expected[*axis] << ", but got [" << begin << ", " << end << ')';
-    expected[*axis] = end - begin;
-  }
-  if (ArrayRef(expected) != getTensorType().getShape())
-    return emitOpError("expected a result of shape [") << expected << "], but got " << getType();
+  FailureOr<SmallVector<int64_t>> expected = expectedShape(*this, types);
+  if (failed(expected))
+    return failure();
+  if (ArrayRef(*expected) != getTensorType().getShape())
+    return emitOpError("expected a result of shape [") << *expected << "], but got " << getType();
   return success();
 }
 

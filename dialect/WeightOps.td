@@ -62,6 +62,15 @@ def Transformer_DeriveOp : Transformer_Op<"derive", [
     | `rope_table` | 0 | `theta`, `part` = "cos" or "sin", `scaling` and its parameters | `[positions, rotary_dim/2]` |
     | `sinusoid` | 0 | `layout` = "split" or "interleaved" | `[positions, dim]` |
     | `pack` | 1, rank 2 | the result's encoding, `#transformer.packed` | the source, in another order of bytes |
+    | `fill` | 0 | `value` | every element is `value` |
+    | `scale_columns` | 2: `[n, k]`, `[k]` | | column k of the first times element k of the second |
+    | `add` | 1 or more, of one shape | | their sum |
+    | `matmul` | 2: `[n, m]`, then `[m, k]` or `[m]` | | their product, `[n, k]` or `[n]` |
+    | `factorize` | 1: `[n, m]` | `rank`, `part` = "left" or "right" | `[n, rank]` or `[rank, m]` |
+
+    Everything is computed in float64 and rounded once. `factorize`: left times
+    right is the best approximation of that rank in the sum of squares
+    (Eckart and Young, 1936), each factor with half of the singular values.
 
     `rope_table`: entry (p, i) is cos or sin of p * f_i with
     f_i = theta^(-2i/rotary_dim) (RoFormer, arXiv:2104.09864), changed by

@@ -36,6 +36,11 @@ struct WeightEvaluator::Node {
   std::mutex keyMutex; // guards `key`
   std::optional<WeightCache::Key> key;
 
+  /// Whether computing the value takes much longer than reading it.
+  bool isCostly() const {
+    auto derive = dyn_cast<DeriveOp>(op);
+    return derive && (derive.getKind() == DeriveKind::Matmul || derive.getKind() == DeriveKind::Factorize);
+  }
   /// Whether the value is a part of the checkpoint as it is: nothing to keep.
   bool isView() const {
     auto derive = dyn_cast<DeriveOp>(op);
@@ -103,6 +108,10 @@ Expected<WeightEvaluator::Node *> WeightEvaluator::addNode(SymbolTable &table, S
       node->sources.push_back(*child);
       node->memory = SaturatingAdd(node->memory, (*child)->memory);
     }
+    // Linear algebra works on copies in float64.
+    if (derive.getKind() == DeriveKind::Matmul || derive.getKind() == DeriveKind::Factorize)
+      for (Node *source : node->sources)
+        node->memory = SaturatingAdd<uint64_t>(node->memory, 8 * source->type.getNumElements());
   }
   node->isComplete = true;
   return node;
@@ -129,7 +138,7 @@ Expected<HostTensor> WeightEvaluator::compute(Node &node) {
     return readWeight(weight, node.type, node.dtype, store);
   SmallVector<HostTensor> sources;
   for (Node *source : node.sources) {
-    Expected<HostTensor> value = evaluate(*source);
+    Expected<HostTensor> value = cache && source->isCostly() ? evaluateCached(*source) : evaluate(*source);
     if (!value)
       return value.takeError();
     sources.push_back(std::move(*value));

@@ -8,6 +8,7 @@
 
 #include "weights/Kernels.h"
 #include "weights/Error.h"
+#include "weights/Matrices.h"
 
 #include <cmath>
 #include <cstdlib>
@@ -69,6 +70,63 @@ static Expected<HostTensor> convert(const HostTensor &source, RankedTensorType t
     convertElements(dtypeOf(source), source.data.data(), type.getNumElements(), dtypeOf(*result),
                     result->owner.get());
   return result;
+}
+
+static Expected<HostTensor> fill(double value, RankedTensorType type) {
+  Expected<HostTensor> result = allocateTensor(type);
+  if (!result)
+    return result.takeError();
+  uint64_t size = dtypeSize(dtypeOf(*result));
+  char *data = result->owner.get();
+  fromDoubles(dtypeOf(*result), &value, 1, data);
+  for (int64_t i = 1, e = type.getNumElements(); i < e; ++i)
+    std::memcpy(data + i * size, data, size);
+  return result;
+}
+
+/// The first `count` elements from `begin` on, widened.
+static std::vector<double> widened(const HostTensor &tensor, int64_t begin, int64_t count) {
+  std::vector<double> values(count);
+  Dtype dtype = dtypeOf(tensor);
+  toDoubles(dtype, tensor.data.data() + begin * dtypeSize(dtype), count, values.data());
+  return values;
+}
+
+/// result[i, :] = rowOf(i), where a row is the last dimension; tensors of one
+/// dimension are one row.
+template <typename F> static Expected<HostTensor> byRows(RankedTensorType type, F rowOf) {
+  Expected<HostTensor> result = allocateTensor(type);
+  if (!result)
+    return result.takeError();
+  Dtype to = dtypeOf(*result);
+  int64_t columns = type.getRank() == 0 ? 1 : type.getShape().back();
+  int64_t rows = columns == 0 ? 0 : type.getNumElements() / columns;
+  for (int64_t i = 0; i < rows; ++i) {
+    std::vector<double> row = rowOf(i, columns);
+    fromDoubles(to, row.data(), columns, result->owner.get() + i * columns * dtypeSize(to));
+  }
+  return result;
+}
+
+static Expected<HostTensor> scaleColumns(const HostTensor &matrix, const HostTensor &factors,
+                                         RankedTensorType type) {
+  std::vector<double> scale = widened(factors, 0, type.getDimSize(1));
+  return byRows(type, [&](int64_t i, int64_t columns) {
+    std::vector<double> row = widened(matrix, i * columns, columns);
+    for (auto [value, factor] : zip(row, scale))
+      value *= factor;
+    return row;
+  });
+}
+
+static Expected<HostTensor> add(ArrayRef<HostTensor> sources, RankedTensorType type) {
+  return byRows(type, [&](int64_t i, int64_t columns) {
+    std::vector<double> sum(columns, 0.0);
+    for (const HostTensor &source : sources)
+      for (auto [value, addend] : zip(sum, widened(source, i * columns, columns)))
+        value += addend;
+    return sum;
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -320,6 +378,8 @@ Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
   DeriveKind kind = op.getKind();
   bool isLayout = kind == DeriveKind::Convert || kind == DeriveKind::Transpose ||
                   kind == DeriveKind::Concat || kind == DeriveKind::Slice || kind == DeriveKind::Pack;
+  if (kind == DeriveKind::Fill && !isFloat(*dtypeFromType(type.getElementType())))
+    return makeError("derived weight @" + op.getSymName() + ": fill needs a float type");
   for (const HostTensor &source : sources)
     if (!isFloat(*dtypeFromType(type.getElementType())) &&
         !(isLayout && source.type.getElementType() == type.getElementType()))
@@ -340,6 +400,16 @@ Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
     return mapElements(sources[0], type, [value = floatOf(op, "value")](double x) { return x * value; });
   case DeriveKind::Slice:
     return slice(sources[0], intOf(op, "axis"), intOf(op, "begin"), type);
+  case DeriveKind::Fill:
+    return fill(floatOf(op, "value"), type);
+  case DeriveKind::ScaleColumns:
+    return scaleColumns(sources[0], sources[1], type);
+  case DeriveKind::Add:
+    return add(sources, type);
+  case DeriveKind::Matmul:
+    return multiplyMatrices(sources[0], sources[1], type);
+  case DeriveKind::Factorize:
+    return factorize(sources[0], textOf(op, "part") == "left", type);
   case DeriveKind::RopeTable:
   case DeriveKind::Sinusoid:
     if (!isFloat(*dtypeFromType(type.getElementType())))

@@ -148,13 +148,19 @@ struct LowerGatedMLP : OpRewritePattern<GatedMLPOp> {
     SmallVector<int64_t> shape(input.getShape());
     shape.back() = cast<RankedTensorType>(op.getGate().getType()).getDimSize(0);
     auto wide = RankedTensorType::get(shape, rewriter.getF32Type());
-    Value gate = LinearOp::create(rewriter, loc, wide, op.getInput(), op.getGate(), Value());
-    Value up = LinearOp::create(rewriter, loc, wide, op.getInput(), op.getUp(), Value());
+    // The parts keep names that read well in a profile.
+    auto part = [&](StringRef suffix) -> Location {
+      auto name = dyn_cast<NameLoc>(loc);
+      return name ? NameLoc::get(rewriter.getStringAttr(name.getName().getValue() + suffix)) : loc;
+    };
+    Value gate = LinearOp::create(rewriter, part("_gate"), wide, op.getInput(), op.getGate(), Value());
+    Value up = LinearOp::create(rewriter, part("_gate_up"), wide, op.getInput(), op.getUp(), Value());
     Value act = ActivationOp::create(rewriter, loc, wide, op.getKind(), gate);
     Value product = arith::MulFOp::create(rewriter, loc, act, up);
     if (!input.getElementType().isF32())
       product = arith::TruncFOp::create(rewriter, loc, wide.clone(input.getElementType()), product);
-    rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), product, op.getDown(), Value());
+    rewriter.replaceOp(
+        op, LinearOp::create(rewriter, part("_down"), op.getType(), product, op.getDown(), Value()));
     return success();
   }
 };

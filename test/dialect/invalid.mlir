@@ -119,6 +119,70 @@ transformer.derive @b = transpose(@a) : tensor<8x4x2xf32>
 
 // -----
 
+// derive C1
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{matmul expected two sources, but got 1}}
+transformer.derive @b = matmul(@a) : tensor<4x8xf32>
+
+// -----
+
+// derive C1
+transformer.weight @a : tensor<8xf32> from "model.safetensors"
+// expected-error @+1 {{factorize expected a source of rank 2, but got 'tensor<8xf32>'}}
+transformer.derive @b = factorize(@a) {rank = 1 : i64, part = "left"} : tensor<8x1xf32>
+
+// -----
+
+// derive C2
+// expected-error @+1 {{fill needs the parameter 'value' of type f64}}
+transformer.derive @b = fill() : tensor<8xf32>
+
+// -----
+
+// derive C2
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{factorize needs the parameter 'rank' of type i64}}
+transformer.derive @b = factorize(@a) {part = "left"} : tensor<4x1xf32>
+
+// -----
+
+// derive C2
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{expected part "left" or "right", but got "middle"}}
+transformer.derive @b = factorize(@a) {rank = 1 : i64, part = "middle"} : tensor<4x1xf32>
+
+// -----
+
+// derive C3
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{expected a rank in [1, 4], but got 5}}
+transformer.derive @b = factorize(@a) {rank = 5 : i64, part = "left"} : tensor<4x5xf32>
+
+// -----
+
+// derive C3
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{expected a second source of 8 rows and rank 1 or 2, but got 'tensor<4x8xf32>'}}
+transformer.derive @b = matmul(@a, @a) : tensor<4x8xf32>
+
+// -----
+
+// derive C3
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+transformer.weight @s : tensor<4xf32> from "model.safetensors"
+// expected-error @+1 {{expected one factor per column, 8, but got 'tensor<4xf32>'}}
+transformer.derive @b = scale_columns(@a, @s) : tensor<4x8xf32>
+
+// -----
+
+// derive C3
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+transformer.weight @s : tensor<4xf32> from "model.safetensors"
+// expected-error @+1 {{expected sources of one shape, but got 'tensor<4x8xf32>' and 'tensor<4xf32>'}}
+transformer.derive @b = add(@a, @s) : tensor<4x8xf32>
+
+// -----
+
 // derive C2
 transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
 // expected-error @+1 {{concat needs the parameter 'axis' of type i64}}

@@ -6,6 +6,7 @@ transformer.weight @half : tensor<3x4xf16> from "derive.source.safetensors"
 transformer.weight @brain : tensor<3x4xbf16> from "derive.source.safetensors"
 transformer.weight @table : tensor<70x45xf32> from "derive.source.safetensors" key "big"
 transformer.weight @ids : tensor<4x6xi32> from "derive.source.safetensors"
+transformer.weight @row : tensor<4xf32> from "derive.source.safetensors"
 
 transformer.derive @a.bf16 = convert(@a) : tensor<6x10xbf16>
 transformer.derive @a.f16 = convert(@a) : tensor<6x10xf16>
@@ -47,6 +48,18 @@ transformer.derive @sin.longrope = rope_table() {part = "sin", scaling = "longro
 // Qwen 2.5 with its long-context setting
 transformer.derive @cos.yarn = rope_table() {part = "cos", scaling = "yarn", factor = 4.0 : f64, beta_fast = 32.0 : f64, beta_slow = 1.0 : f64, attention_factor = 1.138629436111989 : f64, original_max_positions = 32768 : i64, theta = 1.0e6 : f64} : tensor<16x32xf32>
 transformer.derive @sin.yarn = rope_table() {part = "sin", scaling = "yarn", factor = 4.0 : f64, beta_fast = 32.0 : f64, beta_slow = 1.0 : f64, attention_factor = 1.138629436111989 : f64, original_max_positions = 32768 : i64, theta = 1.0e6 : f64} : tensor<16x32xf32>
+transformer.derive @filled = fill() {value = -0.3 : f64} : tensor<3x2xbf16>
+transformer.derive @scaled.columns = scale_columns(@half, @row) : tensor<3x4xf32>
+transformer.derive @sum = add(@half, @brain, @half) : tensor<3x4xf32>
+transformer.derive @product = matmul(@table, @big.t) : tensor<70x70xf32>
+transformer.derive @product.vector = matmul(@half, @row) : tensor<3xf32>
+// The best approximation of rank 3 of a tall and of a wide matrix, each as its factors' product.
+transformer.derive @tall.left = factorize(@table) {rank = 3 : i64, part = "left"} : tensor<70x3xf64>
+transformer.derive @tall.right = factorize(@table) {rank = 3 : i64, part = "right"} : tensor<3x45xf64>
+transformer.derive @tall.low = matmul(@tall.left, @tall.right) : tensor<70x45xf32>
+transformer.derive @wide.left = factorize(@big.t) {rank = 3 : i64, part = "left"} : tensor<45x3xf64>
+transformer.derive @wide.right = factorize(@big.t) {rank = 3 : i64, part = "right"} : tensor<3x70xf64>
+transformer.derive @wide.low = matmul(@wide.left, @wide.right) : tensor<45x70xf32>
 transformer.derive @sinusoid.split = sinusoid() {layout = "split"} : tensor<10x6xf32>
 transformer.derive @sinusoid.interleaved = sinusoid() {layout = "interleaved"} : tensor<10x6xf32>
 transformer.derive @sinusoid.odd = sinusoid() {layout = "split"} : tensor<5x5xf32>

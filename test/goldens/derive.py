@@ -95,8 +95,13 @@ def main():
     brain = BF16(rng.standard_normal((3, 4)))
     big = rng.standard_normal((70, 45)).astype(np.float32)
     ids = rng.integers(-100, 100, (4, 6)).astype(np.int32)
+    row = rng.standard_normal(4).astype(np.float32)
     save(os.path.join(out, "derive.source.safetensors"),
-         {"a": a, "wide": wide, "half": half, "brain": brain, "big": big, "ids": ids})
+         {"a": a, "wide": wide, "half": half, "brain": brain, "big": big, "ids": ids, "row": row})
+
+    def low_rank(matrix, rank):
+        left, values, right = np.linalg.svd(matrix.astype(np.float64))
+        return ((left[:, :rank] * values[:rank]) @ right[:rank]).astype(np.float32)
 
     ext = [1.0, 1.25, 2.0, 4.5, 9.0, 40.0]
     expected = {
@@ -118,6 +123,12 @@ def main():
         "sin.bf16": BF16(np.sin(np.outer(np.arange(9), plain(1e4, 8)))),
         "sinusoid.split": sinusoid(10, 6, True), "sinusoid.interleaved": sinusoid(10, 6, False),
         "sinusoid.odd": sinusoid(5, 5, True),
+        "filled": BF16(np.full((3, 2), -0.3)),
+        "scaled.columns": (half.astype(np.float64) * row.astype(np.float64)).astype(np.float32),
+        "sum": (2 * half.astype(np.float64) + brain.values.astype(np.float64)).astype(np.float32),
+        "product": (big.astype(np.float64) @ big.T.astype(np.float64)).astype(np.float32),
+        "product.vector": (half.astype(np.float64) @ row.astype(np.float64)).astype(np.float32),
+        "tall.low": low_rank(big, 3), "wide.low": low_rank(big.T, 3),
     }
     for part in ("cos", "sin"):
         expected[part + ".none"] = table(plain(1e4, 8), 300, part)

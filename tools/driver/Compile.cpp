@@ -9,6 +9,8 @@
 #include "codegen/Compile.h"
 #include "codegen/CPU/Backend.h"
 #include "codegen/CPU/Pipeline.h"
+#include "passes/Pipeline.h"
+#include "passes/Remarks.h"
 #include "tools/driver/Driver.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -48,6 +50,19 @@ struct Options {
                                 cl::init(0), cl::value_desc("N"), cl::sub(command)};
   cl::opt<int64_t> chunk{"chunk", cl::desc("positions one call computes (default: 512)"), cl::init(512),
                          cl::value_desc("N"), cl::sub(command)};
+  cl::opt<int> level{"O",
+                     cl::Prefix,
+                     cl::desc("optimisation: 0 none, 1 neighbouring ops, 2 fusion, 3 tuned (default)"),
+                     cl::init(3),
+                     cl::value_desc("level"),
+                     cl::sub(command)};
+  cl::opt<std::string> passes{"passes", cl::desc("optimisation passes to run instead of the level's"),
+                              cl::value_desc("a,b"), cl::sub(command)};
+  cl::opt<std::string> remarks{"remarks",
+                               cl::desc("print what passes did and nearly did: passed, missed or all"),
+                               cl::value_desc("kind"), cl::sub(command)};
+  cl::opt<std::string> remarksFile{"remarks-file", cl::desc("write remarks as YAML (default: all of them)"),
+                                   cl::value_desc("FILE.yaml"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
   cl::opt<std::string> cache{"cache",
@@ -67,7 +82,10 @@ struct Options {
   cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
   cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
 
-  static std::string phaseNames() { return llvm::join(cpuPhases(), ", "); }
+  static std::string phaseNames() { return kOptimizedPhase.str() + ", " + llvm::join(cpuPhases(), ", "); }
+  static bool isPhase(llvm::StringRef name) {
+    return name == kOptimizedPhase || llvm::is_contained(cpuPhases(), name);
+  }
 };
 
 llvm::Error makeError(const llvm::Twine &message) {
@@ -118,6 +136,8 @@ LoweringOptions loweringOf(const Options &options) {
   LoweringOptions lowering;
   lowering.chunk = options.chunk;
   lowering.strategyFile = options.strategy;
+  lowering.optLevel = options.level;
+  lowering.passes = options.passes;
   return lowering;
 }
 
@@ -151,7 +171,7 @@ llvm::Error checkOptions(const Options &options) {
   if (options.target != "cpu")
     return makeError("unknown target \"" + options.target + "\"; this version generates code for cpu");
   llvm::StringRef emit = options.emit;
-  if (!emit.empty() && emit != "transformer" && emit != "asm" && !llvm::is_contained(cpuPhases(), emit))
+  if (!emit.empty() && emit != "transformer" && emit != "asm" && !Options::isPhase(emit))
     return makeError("unknown stage \"" + emit + "\" for --emit; use transformer, asm, " +
                      Options::phaseNames());
   if (!emit.empty() && !options.stopAt.empty())
@@ -159,12 +179,20 @@ llvm::Error checkOptions(const Options &options) {
   if (options.opGraph && emit.empty() && options.stopAt.empty())
     return makeError(
         "--print-op-graph needs the stage to print; add --emit=transformer or --stop-at=<phase>");
-  if (!options.stopAt.empty() && !llvm::is_contained(cpuPhases(), options.stopAt.getValue()))
+  if (!options.stopAt.empty() && !Options::isPhase(options.stopAt))
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
+<<<<<<< HEAD
   if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
     return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
+=======
+  if (options.level < 0 || options.level > 3)
+    return makeError("expected -O0, -O1, -O2 or -O3, but got -O" + llvm::Twine(options.level.getValue()));
+  llvm::StringRef remarks = options.remarks;
+  if (!remarks.empty() && !llvm::is_contained({"passed", "missed", "all"}, remarks))
+    return makeError("unknown remarks \"" + remarks + "\"; use passed, missed or all");
+>>>>>>> main
   if (options.chunk < 1 || options.chunk > 1 << 20)
     return makeError("expected --chunk between 1 and 1048576, but got " +
                      llvm::Twine(options.chunk.getValue()));
@@ -172,6 +200,17 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("expected --max-positions of 1 or more, but got " +
                      llvm::Twine(options.maxPositions.getValue()));
   return llvm::Error::success();
+}
+
+llvm::Error startRemarks(const Options &options, MLIRContext &context) {
+  if (options.remarks.empty() && options.remarksFile.empty())
+    return llvm::Error::success();
+  RemarkOptions remarks;
+  remarks.passed = options.remarks != "missed";
+  remarks.missed = options.remarks != "passed";
+  remarks.lines = options.remarks.empty() ? nullptr : &llvm::errs();
+  remarks.file = options.remarksFile;
+  return enableRemarks(context, remarks);
 }
 
 llvm::Error run(const Options &options) {
@@ -187,6 +226,8 @@ llvm::Error run(const Options &options) {
   llvm::Expected<LoadedModel> model = loadModel(context, options.input, load);
   if (!model)
     return model.takeError();
+  if (llvm::Error error = startRemarks(options, context))
+    return error;
   if (!options.emit.empty() || !options.stopAt.empty())
     return emitStage(options, *model->module);
   CompileOptions compile;

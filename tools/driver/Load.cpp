@@ -10,6 +10,8 @@
 #include "codegen/Common/FirstError.h"
 #include "codegen/Passes.h"
 #include "import/HuggingFace.h"
+#include "passes/Passes.h"
+#include "passes/Pipeline.h"
 #include "tools/driver/Driver.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -30,6 +32,8 @@ void mlir::transformer::registerAll(DialectRegistry &registry) {
   registry.insert<TransformerDialect>();
   static bool passesOnce = [] {
     registerAllPasses();
+    registerTransformerPasses();
+    registerOptimizationPipeline();
     registerTransformerCodegenPasses();
     registerCPUPipeline();
     return true;

@@ -38,15 +38,20 @@ static std::vector<double> doubles(Dtype dtype, ArrayRef<char> data) {
 }
 
 /// Tables go through cos and sin, whose last bit in double is the library's:
-/// after rounding to f32 one unit in the last place. All else is exact.
-static void expectEqual(StringRef name, const HostTensor &value, const TensorView &expected, bool isTable) {
+/// after rounding to f32 one unit in the last place. Sums of products depend on
+/// their order, by as much of the largest element. All else is exact.
+static void expectEqual(StringRef name, const HostTensor &value, const TensorView &expected, DeriveOp op) {
   ASSERT_EQ(dtypeFromType(value.type.getElementType()), expected.dtype) << name.str();
   ASSERT_EQ(value.type.getShape(), expected.shape) << name.str();
   ASSERT_EQ(value.data.size(), expected.data.size()) << name.str();
   std::vector<double> a = doubles(expected.dtype, value.data), b = doubles(expected.dtype, expected.data);
-  double tolerance = isTable ? std::ldexp(1.0, -23) : 0;
+  bool isTable = op.getSources().empty() && op.getKind() != DeriveKind::Fill;
+  double tolerance = isTable ? std::ldexp(1.0, -23) : 0, largest = 0;
+  if (op.getKind() == DeriveKind::Matmul)
+    for (double expectedValue : b)
+      largest = std::max(largest, std::ldexp(std::fabs(expectedValue), -22));
   for (size_t i = 0; i < a.size(); ++i)
-    ASSERT_LE(std::fabs(a[i] - b[i]), tolerance * std::fabs(b[i]))
+    ASSERT_LE(std::fabs(a[i] - b[i]), std::max(largest, tolerance * std::fabs(b[i])))
         << name.str() << " at " << i << ": " << a[i];
 }
 
@@ -56,13 +61,13 @@ TEST_F(Derive, MatchesGoldens) {
   WeightStore store(XFM_TEST_DIR "/goldens");
   size_t checked = 0;
   for (DeriveOp derive : module->getOps<DeriveOp>()) {
-    if (derive.getSymName() == "chain.rows") // a step on the way
-      continue;
+    if (derive.getSymName() == "chain.rows" || derive.getKind() == DeriveKind::Factorize)
+      continue; // steps on the way
     llvm::Expected<HostTensor> value = evaluateWeight(*module, derive.getSymName(), store);
     ASSERT_TRUE(bool(value)) << toString(value.takeError());
     llvm::Expected<TensorView> expected = store.lookup("derive.expected.safetensors", derive.getSymName());
     ASSERT_TRUE(bool(expected)) << toString(expected.takeError());
-    expectEqual(derive.getSymName(), *value, *expected, derive.getSources().empty());
+    expectEqual(derive.getSymName(), *value, *expected, derive);
     ++checked;
   }
   EXPECT_EQ(checked, cantFail(store.tensorsOf("derive.expected.safetensors"))->size());
