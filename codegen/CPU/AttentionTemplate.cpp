@@ -272,6 +272,8 @@ LogicalResult mlir::transformer::emitCacheAppend(OpBuilder &b, KernelContext &co
   KVCacheType type = op.getCache().getType();
   const SmallVector<Value> &parts = context.arguments[op.getCache()];
   Value count = context.spec.getArgument(0);
+  if (!count.getType().isIndex())
+    return op.emitOpError("expected a dispatch whose first argument is the number of positions");
   int64_t cache = context.numberOf(op.getCache());
   setGrid(context.kernel, {{cache, 0, 1}, {context.numberOf(count), 0, 1}, {cache, 1, 1}});
   SmallVector<OpFoldResult> sizes{memref::DimOp::create(b, loc, parts[0], 0).getResult(),

@@ -353,6 +353,13 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
 
 LogicalResult mlir::transformer::emitContraction(OpBuilder &b, KernelContext &context,
                                                  LoweringConfigAttr config) {
+  int64_t columns = config.getTile()[1], depth = config.getBlock()[2];
+  for (Projection &root : projectionsOf(context.spec)) {
+    PackedAttr packed = PackedAttr::of(root.weightType());
+    if (!packed || packed.getColumns() != columns || packed.getDepth() != depth)
+      return root.op.emitOpError("expected weights packed as <")
+             << columns << " x " << depth << ">, but got " << root.weightType();
+  }
   ContractionEmitter(context, config).emit(b);
   return success();
 }

@@ -339,6 +339,9 @@ Buffer EntryBufferizer::place(Value result, ArrayRef<OpFoldResult> sizes) {
 LogicalResult EntryBufferizer::convertLaunch(LaunchOp op) {
   auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
   SmallVector<Buffer> operands;
+  bool grows = llvm::any_of(op.getResultTypes(), [](Type t) { return isa<KVCacheType>(t); });
+  if (grows && (op.getInputs().empty() || !op.getInputs()[0].getType().isIndex()))
+    return op.emitOpError("expected the first operand to be the positions appended to the cache");
   for (Value input : op.getInputs())
     appendOperands(input, operands);
   size_t inputCount = operands.size();
