@@ -33,6 +33,34 @@ struct WeightEvaluator::Node {
   HostTensor value;     // kept where there is more than one reader
   bool hasValue = false;
 
+  /// Whether its rows can be computed from rows of its sources. A packed matrix has
+  /// panels for rows, which are of use to nobody else.
+  bool isByRows(bool isSource = false) const {
+    auto derive = dyn_cast<DeriveOp>(op);
+    if (type.getRank() == 0 || !derive)
+      return type.getRank() != 0;
+    auto areByRows = [](ArrayRef<Node *> nodes) {
+      return llvm::all_of(nodes, [](const Node *node) { return node->isByRows(/*isSource=*/true); });
+    };
+    switch (derive.getKind()) {
+    case DeriveKind::Convert:
+    case DeriveKind::AddScalar:
+    case DeriveKind::Scale:
+      return areByRows(sources);
+    case DeriveKind::Pack:
+      return !isSource && areByRows(sources);
+    case DeriveKind::ScaleColumns:
+      return areByRows(sources[0]) && sources[1]->isView();
+    case DeriveKind::Slice:
+      return axis() == 0 && sources[0]->dtype == dtype && areByRows(sources);
+    case DeriveKind::Concat:
+      return axis() == 0 && areByRows(sources);
+    default:
+      return false;
+    }
+  }
+  int64_t axis() const { return op->getAttrOfType<IntegerAttr>("axis").getInt(); }
+
   std::mutex keyMutex; // guards `key`
   std::optional<WeightCache::Key> key;
 
@@ -136,6 +164,7 @@ static Expected<HostTensor> readWeight(WeightOp op, RankedTensorType type, Dtype
 Expected<HostTensor> WeightEvaluator::compute(Node &node) {
   if (auto weight = dyn_cast<WeightOp>(node.op))
     return readWeight(weight, node.type, node.dtype, store);
+  auto derive = cast<DeriveOp>(node.op);
   SmallVector<HostTensor> sources;
   for (Node *source : node.sources) {
     Expected<HostTensor> value = cache && source->isCostly() ? evaluateCached(*source) : evaluate(*source);
@@ -143,7 +172,7 @@ Expected<HostTensor> WeightEvaluator::compute(Node &node) {
       return value.takeError();
     sources.push_back(std::move(*value));
   }
-  Expected<HostTensor> result = computeDerived(cast<DeriveOp>(node.op), sources);
+  Expected<HostTensor> result = computeDerived(derive, sources, derive.getTensorType());
   // The pages of what was read are done with, unless the result is a part of them.
   if (result && !result->isBorrowed())
     for (const HostTensor &source : sources)
@@ -179,6 +208,148 @@ Expected<HostTensor> WeightEvaluator::evaluate(StringRef symbol) {
   if (it == nodes.end())
     return makeError("@" + symbol + " was not prepared for evaluation");
   return cache && !it->second->isView() ? evaluateCached(*it->second) : evaluate(*it->second);
+}
+
+//===----------------------------------------------------------------------===//
+// By rows
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Rows of a source that rows of a value need.
+struct RowRange {
+  size_t source;
+  int64_t begin, end;
+};
+} // namespace
+
+static RankedTensorType withRows(RankedTensorType type, int64_t rows) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = rows;
+  return RankedTensorType::get(shape, type.getElementType(), type.getEncoding());
+}
+
+/// What the rows [begin, end) of `op`'s value are made of; `types` are those of the sources.
+static SmallVector<RowRange> sourceRows(DeriveOp op, ArrayRef<RankedTensorType> types, int64_t begin,
+                                        int64_t end) {
+  switch (op.getKind()) {
+  case DeriveKind::Pack: {
+    int64_t columns = PackedAttr::of(op.getTensorType()).getColumns(), rows = types[0].getDimSize(0);
+    return {{0, begin * columns, std::min(end * columns, rows)}};
+  }
+  case DeriveKind::Slice: {
+    int64_t first = op->getAttrOfType<IntegerAttr>("begin").getInt();
+    return {{0, begin + first, end + first}};
+  }
+  case DeriveKind::Concat: {
+    SmallVector<RowRange> ranges;
+    int64_t first = 0;
+    for (auto [source, type] : enumerate(types)) {
+      int64_t rows = type.getDimSize(0), from = std::max(begin - first, int64_t(0));
+      int64_t to = std::min(end - first, rows);
+      if (from < to)
+        ranges.push_back({source, from, to});
+      first += rows;
+    }
+    return ranges;
+  }
+  default:
+    return {{0, begin, end}};
+  }
+}
+
+bool WeightEvaluator::evaluatesByRows(StringRef symbol) {
+  Node &node = *nodes.find(symbol)->second;
+  // A view takes no memory, and what others read as well is computed once, whole.
+  if (node.isView() || node.readers > 1 || !node.isByRows())
+    return false;
+  skip(node);
+  return true;
+}
+
+Expected<HostTensor> WeightEvaluator::evaluateRows(Node &node, int64_t begin, int64_t end) {
+  if (isa<WeightOp>(node.op)) {
+    Expected<HostTensor> whole = compute(node);
+    if (!whole)
+      return whole;
+    size_t rowBytes = whole->data.size() / node.type.getDimSize(0);
+    return HostTensor{withRows(node.type, end - begin),
+                      whole->data.slice(begin * rowBytes, (end - begin) * rowBytes), nullptr};
+  }
+  auto op = cast<DeriveOp>(node.op);
+  SmallVector<RankedTensorType> types;
+  for (Node *source : node.sources)
+    types.push_back(source->type);
+  SmallVector<HostTensor> sources;
+  int64_t rows = 0;
+  for (const RowRange &range : sourceRows(op, types, begin, end)) {
+    Expected<HostTensor> value = evaluateRows(*node.sources[range.source], range.begin, range.end);
+    if (!value)
+      return value;
+    rows += range.end - range.begin;
+    sources.push_back(std::move(*value));
+  }
+  if (op.getKind() == DeriveKind::Slice)
+    return HostTensor{withRows(node.type, rows), sources[0].data, sources[0].owner};
+  if (op.getKind() == DeriveKind::ScaleColumns) {
+    Expected<HostTensor> factors = compute(*node.sources[1]);
+    if (!factors)
+      return factors;
+    sources.push_back(std::move(*factors));
+  }
+  Expected<HostTensor> result = computeDerived(op, sources, withRows(op.getTensorType(), rows));
+  if (result && !result->isBorrowed())
+    for (const HostTensor &source : sources)
+      if (source.isBorrowed())
+        WeightStore::release(source.data);
+  return result;
+}
+
+Expected<WeightCache::Key> WeightEvaluator::keyOfRows(Node &node, int64_t begin, int64_t end) {
+  if (isa<WeightOp>(node.op)) {
+    Expected<HostTensor> rows = evaluateRows(node, begin, end);
+    if (!rows)
+      return rows.takeError();
+    return cache->keyOfStored(node.dtype, rows->type.getShape(), rows->data);
+  }
+  auto op = cast<DeriveOp>(node.op);
+  SmallVector<RankedTensorType> types;
+  for (Node *source : node.sources)
+    types.push_back(source->type);
+  SmallVector<WeightCache::Key> keys;
+  for (const RowRange &range : sourceRows(op, types, begin, end)) {
+    Expected<WeightCache::Key> key = keyOfRows(*node.sources[range.source], range.begin, range.end);
+    if (!key)
+      return key;
+    keys.push_back(*key);
+  }
+  if (op.getKind() == DeriveKind::ScaleColumns) {
+    Expected<WeightCache::Key> key = keyOf(*node.sources[1], /*isFresh=*/true);
+    if (!key)
+      return key;
+    keys.push_back(*key);
+  }
+  return cache->keyOfDerived(op, keys);
+}
+
+Expected<HostTensor> WeightEvaluator::evaluateRows(StringRef symbol, int64_t begin, int64_t end) {
+  Node &node = *nodes.find(symbol)->second;
+  if (!cache)
+    return evaluateRows(node, begin, end);
+  Expected<WeightCache::Key> key = keyOfRows(node, begin, end);
+  if (!key)
+    return key.takeError();
+  if (std::optional<HostTensor> kept = cache->find(*key, withRows(node.type, end - begin)))
+    return *kept;
+  Expected<HostTensor> value = evaluateRows(node, begin, end);
+  if (!value)
+    return value;
+  Expected<WeightCache::Key> now = keyOfRows(node, begin, end); // see evaluateCached
+  if (!now)
+    return now.takeError();
+  if (*now == *key)
+    if (Error error = cache->store(*key, *value))
+      return error;
+  return value;
 }
 
 //===----------------------------------------------------------------------===//

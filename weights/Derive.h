@@ -40,6 +40,14 @@ public:
 
   llvm::Expected<HostTensor> evaluate(StringRef symbol);
 
+  /// Whether rows of the value can be computed without the others, so that a large
+  /// one need not be in memory as a whole. Where it can, the symbol is evaluated by
+  /// rows from then on.
+  bool evaluatesByRows(StringRef symbol);
+  /// The rows [begin, end) along the first dimension of its type.
+  llvm::Expected<HostTensor> evaluateRows(StringRef symbol, int64_t begin, int64_t end);
+
+  /// The type of the bytes: of a packed matrix, its shape in memory.
   RankedTensorType typeOf(StringRef symbol) const;
 
   /// An upper bound of the memory that evaluating the symbol takes, in bytes.
@@ -52,6 +60,8 @@ private:
   llvm::Expected<HostTensor> evaluate(Node &node);
   llvm::Expected<HostTensor> evaluateCached(Node &node);
   llvm::Expected<HostTensor> compute(Node &node);
+  llvm::Expected<HostTensor> evaluateRows(Node &node, int64_t begin, int64_t end);
+  llvm::Expected<WeightCache::Key> keyOfRows(Node &node, int64_t begin, int64_t end);
   llvm::Expected<WeightCache::Key> keyOf(Node &node, bool isFresh);
   static void skip(Node &node);
 

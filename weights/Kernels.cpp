@@ -373,8 +373,7 @@ static Expected<HostTensor> sinusoid(DeriveOp op) {
 // Dispatch
 //===----------------------------------------------------------------------===//
 
-Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
-  RankedTensorType type = op.getTensorType();
+Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources, RankedTensorType type) {
   DeriveKind kind = op.getKind();
   bool isLayout = kind == DeriveKind::Convert || kind == DeriveKind::Transpose ||
                   kind == DeriveKind::Concat || kind == DeriveKind::Slice || kind == DeriveKind::Pack;

@@ -183,16 +183,13 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
-<<<<<<< HEAD
   if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
     return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
-=======
   if (options.level < 0 || options.level > 3)
     return makeError("expected -O0, -O1, -O2 or -O3, but got -O" + llvm::Twine(options.level.getValue()));
   llvm::StringRef remarks = options.remarks;
   if (!remarks.empty() && !llvm::is_contained({"passed", "missed", "all"}, remarks))
     return makeError("unknown remarks \"" + remarks + "\"; use passed, missed or all");
->>>>>>> main
   if (options.chunk < 1 || options.chunk > 1 << 20)
     return makeError("expected --chunk between 1 and 1048576, but got " +
                      llvm::Twine(options.chunk.getValue()));

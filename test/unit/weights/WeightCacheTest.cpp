@@ -113,6 +113,33 @@ TEST_F(Cache, SecondRunComputesNothing) {
   EXPECT_EQ(second.file, plain);
 }
 
+// What takes long on the way to a symbol is kept as well: another packing of the same product computes it no
+// more.
+TEST_F(Cache, CostlyStepsAreKept) {
+  auto packed = [](StringRef packing) {
+    return R"(
+      transformer.weight @a : tensor<4x8xf32> from "m.safetensors"
+      transformer.weight @b : tensor<4x8xf32> from "m.safetensors"
+      transformer.derive @a.t = transpose(@a) : tensor<8x4xf32>
+      transformer.derive @ab = matmul(@b, @a.t) : tensor<4x4xf32>
+      transformer.derive @ab.packed = pack(@ab) : tensor<4x4xf32, #transformer.packed<)" +
+           packing.str() + ">>";
+  };
+  auto last = [&](const std::string &text) {
+    OwningOpRef<ModuleOp> module = parse(text);
+    WeightStore store(folder.str());
+    std::unique_ptr<WeightCache> cache = cantFail(WeightCache::open(folder.file("cache")));
+    WriteOptions options;
+    options.cache = cache.get();
+    WriteResult result;
+    EXPECT_EQ(messageOf(writeWeights(*module, {"ab.packed"}, store, folder.file("w"), options, result)), "");
+    return std::pair<unsigned, unsigned>{cache->countReused(), cache->countStored()};
+  };
+  EXPECT_EQ(last(packed("2 x 1")), (std::pair<unsigned, unsigned>{0, 2})); // @ab and @ab.packed
+  EXPECT_EQ(last(packed("4 x 2")), (std::pair<unsigned, unsigned>{1, 1}));
+  EXPECT_EQ(last(packed("4 x 2")), (std::pair<unsigned, unsigned>{1, 0}));
+}
+
 // Same name, size and time, other bytes: what depends on them is computed again.
 TEST_F(Cache, ContentDecides) {
   write(model);
