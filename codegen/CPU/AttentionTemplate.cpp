@@ -148,8 +148,8 @@ private:
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
   /// Of the current task.
   Value batch, kvHead, firstPosition, rows, held, positions;
-  /// Of the current tile of keys: where its first one stands.
-  Value place;
+  /// Of the current tile of keys: where its first one stands, and the position behind its last.
+  Value place, tileEnd;
 };
 
 } // namespace
@@ -456,6 +456,7 @@ void AttentionEmitter::packValues(OpBuilder &b, Value count) {
 
 void AttentionEmitter::emitKeyTile(OpBuilder &b, Value begin, Value end) {
   Value count = arith::SubIOp::create(b, loc, end, begin);
+  tileEnd = end;
   if (!isDecode())
     packKeys(b, count);
   if (copiesValues)
@@ -578,9 +579,10 @@ Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value 
   return maximum(b, arith::AddFOp::create(b, loc, score, bias), splat(b, kHidden));
 }
 
-/// kHidden for the keys from j on that the row does not see.
+/// kHidden for the keys from j on that the row does not see, or the tile does not hold.
 Value AttentionEmitter::hideScore(OpBuilder &b, Value score, Value row, Value j) {
   auto [low, high] = rangeOf(b, row);
+  high = arith::MinSIOp::create(b, loc, high, tileEnd);
   Value lane = arith::ConstantOp::create(
       b, loc, b.getI32VectorAttr(llvm::to_vector(llvm::seq<int32_t>(0, static_cast<int32_t>(lanes)))));
   auto distance = [&](Value bound) {
@@ -693,6 +695,7 @@ void AttentionEmitter::softmaxRow(OpBuilder &b, Value row, Value inTile, Value b
   auto [low, high] = rangeOf(b, row);
   Value before = memref::LoadOp::create(b, loc, maxima, row);
   Value end = arith::AddIOp::create(b, loc, begin, padded);
+  high = arith::MinSIOp::create(b, loc, high, tileEnd);
   Value seesAll =
       arith::AndIOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, end, high),
                             arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, low, begin));
