@@ -83,6 +83,13 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   llvm::Expected<std::unique_ptr<ArtifactWriter>> writer = ArtifactWriter::create(output);
   if (!writer)
     return writer.takeError();
+  std::unique_ptr<WeightCache> cache;
+  if (!options.cacheFolder.empty()) {
+    llvm::Expected<std::unique_ptr<WeightCache>> opened = WeightCache::open(options.cacheFolder);
+    if (!opened)
+      return opened.takeError();
+    cache = std::move(*opened);
+  }
   uint64_t sourceHash = hashOf(module);
   if (llvm::Error error = lowerModule(module, *target, options, ""))
     return error;
@@ -104,6 +111,7 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   WeightStore store(sourceFolder);
   WriteOptions write;
   write.threads = options.threads;
+  write.cache = cache.get();
   if (options.progress)
     write.progress = terminalProgress();
   WriteResult written;
@@ -111,6 +119,9 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
           writeWeights(module, weights, store, (*writer)->pathOf("weights.safetensors"), write, written))
     return error;
   (*writer)->addFile("weights.safetensors", written.bytes, written.hash);
+  if (cache && options.notes)
+    *options.notes << "cache: " << cache->countReused() << " weights reused, " << cache->countStored()
+                   << " evaluated, " << cache->countDamaged() << " damaged entries replaced\n";
   for (llvm::StringRef name : {"tokenizer.json", "tokenizer_config.json"})
     if (llvm::Error error = (*writer)->copyIfPresent((sourceFolder + "/" + name).str(), name))
       return error;

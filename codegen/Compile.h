@@ -30,6 +30,8 @@ struct CompileOptions : LoweringOptions {
   std::string mcpu = "native";
   /// Threads for the weights; 0: one per core.
   unsigned threads = 0;
+  /// A folder where evaluated weights are kept from compile to compile; empty for none.
+  std::string cacheFolder;
   /// Shows progress on stderr where it is a terminal.
   bool progress = true;
   /// Receives lines such as the chosen target; may be null.

@@ -9,7 +9,7 @@ config.name = "xfm"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 # GoogleTest reads these.
-config.excludes = ["unit", "numeric", "goldens", "bench", "lib"]
+config.excludes = ["unit", "numeric", "goldens", "bench", "fuzz", "lib"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = config.xfm_test_dir
 
@@ -19,6 +19,12 @@ config.environment["PATH"] = os.pathsep.join(path)
 # The interpreter itself: what CMake found may be a script that looks for it, at a third of a second a time.
 config.substitutions.append(("%python", sys.executable))
 config.substitutions.append(("%source_dir", config.xfm_source_dir))
+config.substitutions.append(("%build_dir", config.xfm_build_dir))
+config.substitutions.append(("%c_compiler", config.xfm_c_compiler))
+config.substitutions.append(("%cxx_compiler", config.xfm_cxx_compiler))
+config.substitutions.append(("%mlir_include", config.xfm_mlir_include))
+config.substitutions.append(("%llvm_lib", config.xfm_llvm_lib))
+config.substitutions.append(("%new_pass", os.path.join(config.xfm_source_dir, "tools/scripts/new_pass.py")))
 config.substitutions.append(("%test_tools", os.path.join(config.test_source_root, "tools")))
 # A command that must be refused as our tools refuse: one line, status 1, nothing left behind.
 config.substitutions.append(("%fails", f"{sys.executable} {config.test_source_root}/tools/expect_error.py"))

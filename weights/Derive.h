@@ -11,6 +11,7 @@
 
 #include "dialect/Transformer.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "weights/WeightCache.h"
 #include "weights/WeightStore.h"
 
 namespace mlir::transformer {
@@ -31,12 +32,22 @@ class WeightEvaluator {
 public:
   /// Looks `symbols` up, with all they are derived from; each may be evaluated
   /// once. Unknown symbols and cycles are errors.
-  static llvm::Expected<std::unique_ptr<WeightEvaluator>> create(ModuleOp module, ArrayRef<StringRef> symbols,
-                                                                 WeightStore &store);
+  /// With a cache, those of `symbols` that are computed are taken from it or added
+  /// to it.
+  static llvm::Expected<std::unique_ptr<WeightEvaluator>>
+  create(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &store, WeightCache *cache = nullptr);
   ~WeightEvaluator();
 
   llvm::Expected<HostTensor> evaluate(StringRef symbol);
 
+  /// Whether rows of the value can be computed without the others, so that a large
+  /// one need not be in memory as a whole. Where it can, the symbol is evaluated by
+  /// rows from then on.
+  bool evaluatesByRows(StringRef symbol);
+  /// The rows [begin, end) along the first dimension of its type.
+  llvm::Expected<HostTensor> evaluateRows(StringRef symbol, int64_t begin, int64_t end);
+
+  /// The type of the bytes: of a packed matrix, its shape in memory.
   RankedTensorType typeOf(StringRef symbol) const;
 
   /// An upper bound of the memory that evaluating the symbol takes, in bytes.
@@ -44,12 +55,18 @@ public:
 
 private:
   struct Node;
-  explicit WeightEvaluator(WeightStore &store);
+  WeightEvaluator(WeightStore &store, WeightCache *cache);
   llvm::Expected<Node *> addNode(SymbolTable &table, StringRef symbol, unsigned depth);
   llvm::Expected<HostTensor> evaluate(Node &node);
+  llvm::Expected<HostTensor> evaluateCached(Node &node);
   llvm::Expected<HostTensor> compute(Node &node);
+  llvm::Expected<HostTensor> evaluateRows(Node &node, int64_t begin, int64_t end);
+  llvm::Expected<WeightCache::Key> keyOfRows(Node &node, int64_t begin, int64_t end);
+  llvm::Expected<WeightCache::Key> keyOf(Node &node, bool isFresh);
+  static void skip(Node &node);
 
   WeightStore &store;
+  WeightCache *cache;
   llvm::StringMap<std::unique_ptr<Node>> nodes;
 };
 

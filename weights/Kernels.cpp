@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 using namespace llvm;
 
@@ -29,12 +30,22 @@ static StringRef textOf(DeriveOp op, StringRef name) {
 }
 
 Expected<HostTensor> allocateTensor(RankedTensorType type) {
-  constexpr size_t alignment = 64;
+  constexpr size_t alignment = 64, large = size_t(1) << 20;
   uint64_t bytes = *byteSize(type.getShape(), *dtypeFromType(type.getElementType()));
+  auto noMemory = [&] { return makeError("no memory for a weight of " + Twine(bytes) + " bytes"); };
+  if (bytes >= large) {
+    // Straight from the kernel and back: malloc would keep much of what threads free.
+    void *data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+      return noMemory();
+    auto release = [bytes](char *begin) { munmap(begin, bytes); };
+    return HostTensor{type, ArrayRef<char>(static_cast<char *>(data), bytes),
+                      std::shared_ptr<char>(static_cast<char *>(data), release)};
+  }
   char *data =
       static_cast<char *>(std::aligned_alloc(alignment, alignTo(std::max<uint64_t>(bytes, 1), alignment)));
   if (!data)
-    return makeError("no memory for a weight of " + Twine(bytes) + " bytes");
+    return noMemory();
   return HostTensor{type, ArrayRef<char>(data, bytes), std::shared_ptr<char>(data, std::free)};
 }
 
@@ -373,8 +384,7 @@ static Expected<HostTensor> sinusoid(DeriveOp op) {
 // Dispatch
 //===----------------------------------------------------------------------===//
 
-Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources) {
-  RankedTensorType type = op.getTensorType();
+Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources, RankedTensorType type) {
   DeriveKind kind = op.getKind();
   bool isLayout = kind == DeriveKind::Convert || kind == DeriveKind::Transpose ||
                   kind == DeriveKind::Concat || kind == DeriveKind::Slice || kind == DeriveKind::Pack;

@@ -17,8 +17,9 @@ namespace mlir::transformer {
 /// The bytes of a tensor of `type`, not initialised; an error where there is no memory.
 llvm::Expected<HostTensor> allocateTensor(RankedTensorType type);
 
-/// The value of `op` from those of its sources.
-llvm::Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources);
+/// The value of `op` from those of its sources. `type` is that of the op, or one
+/// with fewer rows where the sources are the rows that those need.
+llvm::Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources, RankedTensorType type);
 
 /// The frequencies f_i of a rope_table, scaling applied, and the factor on the
 /// table's entries.

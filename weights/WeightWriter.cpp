@@ -33,6 +33,9 @@ namespace mlir::transformer {
 
 static constexpr uint64_t alignment = 64;
 
+/// Larger tensors whose rows can be computed by themselves are computed in pieces of about this size.
+static constexpr uint64_t pieceBytes = uint64_t(32) << 20;
+
 //===----------------------------------------------------------------------===//
 // Layout
 //===----------------------------------------------------------------------===//
@@ -46,6 +49,14 @@ struct Item {
   uint64_t bytes;
   uint64_t padding; // bytes after it, up to the next multiple of the alignment
   uint64_t memory;
+};
+
+/// A tensor, or rows of one, which one thread evaluates.
+struct Piece {
+  const Item *item;
+  int64_t begin, end; // rows; [0, -1) for all of a tensor that is evaluated whole
+  uint64_t memory;
+  bool isLast; // of its tensor
 };
 } // namespace
 
@@ -61,6 +72,24 @@ static Expected<std::vector<Item>> layOut(const WeightEvaluator &evaluator, Arra
         {symbol, type, dtype, bytes, offsetToAlignment(bytes, Align(alignment)), evaluator.memoryOf(symbol)});
   }
   return items;
+}
+
+static std::vector<Piece> divide(WeightEvaluator &evaluator, ArrayRef<Item> items) {
+  std::vector<Piece> pieces;
+  for (const Item &item : items) {
+    if (item.bytes <= pieceBytes || !evaluator.evaluatesByRows(item.symbol)) {
+      pieces.push_back({&item, 0, -1, item.memory, true});
+      continue;
+    }
+    int64_t rows = item.type.getDimSize(0);
+    int64_t step = std::max<int64_t>(1, pieceBytes / (item.bytes / rows));
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      int64_t end = std::min(begin + step, rows);
+      uint64_t memory = static_cast<uint64_t>(static_cast<double>(item.memory) * (end - begin) / rows) + 1;
+      pieces.push_back({&item, begin, end, memory, end == rows});
+    }
+  }
+  return pieces;
 }
 
 static json::Object headerEntry(StringRef dtype, ArrayRef<int64_t> shape, uint64_t begin, uint64_t end) {
@@ -187,13 +216,13 @@ private:
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Evaluates items on threads, in order, as far ahead of the reader as the
-/// bytes in flight allow. Items are admitted in the order in which they are
+/// Evaluates pieces on threads, in order, as far ahead of the reader as the
+/// bytes in flight allow. They are admitted in the order in which they are
 /// taken, so the oldest one always proceeds.
 class Pipeline {
 public:
-  Pipeline(WeightEvaluator &evaluator, ArrayRef<Item> items, unsigned threads, uint64_t maxBytes)
-      : evaluator(evaluator), items(items), maxBytes(maxBytes), results(items.size()) {
+  Pipeline(WeightEvaluator &evaluator, ArrayRef<Piece> pieces, unsigned threads, uint64_t maxBytes)
+      : evaluator(evaluator), pieces(pieces), maxBytes(maxBytes), results(pieces.size()) {
     for (unsigned i = 0; i < threads; ++i)
       workers.emplace_back([this] { work(); });
   }
@@ -223,27 +252,30 @@ public:
   void finish(size_t index) {
     {
       std::lock_guard<std::mutex> lock(mutex);
-      bytesInFlight -= items[index].memory;
+      bytesInFlight -= pieces[index].memory;
     }
     changed.notify_all();
   }
 
 private:
   bool admitsNext() const {
-    return bytesInFlight == 0 || items[next].memory == 0 ||
-           (bytesInFlight < maxBytes && items[next].memory <= maxBytes - bytesInFlight);
+    return bytesInFlight == 0 || pieces[next].memory == 0 ||
+           (bytesInFlight < maxBytes && pieces[next].memory <= maxBytes - bytesInFlight);
   }
 
   void work() {
     std::unique_lock<std::mutex> lock(mutex);
     while (true) {
-      changed.wait(lock, [&] { return isStopped || next == items.size() || admitsNext(); });
-      if (isStopped || next == items.size())
+      changed.wait(lock, [&] { return isStopped || next == pieces.size() || admitsNext(); });
+      if (isStopped || next == pieces.size())
         return;
       size_t index = next++;
-      bytesInFlight += items[index].memory;
+      const Piece &piece = pieces[index];
+      bytesInFlight += piece.memory;
       lock.unlock();
-      Expected<HostTensor> result = evaluator.evaluate(items[index].symbol);
+      Expected<HostTensor> result = piece.end < 0
+                                        ? evaluator.evaluate(piece.item->symbol)
+                                        : evaluator.evaluateRows(piece.item->symbol, piece.begin, piece.end);
       lock.lock();
       results[index].emplace(std::move(result));
       changed.notify_all();
@@ -251,7 +283,7 @@ private:
   }
 
   WeightEvaluator &evaluator;
-  ArrayRef<Item> items;
+  ArrayRef<Piece> pieces;
   const uint64_t maxBytes;
 
   std::mutex mutex; // guards what follows
@@ -318,7 +350,8 @@ Error writeWeights(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &st
   for (StringRef symbol : symbols)
     if (seen.insert(symbol).second)
       unique.push_back(symbol);
-  Expected<std::unique_ptr<WeightEvaluator>> evaluator = WeightEvaluator::create(module, unique, store);
+  Expected<std::unique_ptr<WeightEvaluator>> evaluator =
+      WeightEvaluator::create(module, unique, store, options.cache);
   if (!evaluator)
     return evaluator.takeError();
   Expected<std::vector<Item>> items = layOut(**evaluator, unique);
@@ -339,18 +372,20 @@ Error writeWeights(ModuleOp module, ArrayRef<StringRef> symbols, WeightStore &st
     return error;
 
   unsigned threads = options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-  threads = static_cast<unsigned>(std::min<size_t>(threads, items->size()));
-  Pipeline pipeline(**evaluator, *items, threads, options.maxBytesInFlight);
+  std::vector<Piece> pieces = divide(**evaluator, *items);
+  threads = static_cast<unsigned>(std::min<size_t>(threads, pieces.size()));
+  Pipeline pipeline(**evaluator, pieces, threads, options.maxBytesInFlight);
   ProgressMeter progress(options.progress, dataBytes);
   static constexpr char zeros[alignment] = {};
-  for (auto [index, item] : enumerate(*items)) {
+  for (auto [index, piece] : enumerate(pieces)) {
     Expected<HostTensor> tensor = pipeline.take(index);
     if (!tensor)
       return tensor.takeError();
-    if (Error error = writeTensor(**output, *tensor, item.symbol, progress))
+    if (Error error = writeTensor(**output, *tensor, piece.item->symbol, progress))
       return error;
-    if (Error error = (*output)->write(ArrayRef(zeros, item.padding)))
-      return error;
+    if (piece.isLast)
+      if (Error error = (*output)->write(ArrayRef(zeros, piece.item->padding)))
+        return error;
     tensor->owner.reset();
     pipeline.finish(index);
   }

@@ -29,9 +29,11 @@ using WriteProgressFn = std::function<void(const WriteProgress &)>;
 struct WriteOptions {
   /// Threads that evaluate; 0 stands for one per core.
   unsigned threads = 0;
-  /// Computed bytes that may wait to be written. One tensor larger than this
-  /// is evaluated alone.
-  uint64_t maxBytesInFlight = uint64_t(1) << 30;
+  /// Computed bytes that may wait to be written. One tensor larger than this that
+  /// cannot be computed in pieces is evaluated alone.
+  uint64_t maxBytesInFlight = uint64_t(256) << 20;
+  /// Where values of earlier compiles may be; null for nowhere.
+  WeightCache *cache = nullptr;
   /// Called on the calling thread, about ten times a second and at the end.
   WriteProgressFn progress;
 };

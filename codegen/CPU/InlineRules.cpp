@@ -160,6 +160,8 @@ InlineAnswer CPUTemplates::inlineElementwise(const DispatchGroup &group, linalg:
       how = Inlined::Prologue;
       if (consumer && !read.inRegion && !visitsOnce(consumer, read.map))
         return {Inlined::No, "it is broadcast"};
+      if (continuesContraction(producer))
+        return {Inlined::No, "it is fused with the contraction that it reads"};
       continue;
     }
     if (isRoot(group, consumer) ||

@@ -130,17 +130,25 @@ void reuseInPlace(func::FuncOp entry, std::vector<Slot> &slots, const DenseMap<O
   }
 }
 
-/// Gives each slot an offset; returns the section's bytes per unit.
-int64_t assign(std::vector<Slot> &slots) {
-  std::vector<Slot *> bySize, placed;
-  for (Slot &slot : slots)
-    bySize.push_back(&slot);
-  llvm::sort(bySize, [](Slot *a, Slot *b) {
-    return std::make_tuple(-a->bytes, a->begin, a) < std::make_tuple(-b->bytes, b->begin, b);
-  });
+/// The largest sum of slots alive at one op: no plan can need less.
+int64_t lowerBound(ArrayRef<Slot> slots) {
+  int64_t bound = 0;
+  for (const Slot &at : slots) {
+    int64_t live = 0;
+    for (const Slot &other : slots)
+      if (other.begin <= at.begin && at.begin <= other.end)
+        live += other.bytes;
+    bound = std::max(bound, live);
+  }
+  return bound;
+}
+
+/// Places the slots one after the other, each in the lowest gap between those alive
+/// at the same time; returns the section's bytes per unit.
+int64_t place(ArrayRef<Slot *> slots) {
+  std::vector<Slot *> placed;
   int64_t total = 0;
-  for (Slot *slot : bySize) {
-    // The lowest gap between slots alive at the same time.
+  for (Slot *slot : slots) {
     std::vector<Slot *> alive;
     for (Slot *other : placed)
       if (other->begin <= slot->end && slot->begin <= other->end)
@@ -159,17 +167,36 @@ int64_t assign(std::vector<Slot> &slots) {
   return total;
 }
 
-/// The largest sum of slots alive at one op: no plan can need less.
-int64_t lowerBound(ArrayRef<Slot> slots) {
-  int64_t bound = 0;
-  for (const Slot &at : slots) {
-    int64_t live = 0;
-    for (const Slot &other : slots)
-      if (other.begin <= at.begin && at.begin <= other.end)
-        live += other.bytes;
-    bound = std::max(bound, live);
+/// Gives each slot an offset; returns the section's bytes per unit. No one order is
+/// best for every model, and each costs little: the first that needs the least.
+int64_t assign(std::vector<Slot> &slots) {
+  using Key = std::tuple<int64_t, int64_t>;
+  static constexpr Key (*kOrders[])(const Slot &) = {
+      [](const Slot &s) { return Key(-s.bytes, s.begin); },
+      [](const Slot &s) { return Key(s.begin - s.end, -s.bytes); },
+      [](const Slot &s) { return Key(s.bytes * (s.begin - s.end), s.begin); },
+      [](const Slot &s) { return Key(s.begin, -s.bytes); },
+  };
+  int64_t bound = lowerBound(slots), least = INT64_MAX;
+  std::vector<int64_t> best;
+  for (auto key : kOrders) {
+    std::vector<Slot *> order;
+    for (Slot &slot : slots)
+      order.push_back(&slot);
+    llvm::sort(order, [&](Slot *a, Slot *b) { return std::pair(key(*a), a) < std::pair(key(*b), b); });
+    int64_t total = place(order);
+    if (total >= least)
+      continue;
+    least = total;
+    best.clear();
+    for (const Slot &slot : slots)
+      best.push_back(slot.offset);
+    if (total == bound)
+      break;
   }
-  return bound;
+  for (auto [slot, offset] : llvm::zip(slots, best))
+    slot.offset = offset;
+  return slots.empty() ? 0 : least;
 }
 
 /// The product of the given symbolic sizes times `coefficient`.

@@ -56,6 +56,12 @@ Tokenizer::Parts::Parts(const Json &file)
       decoder(readPart<Decoder>(file, "decoder")) {
   if (const Json *list = findMember(file, "added_tokens"))
     added = AddedTokens(*list, model, normalizer);
+  int32_t limit = std::max(model.idLimit(), added.idLimit());
+  for (const auto *ids : {&postProcessor.before(), &postProcessor.behind()})
+    for (int32_t id : *ids)
+      if (id >= limit)
+        throw Error("the post-processor adds the id " + std::to_string(id) +
+                    ", but the ids of tokens end at " + std::to_string(limit - 1));
 }
 
 Tokenizer Tokenizer::parse(std::string_view json) {

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <random>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <thread>
@@ -139,3 +140,41 @@ TEST_F(Interrupt, KilledLeavesNoArtifact) {
   EXPECT_EQ(outcome.status, 0) << outcome.error;
   open(folder / "out/m.tfa");
 }
+
+/// Whenever it happens: the artifact is whole or absent, and but for SIGKILL nothing else is there.
+struct InterruptAt : Interrupt, testing::WithParamInterface<int> {};
+
+TEST_P(InterruptAt, RandomMoments) {
+  std::mt19937 random(GetParam());
+  auto began = std::chrono::steady_clock::now();
+  Outcome whole = run(command());
+  ASSERT_EQ(whole.status, 0) << whole.error;
+  auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+  open(folder / "out/m.tfa");
+  Outcome small = run({XFM_TFOPT, bard().folder, "-o", folder / "kept.tfa", "-q"});
+  ASSERT_EQ(small.status, 0) << small.error;
+  int ended = 0;
+  for (int i = 0; i < 12; ++i) {
+    bool isKept = i % 2; // an artifact is there already, or none
+    fs::remove_all(folder / "out/m.tfa");
+    if (isKept)
+      fs::copy(folder / "kept.tfa", folder / "out/m.tfa");
+    Process tfopt(command());
+    std::this_thread::sleep_for(took * (random() % 1000) / 900);
+    ended += tfopt.end(GetParam()) == GetParam();
+    if (isKept || fs::exists(folder / "out/m.tfa"))
+      open(folder / "out/m.tfa"); // verifies every byte of it
+    for (const fs::directory_entry &entry : fs::directory_iterator(folder / "out")) {
+      std::string name = entry.path().filename();
+      if (name == "m.tfa")
+        continue;
+      EXPECT_EQ(GetParam(), SIGKILL) << name;
+      EXPECT_EQ(name.rfind("m.tfa.partial-", 0), 0u) << name;
+      fs::remove_all(entry.path());
+    }
+  }
+  EXPECT_GT(ended, 3); // the others were too late
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, InterruptAt, testing::Values(SIGTERM, SIGKILL),
+                         [](const auto &info) { return std::string(sigabbrev_np(info.param)); });

@@ -21,6 +21,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
+#include <csignal>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -72,6 +73,9 @@ struct Options {
       cl::value_desc("FILE.mlir"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
+  cl::opt<std::string> cache{"cache",
+                             cl::desc("a folder where evaluated weights are kept for later compiles"),
+                             cl::value_desc("DIR"), cl::sub(command)};
   cl::opt<std::string> emit{"emit",
                             cl::desc("print a stage instead: transformer, asm, llvm or a phase of --stop-at"),
                             cl::sub(command)};
@@ -187,6 +191,8 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
+  if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
+    return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
   if (options.level < 0 || options.level > 3)
     return makeError("expected -O0, -O1, -O2 or -O3, but got -O" + llvm::Twine(options.level.getValue()));
   llvm::StringRef remarks = options.remarks;
@@ -252,6 +258,7 @@ llvm::Error run(const Options &options) {
   static_cast<LoweringOptions &>(compile) = loweringOf(options);
   compile.mcpu = options.mcpu;
   compile.threads = options.threads;
+  compile.cacheFolder = options.cache;
   compile.progress = !options.quiet;
   compile.notes = options.quiet ? nullptr : &llvm::errs();
   return compileToArtifact(*model->module, model->folder, options.output, compile);
@@ -309,6 +316,8 @@ bool mlir::transformer::isCompilation(int argc, char **argv) {
 }
 
 int mlir::transformer::compileMain(int argc, char **argv) {
+  // A file over its limit is an error of the call that writes it, and no end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   Options options;
   cl::SetVersionPrinter([](llvm::raw_ostream &os) { os << "tfopt " << XFM_VERSION << '\n'; });
   // The subcommand is implied by the arguments; people need not write it.

@@ -46,21 +46,35 @@ func.func private @transposed(%x: tensor<4x8xf32>, %o: tensor<8x4xf32>) -> tenso
 
 // -----
 
-#map = affine_map<(d0) -> (d0)>
-func.func private @inner(%x: tensor<4xf32>, %o: tensor<4xf32>) -> tensor<4xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>} {
-  %e = tensor.empty() : tensor<4xf32>
-  %0 = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel"]} ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
-  ^bb0(%a: f32, %b: f32):
-    %s = arith.addf %a, %a : f32
+func.func private @append(%k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "cache_append", tile = [1, 1], vector = 8, grain = 1>} {
+  // expected-error @+1 {{expected a dispatch whose first argument is the number of positions}}
+  %0 = transformer.cache_append %c, %k, %k : !transformer.kv_cache<2 x 8 x f32, full>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>
+  return %0 : !transformer.kv_cache<2 x 8 x f32, full>
+}
+
+// -----
+
+func.func private @unpacked(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor<?x16xf32>) -> tensor<?x16xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x16xf32>) -> tensor<?x16xf32>
+  // expected-error @+1 {{expected weights packed as <16 x 1>, but got 'tensor<16x16xf32>'}}
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+                       iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<16x16xf32>) outs(%f : tensor<?x16xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
     linalg.yield %s : f32
-  } -> tensor<4xf32>
-  %1 = linalg.generic {indexing_maps = [#map], iterator_types = ["parallel"]} outs(%o : tensor<4xf32>) {
-  ^bb0(%b: f32):
-    %i = linalg.index 0 : index
-    // expected-error @+1 {{expected to read a tensor that comes from outside the dispatch}}
-    %v = tensor.extract %0[%i] : tensor<4xf32>
-    linalg.yield %v : f32
-  } -> tensor<4xf32>
-  return %1 : tensor<4xf32>
+  } -> tensor<?x16xf32>
+  return %0 : tensor<?x16xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expected a config with a tile of two members and a block of three, but got #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>}}
+func.func private @attention(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x2x8xf32>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>} {
+  %0 = transformer.attention %q, %k, %k scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xf32>
+  return %0 : tensor<?x?x4x8xf32>
 }

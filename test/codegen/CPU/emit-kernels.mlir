@@ -4,7 +4,7 @@
 #row = affine_map<(d0, d1) -> (d0, d1)>
 // rows: one task per row, whole vectors and a masked rest.
 // CHECK: func private @rows(%[[X:.*]]: memref<?x?xf32>, %[[O:.*]]: memref<?x?xf32>, %[[BEGIN:.*]]: index, %[[END:.*]]: index)
-// CHECK-SAME: transformer.grid = array<i64: 1, 0, 1>
+// CHECK-SAME: transformer.grid = array<i64: 1, 0, 1, 1>
 // CHECK: scf.for %{{.*}} = %[[BEGIN]] to %[[END]]
 // CHECK: scf.for
 // CHECK: vector.load %[[X]]{{.*}} vector<8xf32>
@@ -110,16 +110,22 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 
 // -----
 
-// attention: a cache is its keys, values and length; the loop over blocks of keys carries maximum, sum and output.
-// CHECK: func private @attention(%{{.*}}: memref<?x?x4x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>, %[[O:.*]]: memref<?x?x4x8xf32>, %{{.*}}: index, %{{.*}}: index)
+// attention: a cache is its keys, values, length and what was appended since. Keys are transposed and values copied into
+// scratch, tile by tile; scores and output are register tiles of the same kernel.
+// CHECK: func private @attention(%{{.*}}: memref<?x?x4x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>, %[[MORE:.*]]: index, %[[O:.*]]: memref<?x?x4x8xf32>, %{{.*}}: index, %{{.*}}: index)
+// CHECK-SAME: transformer.grid = array<i64: 5, 0, 1, 1, 5, 2, 2, 1, 5, 1, 4, 1>
 // CHECK: memref.load %[[N]]
-// CHECK: scf.for {{.*}} iter_args
+// CHECK: arith.addi %{{.*}}, %[[MORE]]
 // CHECK: vector.load %[[K]]
-// CHECK: math.exp
+// CHECK: vector.shuffle
 // CHECK: vector.load %[[V]]
+// CHECK: vector.fma
+// CHECK: arith.select
+// CHECK: math.roundeven
+// CHECK: vector.fma
 // CHECK: vector.store %{{.*}}, %[[O]]
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [1, 8], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !transformer.kv_cache<2 x 8 x bf16, full> -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
 }
@@ -127,16 +133,64 @@ func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<
 // -----
 
 // cache_append: rounds to the cache's type and leaves the length as it is, since other tasks read it.
-// CHECK: func private @append(%[[NEW:.*]]: memref<?x?x2x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>,
+// CHECK: func private @append(%{{.*}}: index, %[[NEW:.*]]: memref<?x?x2x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>,
 // CHECK: memref.load %[[N]]
 // CHECK: arith.truncf
 // CHECK: vector.store %{{.*}}, %[[K]]
 // CHECK: vector.store %{{.*}}, %[[V]]
 // CHECK-NOT: memref.store
-func.func private @append(%k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>) -> !transformer.kv_cache<2 x 8 x bf16, full>
+func.func private @append(%n: index, %k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>) -> !transformer.kv_cache<2 x 8 x bf16, full>
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "cache_append", tile = [1, 1], vector = 8, grain = 1>} {
   %0 = transformer.cache_append %c, %k, %k : !transformer.kv_cache<2 x 8 x bf16, full>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32>
   return %0 : !transformer.kv_cache<2 x 8 x bf16, full>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d0, d1)>
+// contraction: what x is made from is computed into a scratch, tile by tile the accumulators run over k, and the rest of
+// the dispatch reads them from a tile in memory, once for all register tiles.
+// CHECK: func private @contraction(%{{.*}}: memref<?x16xf32>, %[[W:.*]]: memref<2x16x16xf32>
+// CHECK-SAME: transformer.grid = array<i64: 2, 0, 8, 1, 2, 1, 16, 1>
+// CHECK: %[[SCRATCH:.*]] = memref.alloca() {{.*}} : memref<8x16xf32>
+// CHECK: %[[TILE:.*]] = memref.alloca() {{.*}} : memref<8x16xf32>
+// CHECK: math.absf
+// CHECK: vector.store %{{.*}}, %[[SCRATCH]]
+// CHECK: %{{.*}}:4 = scf.for
+// CHECK: vector.load %[[W]]
+// CHECK: vector.fma
+// CHECK: vector.store %{{.*}}, %[[TILE]]
+// CHECK: vector.load %[[TILE]]
+// CHECK: arith.maximumf
+// CHECK-NOT: arith.maximumf
+func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %m = tensor.dim %x, %c0 : tensor<?x16xf32>
+  %ex = tensor.empty(%m) : tensor<?x16xf32>
+  %abs = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x16xf32>) outs(%ex : tensor<?x16xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = math.absf %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x16xf32>
+  %e = tensor.empty(%m) : tensor<?x32xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%abs, %w : tensor<?x16xf32>, tensor<32x16xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  %1 = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%0 : tensor<?x32xf32>) outs(%o : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.maximumf %a, %zero : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  return %1 : tensor<?x32xf32>
 }
 
 // -----

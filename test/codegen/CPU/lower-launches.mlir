@@ -11,7 +11,7 @@
 
 // CHECK: func.func private @double
 func.func private @double(%x: memref<?x8xf32>, %n: index, %y: memref<?x8xf32>, %begin: index, %end: index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1>,
+    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 1>,
                 transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 7>} {
   return
 }

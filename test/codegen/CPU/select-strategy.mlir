@@ -87,3 +87,26 @@ func.func private @configured(%x: tensor<?x8xf32>, %o: tensor<?x8xf32>) -> tenso
 func.func @entry(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   return %x : tensor<?x8xf32>
 }
+
+// Weights by name can be packed: the contraction template, with the tile that wastes the least of its last panel.
+// CHECK: func private @projection
+// CHECK-SAME: template = "contraction", tile = [6, 16], block = [132, 64, 1], vector = 8
+// WIDE: func private @projection
+// WIDE-SAME: template = "contraction", tile = [8, 48], block = [128, 64, 1], vector = 16
+transformer.weight @projected : tensor<96x64xf32> from "model.safetensors"
+func.func @use_projection(%x: tensor<?x64xf32>, %o: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  %w = transformer.use @projected : tensor<96x64xf32>
+  %0 = transformer.launch @projection ins(%x, %w : tensor<?x64xf32>, tensor<96x64xf32>) outs(%o : tensor<?x96xf32>) -> tensor<?x96xf32>
+  return %0 : tensor<?x96xf32>
+}
+func.func private @projection(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>, %o: tensor<?x96xf32>) -> tensor<?x96xf32> attributes {transformer.dispatch} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x96xf32>) -> tensor<?x96xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x64xf32>, tensor<96x64xf32>) outs(%f : tensor<?x96xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x96xf32>
+  return %0 : tensor<?x96xf32>
+}

@@ -2,7 +2,7 @@
 // RUN: tfopt %s --transformer-bufferize-entries --split-input-file | FileCheck %s
 
 func.func private @k(memref<?x8xf32>, memref<?x8xf32>, index, index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 1, 0, 4>,
+    attributes {transformer.dispatch, transformer.grid = array<i64: 1, 0, 4, 1>,
                 transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>}
 
 // An argument and the result are buffers of the call, what is between them is an allocation; the grid is computed
@@ -31,7 +31,7 @@ func.func @run(%x: tensor<?x8xf32> {transformer.dims = ["S", ""]}) -> (tensor<?x
 
 transformer.weight @w : tensor<4x8xf32> from "model.safetensors"
 func.func private @k(memref<4x8xf32>, memref<32xf32>, memref<4x8xf32>, index, index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1>,
+    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 1>,
                 transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>}
 
 // A weight is a binding of its own kind, listed on the module; a reshape is a view.
@@ -49,24 +49,34 @@ func.func @weights() -> tensor<4x8xf32> {
 
 // -----
 
-func.func private @append(memref<?x?x2x8xf32>, memref<?x2x?x8xf32>, memref<?x2x?x8xf32>, memref<?xi32>, index, index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 0, 1, 1>,
+func.func private @append(index, memref<?x?x2x8xf32>, memref<?x2x?x8xf32>, memref<?x2x?x8xf32>, memref<?xi32>, index, index, index)
+    attributes {transformer.dispatch, transformer.grid = array<i64: 2, 0, 1, 1, 0, 0, 1, 1>,
                 transformer.config = #transformer.lowering_config<template = "cache_append", tile = [1, 1], vector = 8, grain = 1>}
 
-// A cache is three buffers, behind those of the tensors whatever the order of arguments, updated in place. Its length grows behind the append, by a kernel of its own.
+// A cache is three buffers, behind those of the tensors whatever the order of arguments, updated in place, and the
+// positions appended in this call. Its length grows at the end of the call; read before that, it is summed.
 // CHECK: func.func @xfm_entry_grow(%[[CALL:.*]]: !llvm.ptr)
+// CHECK-DAG: %[[S:.*]] = transformer.size %[[CALL]][2]
 // CHECK-DAG: transformer.binding %[[CALL]] buffer[0] ({{.*}}) : memref<?x?x2x8xf32>
 // CHECK-DAG: %[[K:.*]] = transformer.binding %[[CALL]] buffer[1] ({{.*}}) : memref<?x2x?x8xf32>
 // CHECK-DAG: %[[V:.*]] = transformer.binding %[[CALL]] buffer[2] ({{.*}}) : memref<?x2x?x8xf32>
 // CHECK-DAG: %[[N:.*]] = transformer.binding %[[CALL]] buffer[3] ({{.*}}) : memref<?xi32>
-// CHECK: transformer.launch @append {{.*}} outs(%[[K]], %[[V]], %[[N]] :
-// CHECK: transformer.launch @cache_advance {{.*}}%[[N]] :
+// CHECK: transformer.launch @append {{.*}} outs(%[[K]], %[[V]], %[[N]], %{{.*}} :
+// CHECK: transformer.launch @append {{.*}} outs(%[[K]], %[[V]], %[[N]], %[[S]] :
+// CHECK: %[[BOTH:.*]] = arith.addi %[[S]], %[[S]]
+// CHECK: transformer.launch @cache_length {{.*}} ins(%[[BOTH]], %[[N]] :
+// CHECK: transformer.launch @cache_advance {{.*}} ins(%[[BOTH]] : index) outs(%[[N]] :
+// CHECK: func private @cache_length
 // CHECK: func private @cache_advance
 // CHECK: arith.addi
 func.func @grow(%c: !transformer.kv_cache<2 x 8 x f32, full> {transformer.name = "c"}, %k: tensor<?x?x2x8xf32> {transformer.dims = ["B", "S", "", ""]})
     -> !transformer.kv_cache<2 x 8 x f32, full> {
-  %0 = transformer.launch @append ins(%k : tensor<?x?x2x8xf32>) outs(%c : !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full>
-  return %0 : !transformer.kv_cache<2 x 8 x f32, full>
+  %c1 = arith.constant 1 : index
+  %s = tensor.dim %k, %c1 : tensor<?x?x2x8xf32>
+  %0 = transformer.launch @append ins(%s, %k : index, tensor<?x?x2x8xf32>) outs(%c : !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full>
+  %1 = transformer.launch @append ins(%s, %k : index, tensor<?x?x2x8xf32>) outs(%0 : !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full>
+  %n = transformer.cache_length %1 : !transformer.kv_cache<2 x 8 x f32, full> -> tensor<?xi32>
+  return %1 : !transformer.kv_cache<2 x 8 x f32, full>
 }
 
 // -----

@@ -2,7 +2,7 @@
 // RUN: tfopt %s --transformer-plan-memory --canonicalize --cse --split-input-file | FileCheck %s
 
 func.func private @k(memref<?x16xf32>, memref<?x16xf32>, index, index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1>,
+    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 1>,
                 transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>}
 
 // Three buffers of 64 bytes per S, of which two are alive at once: the arena has 128 bytes per S, and the third
@@ -38,7 +38,7 @@ func.func @xfm_entry_run(%call: !llvm.ptr) -> i32
 // -----
 
 func.func private @k(memref<?x16xf32>, memref<?x16xf32>, index, index)
-    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1>, transformer.inplace = array<i64: 0>,
+    attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 1>, transformer.inplace = array<i64: 0>,
                 transformer.config = #transformer.lowering_config<template = "rows", tile = [1, 8], vector = 8, grain = 1>}
 
 // A kernel that allows it writes over the operand that dies with it.

@@ -13,6 +13,7 @@
 
 #include "runtime/text/Sampler.h"
 #include "runtime/text/Tokenizer.h"
+#include "runtime/text/Utf8.h"
 #include "test/unit/text/Support.h"
 
 #include <gtest/gtest.h>
@@ -57,6 +58,30 @@ TEST(Hostile, Structure) {
             "expected a tokenizer.json to be an object, but got array");
   EXPECT_EQ(test::errorOf([] { Tokenizer::parse("{}"); }), "member 'model' is missing");
   EXPECT_EQ(test::errorOf([] { Tokenizer::parse(std::string(100000, '[')); }), "nested deeper than 64");
+}
+
+TEST(Hostile, IdsThatThePostProcessorAdds) {
+  auto error = [](const std::string &id) {
+    return test::errorOf([&] {
+      Tokenizer::parse(
+          R"({"post_processor": {"type": "RobertaProcessing", "sep": ["s", )" + id +
+          R"(], "cls": ["c", 0]}, "model": {"type": "BPE", "merges": [], "vocab": {"a": 0, "b": 5}}})");
+    });
+  };
+  EXPECT_EQ(error("5"), "no error");
+  EXPECT_EQ(error("6"), "the post-processor adds the id 6, but the ids of tokens end at 5");
+}
+
+/// What a file says in a message cannot make it more than one line, nor endless.
+TEST(Hostile, MessagesAreOneLine) {
+  EXPECT_EQ(errorOfModel(R"("merges": ["a\n\u0001b"], "vocab": {})"),
+            "expected merge 0 to be two tokens, but got 'a\\n\\x01b'");
+  std::string error = errorOfModel("\"merges\": [\"" + std::string(100000, 'x') + "\"], \"vocab\": {}");
+  EXPECT_LT(error.size(), 1100u);
+  // Cut between characters.
+  error = errorOfModel("\"merges\": [\"" + std::string(999, 'x') + "\xe2\x82\xac\xe2\x82\xac" +
+                       "\"], \"vocab\": {}");
+  EXPECT_EQ(text::findInvalidUtf8(error), std::string::npos);
 }
 
 TEST(Hostile, InvalidUtf8) {

@@ -166,6 +166,55 @@ TEST_F(WeightWriter, LargeTensors) {
   EXPECT_GE(calls, 1u);
 }
 
+// What is large is computed by rows where it can be: the file is the one that whole tensors give, which
+// evaluateWeight computes.
+TEST_F(WeightWriter, LargeTensorsByRows) {
+  constexpr int64_t rows = 300007, columns = 33;
+  std::string bytes(rows * columns * 4, '\0');
+  auto *values = reinterpret_cast<float *>(bytes.data());
+  for (int64_t i = 0; i < rows * columns; ++i)
+    values[i] = static_cast<float>(i * 2654435761u >> 9) - 4e6f;
+  std::string factors = bytes.substr(0, columns * 4);
+  folder.write("m.safetensors", SafetensorsBuilder()
+                                    .addBytes("x", "F32", {rows, columns}, bytes)
+                                    .addBytes("f", "F32", {columns}, factors)
+                                    .build());
+  OwningOpRef<ModuleOp> module = parse(R"(
+    transformer.weight @x : tensor<300007x33xf32> from "m.safetensors"
+    transformer.weight @f : tensor<33xf32> from "m.safetensors"
+    transformer.derive @packed = pack(@x) : tensor<300007x33xf32, #transformer.packed<64 x 2>>
+    transformer.derive @wide = convert(@x) : tensor<300007x33xf64>
+    transformer.derive @plus = add_scalar(@x) {value = 1.0 : f64} : tensor<300007x33xf32>
+    transformer.derive @scaled = scale_columns(@plus, @f) : tensor<300007x33xf32>
+    transformer.derive @tail = slice(@scaled) {axis = 0 : i64, begin = 7 : i64, end = 300007 : i64} : tensor<300000x33xf32>
+    transformer.derive @both = concat(@x, @tail) {axis = 0 : i64} : tensor<600007x33xf32>
+    transformer.derive @both.packed = pack(@both) : tensor<600007x33xf32, #transformer.packed<48 x 1>>
+    transformer.derive @t = transpose(@x) : tensor<33x300007xf32>
+  )");
+  WeightStore store(folder.str());
+  std::string path = folder.file("w");
+  SmallVector<StringRef> symbols{"packed", "wide", "plus", "scaled", "both.packed", "t"};
+  WriteResult result;
+  ASSERT_EQ(messageOf(writeWeights(*module, symbols, store, path, {}, result)), "");
+  expectWritten(*module, symbols, store, path);
+  // The same with a cache that is empty, and one that is not.
+  std::string plain = contents(path);
+  unsigned stored = 0;
+  for (bool isKept : {false, true}) {
+    std::unique_ptr<WeightCache> cache = cantFail(WeightCache::open(folder.file("cache")));
+    WriteOptions options;
+    options.cache = cache.get();
+    ASSERT_EQ(messageOf(writeWeights(*module, symbols, store, path, options, result)), "");
+    EXPECT_EQ(contents(path), plain);
+    EXPECT_EQ(isKept ? cache->countStored() : cache->countReused(), 0u);
+    if (!isKept)
+      stored = cache->countStored();
+    else
+      EXPECT_EQ(cache->countReused(), stored);
+  }
+  EXPECT_GT(stored, symbols.size() + 4); // some were in pieces
+}
+
 TEST_F(WeightWriter, ErrorsLeaveNothingAndKeepWhatWasThere) {
   OwningOpRef<ModuleOp> module = parse(R"(
     transformer.weight @a : tensor<6x10xf32> from "derive.source.safetensors"
