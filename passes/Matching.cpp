@@ -8,6 +8,7 @@
 
 #include "passes/Matching.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
@@ -132,6 +133,27 @@ bool mlir::transformer::feedsAttention(Value value) {
     }
   }
   return false;
+}
+
+bool mlir::transformer::arePositions(Value ids) {
+  SmallVector<Value> work{ids};
+  bool hasLength = false;
+  while (!work.empty()) {
+    Operation *def = work.pop_back_val().getDefiningOp();
+    if (isa_and_nonnull<CacheLengthOp>(def))
+      hasLength = true;
+    else if (isa_and_nonnull<tensor::EmptyOp, arith::ConstantOp>(def))
+      continue;
+    else if (def &&
+             (isElementwise(def) ||
+              isa<linalg::GenericOp, linalg::BroadcastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(
+                  def)))
+      for (Value operand : def->getOperands())
+        isa<RankedTensorType>(operand.getType()) ? work.push_back(operand) : void();
+    else
+      return false;
+  }
+  return hasLength;
 }
 
 Type mlir::transformer::elementTypeOf(Value value) { return getElementTypeOrSelf(value.getType()); }

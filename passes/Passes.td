@@ -310,4 +310,86 @@ def ShareDerivedPass : Pass<"transformer-share-derived", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 
+//===----------------------------------------------------------------------===//
+// Positions
+//===----------------------------------------------------------------------===//
+
+def TrimPositionTablesPass : Pass<"transformer-trim-position-tables", "::mlir::ModuleOp"> {
+  let summary = "Cut tables of positions to the positions of the module";
+  let description = [{
+    Tables of rotations and learned positions with more rows than the module's
+    `max_positions` lose the rows that nothing can read. A computed table
+    (`rope_table`, `sinusoid`) is computed shorter, a stored one is a slice.
+
+    ```mlir
+    module attributes {transformer.model = {max_positions = 16 : i64}} {
+      transformer.derive @cos = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<64x4xf32>
+      transformer.weight @sin : tensor<64x4xf32> from "model.safetensors"
+      func.func @rotate(%x: tensor<1x2x4x8xf32>, %at: tensor<1xi32>) -> tensor<1x2x4x8xf32> {
+        %0 = transformer.use @cos : tensor<64x4xf32>
+        %1 = transformer.use @sin : tensor<64x4xf32>
+        %2 = transformer.rope half_split %x, %0, %1 at %at : tensor<1x2x4x8xf32>, tensor<64x4xf32>, tensor<64x4xf32>, tensor<1xi32> -> tensor<1x2x4x8xf32>
+        return %2 : tensor<1x2x4x8xf32>
+      }
+    }
+    ```
+    becomes
+    ```mlir
+    module attributes {transformer.model = {max_positions = 16 : i64}} {
+      transformer.derive @cos = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<64x4xf32>
+      transformer.weight @sin : tensor<64x4xf32> from "model.safetensors"
+      transformer.derive @cos_0 = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<16x4xf32>
+      transformer.derive @sin.slice = slice(@sin) {axis = 0 : i64, begin = 0 : i64, end = 16 : i64} : tensor<16x4xf32>
+      func.func @rotate(%x: tensor<1x2x4x8xf32>, %at: tensor<1xi32>) -> tensor<1x2x4x8xf32> {
+        %0 = transformer.use @cos_0 : tensor<16x4xf32>
+        %1 = transformer.use @sin.slice : tensor<16x4xf32>
+        %2 = transformer.rope half_split %x, %0, %1 at %at : tensor<1x2x4x8xf32>, tensor<16x4xf32>, tensor<16x4xf32>, tensor<1xi32> -> tensor<1x2x4x8xf32>
+        return %2 : tensor<1x2x4x8xf32>
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def LowRankPositionsPass : Pass<"transformer-low-rank-positions", "::mlir::ModuleOp"> {
+  let summary = "Factorise learned tables of positions";
+  let description = [{
+    Replaces a table of positions by the two factors of its best approximation of
+    a rank, where they have fewer elements. Lossy and in no level's pipeline.
+    Whether the factors are within `max-error` is known when they are computed; if
+    they are not, compiling fails and says which rank would do.
+
+    ```mlir
+    transformer.weight @p : tensor<64x32xf32> from "model.safetensors"
+    func.func @embed(%c: !transformer.kv_cache<2 x 8 x f32, full>) -> tensor<?x32xf32> {
+      %at = transformer.cache_length %c : <2 x 8 x f32, full> -> tensor<?xi32>
+      %0 = transformer.use @p : tensor<64x32xf32>
+      %1 = transformer.embedding %at, %0 : tensor<?xi32>, tensor<64x32xf32> -> tensor<?x32xf32>
+      return %1 : tensor<?x32xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    transformer.weight @p : tensor<64x32xf32> from "model.safetensors"
+    transformer.derive @p.factorize = factorize(@p) {max_error = 1.000000e-02 : f64, part = "left", rank = 8 : i64} : tensor<64x8xf32>
+    transformer.derive @p.factorize_0 = factorize(@p) {max_error = 1.000000e-02 : f64, part = "right", rank = 8 : i64} : tensor<8x32xf32>
+    transformer.derive @p.factorize_0.transpose = transpose(@p.factorize_0) : tensor<32x8xf32>
+    func.func @embed(%c: !transformer.kv_cache<2 x 8 x f32, full>) -> tensor<?x32xf32> {
+      %at = transformer.cache_length %c : <2 x 8 x f32, full> -> tensor<?xi32>
+      %0 = transformer.use @p.factorize : tensor<64x8xf32>
+      %1 = transformer.use @p.factorize_0.transpose : tensor<32x8xf32>
+      %2 = transformer.embedding %at, %0 : tensor<?xi32>, tensor<64x8xf32> -> tensor<?x8xf32>
+      %3 = transformer.linear %2, %1 : tensor<?x8xf32>, tensor<32x8xf32> -> tensor<?x32xf32>
+      return %3 : tensor<?x32xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"rank", "rank", "int64_t", "8", "rank of the factors">,
+    Option<"maxError", "max-error", "double", "1e-2", "largest root of the sum of squared errors, relative to the table's">
+  ];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
 #endif // PASSES_PASSES

@@ -67,8 +67,7 @@ Carrier carrierOf(Operation *op) {
   return carrier;
 }
 
-/// Pattern: attention(rope(heads(linear(x, Wq))), scale s) -> attention(rope(heads(linear(x, scale(Wq, s)))),
-/// scale 1)
+/// Pattern: attention(rope(heads(linear(x, W))), scale s) -> attention(rope(heads(linear(x, s W))), scale 1)
 struct FoldScale : OpRewritePattern<AttentionOp> {
   FoldScale(MLIRContext *context, DerivedWeights &weights) : OpRewritePattern(context), weights(weights) {}
 
