@@ -10,6 +10,8 @@
 // Where a rank of 2 is allowed, what it does to results is beyond what lossy passes of positions may lose.
 // RUN: not tfopt compile %t/m.mlir "--passes=transformer-low-rank-positions{rank=2 max-error=1}" --stop-at=optimized --verify-numerics --reproducer=%t/r.mlir 2>&1 | FileCheck %s --check-prefix=BUDGET
 // BUDGET: verify-numerics: transformer-low-rank-positions changes @positions by a relative {{[0-9.]+}}e-01, more than 5e-02
+// RUN: FileCheck %s --check-prefix=COMMAND < %t/r.mlir
+// COMMAND: // tfopt compile {{.*}}r.mlir "--passes=transformer-low-rank-positions{max-error={{[^ ]*}} rank=2}" --verify-numerics
 
 // RUN: not tfopt %s "--transformer-low-rank-positions=rank=0" 2>&1 | FileCheck %s --check-prefix=NONE
 // NONE: error: expected a rank of 1 or more and a max-error of 0 or more, but got 0 and 1.0
