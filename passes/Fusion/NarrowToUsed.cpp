@@ -108,7 +108,8 @@ static void moveUp(tensor::ExtractSliceOp slice, IRRewriter &rewriter, DenseSet<
 static bool canMoveUp(tensor::ExtractSliceOp slice) {
   Operation *op = slice.getSource().getDefiningOp();
   if (!op || op->getNumResults() != 1 || rowOperands(op) == 0 || !keepsRows(slice) ||
-      op->getBlock() != slice->getBlock() || !isa<RankedTensorType>(op->getResult(0).getType()))
+      !llvm::all_of(op->getUsers(), [&](Operation *user) { return user->getBlock() == op->getBlock(); }) ||
+      !isa<RankedTensorType>(op->getResult(0).getType()))
     return false;
   auto isRanked = [](Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
