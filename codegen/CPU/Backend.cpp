@@ -226,10 +226,11 @@ llvm::Error CPUBackend::writeSharedObject(llvm::StringRef path) {
   }
   std::string output = path.str(), errors;
   llvm::raw_string_ostream errorStream(errors);
+  // Without mmap: writing to a mapped file on a full disk is a SIGBUS, not an error.
   std::vector<const char *> arguments{
-      "ld.lld",      "-shared",       "--no-undefined",  "-z", "now", "-z",
-      "noexecstack", "--gc-sections", "--build-id=none", "-s", "-o",  output.c_str(),
-      object.c_str()};
+      "ld.lld",       "--no-mmap-output-file", "-shared",       "--no-undefined",  "-z", "now",
+      "-z",           "noexecstack",           "--gc-sections", "--build-id=none", "-s", "-o",
+      output.c_str(), object.c_str()};
   lld::Result result = lld::lldMain(arguments, llvm::nulls(), errorStream, {{lld::Gnu, &lld::elf::link}});
   llvm::sys::fs::remove(object);
   if (result.retCode != 0)
