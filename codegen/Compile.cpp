@@ -32,12 +32,8 @@ static llvm::Error optimize(ModuleOp module, const LoweringOptions &lowering) {
   OptimizationOptions options;
   options.level = lowering.optLevel;
   options.passes = lowering.passes;
-  std::string problem;
-  llvm::raw_string_ostream stream(problem);
-  if (failed(buildOptimizationPipeline(pm, options, stream)))
-    return errors.take(llvm::StringRef(problem).trim());
-  if (lowering.watchOptimization)
-    lowering.watchOptimization(pm);
+  if (llvm::Error error = buildOptimizationPipeline(pm, options))
+    return error;
   if (succeeded(pm.run(module)))
     return llvm::Error::success();
   return errors.take("an optimisation failed without a reason");

@@ -13,12 +13,6 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
-#include <functional>
-
-namespace mlir {
-class PassManager;
-}
-
 namespace mlir::transformer {
 
 struct LoweringOptions {
@@ -30,8 +24,6 @@ struct LoweringOptions {
   int optLevel = 3;
   /// Optimisation passes to run instead of the level's, or empty.
   std::string passes;
-  /// Called with the pass manager of the optimisations before it runs, to watch it; may be empty.
-  std::function<void(PassManager &)> watchOptimization;
 };
 
 struct CompileOptions : LoweringOptions {

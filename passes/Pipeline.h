@@ -10,6 +10,7 @@
 #define PASSES_PIPELINE_H
 
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Error.h"
 
 namespace mlir::transformer {
 
@@ -25,9 +26,12 @@ struct OptimizationOptions {
 inline constexpr StringLiteral kOptimizedPhase = "optimized";
 
 /// Appends the passes of the level, which keep the module in the transformer
-/// dialect. Fails, with a line on `errors`, where `options.passes` is no pipeline.
-LogicalResult buildOptimizationPipeline(OpPassManager &pm, const OptimizationOptions &options,
-                                        llvm::raw_ostream &errors = llvm::errs());
+/// dialect. An error where `options.passes` is no pipeline.
+llvm::Error buildOptimizationPipeline(OpPassManager &pm, const OptimizationOptions &options);
+
+/// The relative error that a lossy pass, by its argument, may add to a result; 0
+/// for passes that are lossless.
+double lossBudget(StringRef pass);
 
 /// `--transformer-optimize` for the opt driver.
 void registerOptimizationPipeline();

@@ -23,13 +23,13 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/MicroKernel.h"
 #include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/Projection.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -64,16 +64,12 @@ private:
   void multiply(OpBuilder &b, Value panel, Value rows, Input input);
   void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value row,
                         int64_t count, Value firstStep, Value lastStep);
-  SmallVector<Value> accumulate(OpBuilder &b, Value weight, Value panel, Input input, ArrayRef<Value> rows,
-                                Value step, ValueRange sums);
-  Value broadcastInput(OpBuilder &b, Value memref, Value row, Value step);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
   Value forLoop(OpBuilder &b, Value from, Value to, int64_t step,
                 function_ref<void(OpBuilder &, Value)> body);
   VectorType vectorOf(int64_t size, Type element) { return VectorType::get({size}, element); }
-  bool isDot() const { return depth > 1; }
 
   KernelContext &context;
   LoweringConfigAttr config;
@@ -215,96 +211,35 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
 /// [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
                                           Value row, int64_t count, Value firstStep, Value lastStep) {
-  int64_t vectors = tileColumns / lanes;
-  VectorType type = vectorOf(lanes, b.getF32Type());
-  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
-  SmallVector<Value> sums(count * vectors, none), inputRows, tileRow;
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth);
+  int64_t vectors = kernel.rowVectors();
+  SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
+  MicroKernel::Rows rows{input.memref, {}};
   Value base = arith::AddIOp::create(b, loc, input.firstRow, row);
   for (int64_t i = 0; i < count; ++i) {
-    inputRows.push_back(addIndex(b, loc, base, i));
+    rows.leading.push_back({addIndex(b, loc, base, i)});
     tileRow.push_back(addIndex(b, loc, row, i));
   }
   if (steps > blockSteps) {
     // Sums of earlier cache blocks; a branch that the first block alone takes.
     Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, firstStep, constant(b, 0));
-    SmallVector<Type> types(sums.size(), type);
     auto start = scf::IfOp::create(
         b, loc, isFirst, [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, sums); },
         [&](OpBuilder &b, Location loc) {
           SmallVector<Value> held;
           for (int64_t n = 0; n < count * vectors; ++n)
-            held.push_back(vector::LoadOp::create(
-                b, loc, type, tile, ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)}));
+            held.push_back(
+                vector::LoadOp::create(b, loc, kernel.sumType(b), tile,
+                                       ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)}));
           scf::YieldOp::create(b, loc, held);
         });
     sums = SmallVector<Value>(start.getResults());
   }
-  // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
-  Value one = constant(b, 1);
-  Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, lastStep, firstStep), one);
-  Value even = arith::SubIOp::create(b, loc, lastStep, odd);
-  auto pairs = scf::ForOp::create(b, loc, firstStep, even, constant(b, 2), sums,
-                                  [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
-                                    SmallVector<Value> next =
-                                        accumulate(b, weight, panel, input, inputRows, step, carried);
-                                    step = arith::AddIOp::create(b, loc, step, constant(b, 1));
-                                    next = accumulate(b, weight, panel, input, inputRows, step, next);
-                                    scf::YieldOp::create(b, loc, next);
-                                  });
-  sums = SmallVector<Value>(pairs.getResults());
-  if (steps % 2 != 0 || (steps > blockSteps && blockSteps % 2 != 0)) {
-    auto rest = scf::ForOp::create(
-        b, loc, even, lastStep, one, sums, [&](OpBuilder &b, Location loc, Value step, ValueRange carried) {
-          scf::YieldOp::create(b, loc, accumulate(b, weight, panel, input, inputRows, step, carried));
-        });
-    sums = SmallVector<Value>(rest.getResults());
-  }
+  bool isEven = steps % 2 == 0 && (steps <= blockSteps || blockSteps % 2 == 0);
+  sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums);
   for (auto [n, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, loc, sum, tile,
                             ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});
-}
-
-/// The element x[row, step], or the pair of a dot product, in every lane.
-Value ContractionEmitter::broadcastInput(OpBuilder &b, Value memref, Value row, Value step) {
-  Type element = cast<MemRefType>(memref.getType()).getElementType();
-  if (!isDot()) {
-    Value x = widen(b, loc, memref::LoadOp::create(b, loc, memref, ValueRange{row, step}));
-    return vector::BroadcastOp::create(b, loc, vectorOf(lanes, b.getF32Type()), x);
-  }
-  Type word = b.getIntegerType(static_cast<unsigned>(depth) * element.getIntOrFloatBitWidth());
-  Value k = arith::MulIOp::create(b, loc, step, constant(b, depth));
-  Value pair = vector::LoadOp::create(b, loc, vectorOf(depth, element), memref, ValueRange{row, k});
-  Value bits = vector::BitCastOp::create(b, loc, vectorOf(1, word), pair);
-  Value scalar = vector::ExtractOp::create(b, loc, bits, 0);
-  Value all = vector::BroadcastOp::create(b, loc, vectorOf(lanes, word), scalar);
-  return vector::BitCastOp::create(b, loc, vectorOf(lanes * depth, element), all);
-}
-
-SmallVector<Value> ContractionEmitter::accumulate(OpBuilder &b, Value weight, Value panel, Input input,
-                                                  ArrayRef<Value> rows, Value step, ValueRange sums) {
-  int64_t vectors = tileColumns / lanes;
-  Type element = cast<MemRefType>(weight.getType()).getElementType();
-  SmallVector<Value> weights, next;
-  for (int64_t v = 0; v < vectors; ++v) {
-    Value loaded = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, element), weight,
-                                          ValueRange{panel, step, constant(b, v * lanes * depth)});
-    weights.push_back(isDot() ? loaded : widen(b, loc, loaded));
-  }
-  for (auto [i, row] : llvm::enumerate(rows)) {
-    Value x = broadcastInput(b, input.memref, row, step);
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value sum = sums[i * vectors + v];
-      if (isDot())
-        sum = LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
-                                            b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                            ValueRange{sum, x, weights[v]})
-                  .getResult(0);
-      else
-        sum = vector::FMAOp::create(b, loc, x, weights[v], sum);
-      next.push_back(sum);
-    }
-  }
-  return next;
 }
 
 void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows) {

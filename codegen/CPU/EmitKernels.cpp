@@ -137,6 +137,10 @@ LogicalResult emitKernel(func::FuncOp spec) {
                       .Default(nullptr);
   if (!emit)
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
+  bool blocked = llvm::is_contained({"attention", "contraction"}, config.getTemplateName());
+  if (config.getTile().size() != 2 || (blocked && config.getBlock().size() != 3))
+    return spec.emitOpError("expected a config with a tile of two members")
+           << (blocked ? " and a block of three" : "") << ", but got " << config;
   if (failed(emit(b, context, config)))
     return failure();
   b.setInsertionPointToEnd(body);

@@ -73,6 +73,10 @@ constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
 
+/// Query rows and keys of a task of attention: their scratch stays in the second-level cache.
+constexpr int64_t kAttentionRows = 96;
+constexpr int64_t kAttentionKeys = 256;
+
 /// Whether one generic alone is the contraction, with an input and a weight from
 /// outside: what `tiles` can make.
 bool suitsTiles(func::FuncOp func) {
@@ -179,12 +183,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
              << ": expected tile members of 1 to 64, a vector of 1 to 64 elements that is a power "
                 "of two, and a grain of 1 or more";
     bool isContraction = name == "contraction";
+    if (name == "attention" && (tile[1] % vector != 0 || config.getBlock()[1] % tile[1] != 0))
+      return func.emitError() << overrides << ": expected a tile whose columns are whole vectors and divide "
+                              << config.getBlock()[1] << ", the keys of a block";
     if (isContraction && (tile[1] % vector != 0 || config.getBlock()[0] % tile[0] != 0))
       return func.emitError() << overrides
                               << ": expected a tile whose columns are whole vectors and whose rows divide "
                               << config.getBlock()[0] << ", the rows of a block";
-    config = LoweringConfigAttr::get(&getContext(), name, tile,
-                                     isContraction ? config.getBlock() : ArrayRef<int64_t>(), vector, grain);
+    config = LoweringConfigAttr::get(
+        &getContext(), name, tile, name == config.getTemplateName() ? config.getBlock() : ArrayRef<int64_t>(),
+        vector, grain);
     return success();
   }
 
@@ -237,6 +245,28 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                                    lanes, grain);
   }
 
+  LoweringConfigAttr selectAttention(AttentionOp op) {
+    int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
+    auto query = cast<RankedTensorType>(op.getQuery().getType());
+    int64_t kvHeads = op.getCache() ? op.getCache().getType().getHeads()
+                                    : cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
+    Type keys =
+        op.getCache() ? op.getCache().getType().getElement() : getElementTypeOrSelf(op.getKey().getType());
+    Type values = op.getCache() ? keys : getElementTypeOrSelf(op.getValue().getType());
+    int64_t group = query.getDimSize(2) / kvHeads, headDim = query.getDimSize(3);
+    // The weights of the softmax are rounded to bf16 for them: not where the result is wider.
+    bool dots = nativeBF16 && vectorBytes == 64 && getElementTypeOrSelf(op.getType()).isBF16() &&
+                query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
+    int64_t columns = lanes * (vectorRegisters >= 32 ? 4 : 2);
+    // Rows enough that packing keys costs little beside multiplying them.
+    int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(kAttentionRows / group, 1);
+    // A few hundred keys and queries are the common case.
+    int64_t operations = positions * group * headDim * 1024;
+    int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
+    return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
+                                   {positions, kAttentionKeys, dots ? 2 : 1}, lanes, grain);
+  }
+
   LoweringConfigAttr select(func::FuncOp func) {
     Operation *output = outputOf(func);
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
@@ -245,9 +275,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       return LoweringConfigAttr::get(&getContext(), name, tile, {}, lanes, grain);
     };
     if (auto attention = dyn_cast<AttentionOp>(output))
-      // A few hundred keys are the common case.
-      return config("attention", {1, lanes},
-                    cast<RankedTensorType>(attention.getQuery().getType()).getDimSize(3) * 512);
+      return selectAttention(attention);
     if (auto append = dyn_cast<CacheAppendOp>(output))
       return config("cache_append", {1, 1}, append.getCache().getType().getHeadDim() * 2);
     if (SmallVector<Projection> roots = packable(func); !roots.empty())

@@ -283,13 +283,18 @@ void EntryBufferizer::launchOnLengths(func::FuncOp kernel, Value count, ArrayRef
 /// adds what was appended, so that no order between tasks is needed.
 void EntryBufferizer::advanceLengths() {
   auto ret = cast<func::ReturnOp>(entry.getBody().front().getTerminator());
-  llvm::MapVector<Value, SmallVector<Buffer>> groups; // by positions
+  SmallVector<std::pair<OpFoldResult, SmallVector<Buffer>>> groups; // by positions
   for (Value value : ret.getOperands()) {
     if (!isa<KVCacheType>(value.getType()))
       continue;
     const Cache &cache = caches[value];
-    if (!isConstantIntValue(cache.appended, 0))
-      groups[getValueOrCreateConstantIndexOp(b, loc, cache.appended)].push_back(cache.length);
+    if (isConstantIntValue(cache.appended, 0))
+      continue;
+    auto *group =
+        llvm::find_if(groups, [&](auto &g) { return isEqualConstantIntOrValue(g.first, cache.appended); });
+    if (group == groups.end())
+      group = &groups.emplace_back(cache.appended, SmallVector<Buffer>());
+    group->second.push_back(cache.length);
   }
   for (auto &[count, lengths] : groups) {
     SmallVector<Type> types{b.getIndexType()};
@@ -303,7 +308,7 @@ void EntryBufferizer::advanceLengths() {
           for (Value length : all.drop_front())
             memref::StoreOp::create(b, loc, longerLength(b, loc, all[0], length, row), length, row);
         });
-    launchOnLengths(kernel, count, {}, lengths);
+    launchOnLengths(kernel, getValueOrCreateConstantIndexOp(b, loc, count), {}, lengths);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "passes/Pipeline.h"
 #include "passes/Remarks.h"
 #include "tools/driver/Driver.h"
+#include "tools/verify/VerifyNumerics.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/ViewOpGraph.h"
@@ -63,6 +64,13 @@ struct Options {
                                cl::value_desc("kind"), cl::sub(command)};
   cl::opt<std::string> remarksFile{"remarks-file", cl::desc("write remarks as YAML (default: all of them)"),
                                    cl::value_desc("FILE.yaml"), cl::sub(command)};
+  cl::opt<std::string> verify{
+      "verify-numerics", cl::ValueOptional,
+      cl::desc("interpret functions before and after each pass; the relative error allowed (default: 1e-6)"),
+      cl::value_desc("tolerance"), cl::sub(command)};
+  cl::opt<std::string> reproducer{
+      "reproducer", cl::desc("where --verify-numerics writes a failing case (default: PASS-reproducer.mlir)"),
+      cl::value_desc("FILE.mlir"), cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
   cl::opt<std::string> cache{"cache",
@@ -190,6 +198,9 @@ llvm::Error checkOptions(const Options &options) {
   llvm::StringRef remarks = options.remarks;
   if (!remarks.empty() && !llvm::is_contained({"passed", "missed", "all"}, remarks))
     return makeError("unknown remarks \"" + remarks + "\"; use passed, missed or all");
+  if (double tolerance; options.verify.getNumOccurrences() && !options.verify.empty() &&
+                        (llvm::StringRef(options.verify).getAsDouble(tolerance) || !(tolerance >= 0)))
+    return makeError("expected --verify-numerics of 0 or more, but got " + options.verify);
   if (options.chunk < 1 || options.chunk > 1 << 20)
     return makeError("expected --chunk between 1 and 1048576, but got " +
                      llvm::Twine(options.chunk.getValue()));
@@ -197,6 +208,18 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("expected --max-positions of 1 or more, but got " +
                      llvm::Twine(options.maxPositions.getValue()));
   return llvm::Error::success();
+}
+
+llvm::Error verify(const Options &options, const LoadedModel &model) {
+  VerifyOptions verify;
+  if (!options.verify.empty())
+    llvm::StringRef(options.verify).getAsDouble(verify.tolerance);
+  verify.optimization.level = options.level;
+  verify.optimization.passes = options.passes;
+  verify.folder = model.folder;
+  verify.report = options.quiet ? nullptr : &llvm::errs();
+  verify.reproducer = options.reproducer;
+  return verifyNumerics(*model.module, verify);
 }
 
 llvm::Error startRemarks(const Options &options, MLIRContext &context) {
@@ -223,6 +246,10 @@ llvm::Error run(const Options &options) {
   llvm::Expected<LoadedModel> model = loadModel(context, options.input, load);
   if (!model)
     return model.takeError();
+  // On a copy and before remarks are wanted: its passes are not the compilation's.
+  if (options.verify.getNumOccurrences())
+    if (llvm::Error error = verify(options, *model))
+      return error;
   if (llvm::Error error = startRemarks(options, context))
     return error;
   if (!options.emit.empty() || !options.stopAt.empty())

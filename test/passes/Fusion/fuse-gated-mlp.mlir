@@ -1,5 +1,5 @@
-// RUN: tfopt compile %s --passes=transformer-fuse-gated-mlp --stop-at=optimized --remarks=all 2> %t | FileCheck %s
-// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: < %t
+// RUN: tfopt compile %s --passes=transformer-fuse-gated-mlp --stop-at=optimized --remarks=all --verify-numerics 2> %t | FileCheck %s
+// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: --implicit-check-not=error: < %t
 
 // SwiGLU as importers write it: the product is rounded to the input's type.
 // CHECK-LABEL: func.func @swiglu

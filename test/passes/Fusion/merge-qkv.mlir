@@ -1,5 +1,5 @@
-// RUN: tfopt compile %s --passes=transformer-merge-qkv --stop-at=optimized --remarks=all 2> %t | FileCheck %s
-// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: < %t
+// RUN: tfopt compile %s --passes=transformer-merge-qkv --stop-at=optimized --remarks=all --verify-numerics 2> %t | FileCheck %s
+// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: --implicit-check-not=error: < %t
 
 transformer.weight @q : tensor<32x64xf32> from "model.safetensors"
 transformer.weight @k : tensor<16x64xf32> from "model.safetensors"

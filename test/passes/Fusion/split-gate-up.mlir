@@ -1,5 +1,5 @@
-// RUN: tfopt compile %s --passes=transformer-split-gate-up --stop-at=optimized --remarks=all 2> %t | FileCheck %s
-// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: < %t
+// RUN: tfopt compile %s --passes=transformer-split-gate-up --stop-at=optimized --remarks=all --verify-numerics 2> %t | FileCheck %s
+// RUN: FileCheck %s --check-prefix=REMARK --implicit-check-not=remark: --implicit-check-not=error: < %t
 
 transformer.weight @gu : tensor<96x64xf32> from "model.safetensors"
 transformer.weight @b : tensor<96xf32> from "model.safetensors"

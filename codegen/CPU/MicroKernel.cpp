@@ -1,0 +1,97 @@
+//===- MicroKernel.cpp - register tiles of products -----------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/CPU/MicroKernel.h"
+
+#include "codegen/CPU/Evaluator.h"
+#include "codegen/Common/GenericBuilder.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType(b)));
+  return SmallVector<Value>(rows * vectors, none);
+}
+
+SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,
+                                    Value last, bool isEven, ValueRange sums) const {
+  // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
+  Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
+  Value even = last;
+  if (!isEven) {
+    Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), one);
+    even = arith::SubIOp::create(b, loc, last, odd);
+  }
+  auto pairs = scf::ForOp::create(b, loc, first, even, two, sums,
+                                  [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+                                    SmallVector<Value> next = step(b, rows, columns, at, carried);
+                                    next = step(b, rows, columns, addIndex(b, loc, at, 1), next);
+                                    scf::YieldOp::create(b, loc, next);
+                                  });
+  if (isEven)
+    return pairs.getResults();
+  auto rest = scf::ForOp::create(b, loc, even, last, one, pairs.getResults(),
+                                 [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+                                   scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
+                                 });
+  return rest.getResults();
+}
+
+/// The element a[row, at], or the pair of a dot product, in every lane.
+Value MicroKernel::broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at) const {
+  Type element = cast<MemRefType>(rows.memref.getType()).getElementType();
+  SmallVector<Value> indices(rows.leading[row]);
+  if (depth == 1) {
+    indices.push_back(at);
+    Value x = widen(b, loc, memref::LoadOp::create(b, loc, rows.memref, indices));
+    return vector::BroadcastOp::create(b, loc, sumType(b), x);
+  }
+  Type word = b.getIntegerType(static_cast<unsigned>(depth) * element.getIntOrFloatBitWidth());
+  indices.push_back(arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, depth)));
+  Value pair = vector::LoadOp::create(b, loc, VectorType::get({depth}, element), rows.memref, indices);
+  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), pair);
+  Value scalar = vector::ExtractOp::create(b, loc, bits, 0);
+  Value all = vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, word), scalar);
+  return vector::BitCastOp::create(b, loc, VectorType::get({lanes * depth}, element), all);
+}
+
+SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
+                                     ValueRange sums) const {
+  Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
+  Value first = columns.column;
+  if (depth > 1)
+    first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, depth));
+  SmallVector<Value> loaded, next;
+  for (int64_t v = 0; v < vectors; ++v) {
+    SmallVector<Value> indices(columns.leading);
+    indices.append({at, addIndex(b, loc, first, v * lanes * depth)});
+    Value values =
+        vector::LoadOp::create(b, loc, VectorType::get({lanes * depth}, element), columns.memref, indices);
+    loaded.push_back(depth > 1 ? values : widen(b, loc, values));
+  }
+  for (size_t i = 0; i < rows.leading.size(); ++i) {
+    Value x = broadcastRow(b, rows, i, at);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value sum = sums[i * vectors + v];
+      if (depth > 1)
+        sum = LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
+                                            b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                            ValueRange{sum, x, loaded[v]})
+                  .getResult(0);
+      else
+        sum = vector::FMAOp::create(b, loc, x, loaded[v], sum);
+      next.push_back(sum);
+    }
+  }
+  return next;
+}
