@@ -8,6 +8,7 @@
 
 #include "test/e2e/Support.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
@@ -138,6 +139,39 @@ TEST_F(Interrupt, KilledLeavesNoArtifact) {
   EXPECT_FALSE(fs::exists(folder / "out/m.tfa"));
   Outcome outcome = run({XFM_TFOPT, bard().folder, "-o", folder / "out/m.tfa", "-q"});
   EXPECT_EQ(outcome.status, 0) << outcome.error;
+  open(folder / "out/m.tfa");
+}
+
+/// A cache that was being filled holds whole entries, and nothing else.
+TEST_F(Interrupt, CacheHoldsWholeEntries) {
+  std::vector<std::string> cached = command();
+  cached.insert(cached.end(), {"--cache", folder / "cache"});
+  auto entries = [&] {
+    std::vector<std::string> names;
+    std::error_code ignored;
+    for (fs::directory_iterator it(folder / "cache", ignored), end; it != end; it.increment(ignored))
+      names.push_back(it->path().filename());
+    return names;
+  };
+  auto isTemporary = [](const std::string &name) { return name.find(".tmp") != std::string::npos; };
+  Process tfopt(cached);
+  ASSERT_TRUE(tfopt.waitUntil([&] {
+    std::vector<std::string> names = entries();
+    return names.size() > 3 && std::any_of(names.begin(), names.end(), isTemporary);
+  }));
+  EXPECT_EQ(tfopt.end(SIGTERM), SIGTERM);
+  std::vector<std::string> names = entries();
+  EXPECT_FALSE(names.empty());
+  EXPECT_TRUE(std::none_of(names.begin(), names.end(), isTemporary));
+  EXPECT_EQ(left(), std::vector<std::string>{});
+  // What is there is used, and nothing of it is damaged.
+  cached.erase(std::find(cached.begin(), cached.end(), "-q"));
+  Outcome outcome = run(cached);
+  ASSERT_EQ(outcome.status, 0) << outcome.error;
+  EXPECT_NE(outcome.error.find("cache: " + std::to_string(names.size()) + " weights reused"),
+            std::string::npos)
+      << outcome.error;
+  EXPECT_NE(outcome.error.find(" 0 damaged"), std::string::npos) << outcome.error;
   open(folder / "out/m.tfa");
 }
 

@@ -165,7 +165,7 @@ llvm::Expected<HostTensor> SampleWeights::evaluate(SymbolTable &table, StringRef
       return value;
     sources.push_back(std::move(*value));
   }
-  return computeDerived(derive, sources);
+  return computeDerived(derive, sources, derive.getTensorType());
 }
 
 std::function<FailureOr<Tensor>(StringRef)> SampleWeights::of(ModuleOp module) {
