@@ -86,7 +86,7 @@ TEST_F(NoRoom, FullDisk) {
   uintmax_t pages = 0;
   for (const fs::directory_entry &entry : fs::directory_iterator(folder / "whole.tfa"))
     pages += (entry.file_size() + 4095) / 4096;
-  constexpr uintmax_t steps = 12;
+  constexpr uintmax_t steps = 8;
   for (uintmax_t i = 0; i <= steps; ++i) {
     std::string size = std::to_string(4 * (1 + (pages - 2) * i / steps)) + "k";
     outcome = onDisk(size, {});
