@@ -352,9 +352,9 @@ void decode(benchmark::State &state, int64_t kvHeads, bool isBF16, int threads) 
         body += text("  %y = transformer.activation relu %q : {0} -> {0}\n", query);
         last = "%y";
       }
-      code += "func.func @" + std::string(name) + "(%q: " + query + " " + named + ", %k: " + keys + " " + named +
-              arguments + ") -> (" + query + " " + named + results + ") {\n" + body + "  return " + last +
-              returned + " : " + query + types + "\n}\n";
+      code += "func.func @" + std::string(name) + "(%q: " + query + " " + named + ", %k: " + keys + " " +
+              named + arguments + ") -> (" + query + " " + named + results + ") {\n" + body + "  return " +
+              last + returned + " : " + query + types + "\n}\n";
     };
     entry("fill", false);
     entry("step", true);
