@@ -26,9 +26,10 @@ SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
 Value MicroKernel::multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum) {
   if (depth == 1)
     return vector::FMAOp::create(b, loc, x, y, sum);
-  return LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
-                                       b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                       ValueRange{sum, x, y})
+  // Pairs are multiplied in vectors of one width on each architecture, so the width says which.
+  bool isX86 = cast<VectorType>(sum.getType()).getNumElements() == 16;
+  StringRef name = isX86 ? "llvm.x86.avx512bf16.dpbf16ps.512" : "llvm.aarch64.neon.bfdot.v4f32.v8bf16";
+  return LLVM::CallIntrinsicOp::create(b, loc, sum.getType(), b.getStringAttr(name), ValueRange{sum, x, y})
       .getResult(0);
 }
 

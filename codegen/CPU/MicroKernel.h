@@ -23,7 +23,7 @@ namespace mlir::transformer {
 
 /// sums[i, v] += sum over steps of a[i, step] * b[step, v], where v is a vector of
 /// `lanes` columns and a step `depth` values of k: 1, or 2 for dot products of pairs
-/// of bf16 (AVX512-BF16).
+/// of bf16 (AVX512-BF16, BFDOT).
 class MicroKernel {
 public:
   MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth)

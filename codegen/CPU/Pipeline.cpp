@@ -130,9 +130,10 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<int64_t> vectorRegisters{*this, "vector-registers",
                                   llvm::cl::desc("number of the target's vector registers"),
                                   llvm::cl::init(16)};
-  Option<bool> nativeBF16{*this, "native-bf16",
-                          llvm::cl::desc("the target rounds to bf16 in one instruction"),
-                          llvm::cl::init(false)};
+  Option<bool> nativeBF16{
+      *this, "native-bf16",
+      llvm::cl::desc("the target multiplies pairs of bf16, and rounds to it, in one instruction"),
+      llvm::cl::init(false)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
   Option<std::string> strategy{*this, "strategy", llvm::cl::desc("file of lowering configs"),

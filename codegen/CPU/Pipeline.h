@@ -16,7 +16,7 @@ namespace mlir::transformer {
 struct CPUPipelineOptions {
   int64_t vectorBytes = 32;
   int64_t vectorRegisters = 16;
-  bool nativeBF16 = false;  ///< the target rounds to bf16 in one instruction
+  bool nativeBF16 = false;  ///< the target multiplies pairs of bf16, and rounds to it, in one instruction
   int64_t chunk = 512;      ///< positions one call computes at most
   std::string strategyFile; ///< lowering configs that replace the chosen ones, or empty
   std::string stopAt;       ///< the name of a phase, or empty for all of them
