@@ -136,7 +136,7 @@ private:
   KernelContext &context;
   AttentionOp op;
   Location loc;
-  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth;
+  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth, keyAlignment;
   int64_t heads, kvHeads, group, headDim, words, paddedDim, queryDim;
   int64_t valueDepth; ///< keys that one step of the product with values sums
   bool copiesValues;
@@ -157,7 +157,7 @@ private:
 AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config)
     : context(context), op(op), loc(op.getLoc()), lanes(config.getVector()), tileRows(config.getTile()[0]),
       tileColumns(config.getTile()[1]), blockPositions(config.getBlock()[0]), blockKeys(config.getBlock()[1]),
-      depth(config.getBlock()[2]) {
+      depth(config.getBlock()[2]), keyAlignment(config.getBlock()[3]) {
   auto type = cast<RankedTensorType>(op.getQuery().getType());
   heads = type.getDimSize(2);
   headDim = type.getDimSize(3);
@@ -321,8 +321,17 @@ void AttentionEmitter::emit(OpBuilder &b) {
     loadQueries(b);
     Value low = rangeOf(b, constant(b, 0)).first;
     Value high = rangeOf(b, addIndex(b, loc, rows, -1)).second;
-    // A tile of a ring ends where the ring does, so that its keys lie in a row.
+    // A tile of a ring ends where the ring does, so that its keys lie in a row. Where
+    // results may not depend on the block, tiles end at multiples of their size.
     bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
+    Value capacity = isRing ? Value(memref::DimOp::create(b, loc, key, 2)) : Value();
+    auto floor = [&](OpBuilder &b, Value x, Value unit) -> Value {
+      return arith::SubIOp::create(b, loc, x, arith::RemUIOp::create(b, loc, x, unit));
+    };
+    if (keyAlignment > 1) {
+      Value aligned = floor(b, low, constant(b, keyAlignment));
+      low = isRing ? Value(arith::MaxSIOp::create(b, loc, aligned, floor(b, low, capacity))) : aligned;
+    }
     scf::WhileOp::create(
         b, loc, TypeRange(low.getType()), ValueRange(low),
         [&](OpBuilder &b, Location loc, ValueRange carried) {
@@ -331,10 +340,10 @@ void AttentionEmitter::emit(OpBuilder &b) {
         },
         [&](OpBuilder &b, Location loc, ValueRange carried) {
           Value begin = carried[0];
-          Value end = arith::MinSIOp::create(b, loc, addIndex(b, loc, begin, blockKeys), high);
+          Value base = keyAlignment > 1 ? floor(b, begin, constant(b, keyAlignment)) : begin;
+          Value end = arith::MinSIOp::create(b, loc, addIndex(b, loc, base, blockKeys), high);
           place = begin;
           if (isRing) {
-            Value capacity = memref::DimOp::create(b, loc, key, 2);
             place = arith::RemUIOp::create(b, loc, begin, capacity);
             Value left = arith::SubIOp::create(b, loc, capacity, place);
             end = arith::MinSIOp::create(b, loc, end, arith::AddIOp::create(b, loc, begin, left));

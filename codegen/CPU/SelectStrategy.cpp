@@ -273,8 +273,9 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
-    return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
-                                   {positions, kAttentionKeys, dots ? 2 : 1}, lanes, grain);
+    return LoweringConfigAttr::get(
+        &getContext(), "attention", {6, columns},
+        {positions, kAttentionKeys, dots ? 2 : 1, deterministic ? kAttentionKeys : 1}, lanes, grain);
   }
 
   LoweringConfigAttr select(func::FuncOp func) {
