@@ -7,7 +7,9 @@ An inner loop is a basic block that branches to itself; it counts where it holds
 product of vectors. In it these are problems:
   - an access to a fixed place of the stack, which is a spilled register. Indexed accesses are arrays of a kernel;
   - a call, whatever its name: there is no library, and a call ends vectors;
-  - a fused multiplication or dot product of scalars.
+  - a fused multiplication or dot product of scalars;
+  - a multiplication or division of addresses: those belong in front of the loop, and LLVM can be led
+    to repeat them inside.
 --least: how many such loops there must be, so that a file without kernels does not pass. --all prints every loop.
 """
 
@@ -21,6 +23,8 @@ X86_VECTOR = re.compile(r"^(vfn?m(add|sub)\d*p[sd]|vdpbf16ps|v?pdp(bus|wss|bss)d
 X86_SCALAR = re.compile(r"^vfn?m(add|sub)\d*s[sd]$")
 ARM_VECTOR = re.compile(r"^(fml[as]|fmlal2?|bfdot|bfml?al?[bt]?|bfmmla|[us]dot|usdot|[us]mmla)$")
 ARM_SCALAR = re.compile(r"^fn?m(add|sub)$")
+X86_ADDRESS = re.compile(r"^i?(mul|div)[bwlq]?$")
+ARM_ADDRESS = re.compile(r"^([us]?mulh?|madd|msub|[us]div)$")
 X86_JUMP = re.compile(r"^j[a-z]+$")
 ARM_JUMP = re.compile(r"^(b|b\.[a-z]+|cbn?z|tbn?z)$")
 
@@ -32,6 +36,7 @@ class Machine:
         # Only x86's AT&T syntax has % in front of registers.
         self.is_x86 = re.search(r"%r[sb]p\b", text) is not None or "%rdi" in text
         self.vector, self.scalar = (X86_VECTOR, X86_SCALAR) if self.is_x86 else (ARM_VECTOR, ARM_SCALAR)
+        self.address = X86_ADDRESS if self.is_x86 else ARM_ADDRESS
         self.jump = X86_JUMP if self.is_x86 else ARM_JUMP
         self.calls = {"call", "callq"} if self.is_x86 else {"bl", "blr"}
 
@@ -42,11 +47,11 @@ class Machine:
             if self.is_x86 and name == "movq":
                 match = re.match(r"%rsp, (%rbp|%rbx)$", operands)
             elif not self.is_x86 and name in ("mov", "add"):
-                match = re.match(r"(x29|x19), sp\b", operands)
+                match = re.match(r"(x29), sp\b|(x19), sp$", operands)
             else:
                 continue
             if match:
-                found.add(match.group(1))
+                found.add(operands.split(",")[0 if not self.is_x86 else 1].strip())
         return found
 
     def is_stack(self, operands, registers):
@@ -112,11 +117,18 @@ def main():
             where = f"{function} {label}: loop of {len(loop)} instructions, {vectors} products of vectors"
             if arguments.all:
                 print(where)
-            bad = [(name, o) for name, o in loop if machine.is_stack(o, frame)]
+            # An address is computed, and nothing read or written, by lea.
+            stack = [(name, o) for name, o in loop if not name.startswith("lea") and machine.is_stack(o, frame)]
+            addresses = [item for item in loop if machine.address.match(item[0])]
             calls = [(name, o) for name, o in loop if name in machine.calls]
-            for kind, items in (("stack reference", bad), ("call", calls), ("scalar product", scalars)):
+            for kind, items in (
+                ("stack references", stack),
+                ("calls", calls),
+                ("products of scalars", scalars),
+                ("computations of addresses", addresses),
+            ):
                 if items:
-                    problems.append(f"{where}: {len(items)} {kind}(s), e.g. {items[0][0]} {items[0][1]}")
+                    problems.append(f"{where}; {len(items)} {kind}, e.g. {' '.join(items[0])}")
     if loops < arguments.least:
         problems.append(f"expected at least {arguments.least} loops with products, but found {loops}")
     for problem in problems:
