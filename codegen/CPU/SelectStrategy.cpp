@@ -74,7 +74,7 @@ constexpr int64_t kPanelBytes = 256 * 1024;
 constexpr int64_t kBlockRows = 132;
 
 /// Query rows and keys of a task of attention: their scratch stays in the second-level cache.
-constexpr int64_t kAttentionRows = 96;
+constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 256;
 
 /// Whether one generic alone is the contraction, with an input and a weight from
