@@ -148,7 +148,7 @@ def FoldQueryScalePass : Pass<"transformer-fold-query-scale", "::mlir::ModuleOp"
   let description = [{
     The scale commutes with rotations and reshapes: it becomes a factor of Wq and
     its bias, or of the weight of a norm of the queries. Only where nothing is
-    rounded otherwise by that: all is stored in f32, or the scale is a power of two.
+    rounded otherwise by that: all is stored in f32, or in bf16 and the scale is a power of two.
 
     ```mlir
     transformer.weight @q : tensor<32x64xf32> from "model.safetensors"

@@ -11,7 +11,7 @@
 //
 // Rotations and reshapes commute with a factor; a norm of the queries does not,
 // but its own weight takes the factor as well. Lossless where everything up to the
-// attention is stored in f32, and in any type where the scale is a power of two.
+// attention is stored in f32, and in bf16 where the scale is a power of two.
 //
 // Runs before projections are merged, while Wq is a matrix of its own.
 //
@@ -34,6 +34,12 @@ namespace mlir::transformer {
 
 using namespace mlir;
 using namespace mlir::transformer;
+
+/// Whether a value of `type` times the scale is exact: in f32 it is rounded by
+/// 6e-8 at most, in bf16 only exponents may change. f16 has too few of them.
+static bool isExactIn(Type type, bool isPowerOfTwo) {
+  return type.isF32() || (isPowerOfTwo && type.isBF16());
+}
 
 /// Whether multiplying by `scale` changes exponents alone.
 static bool isPowerOfTwo(double scale) {
@@ -75,7 +81,7 @@ struct FoldScale : OpRewritePattern<AttentionOp> {
     double scale = attention.getScale().convertToDouble();
     if (scale == 1)
       return rewriter.notifyMatchFailure(attention, "has no scale");
-    bool isExact = isPowerOfTwo(scale);
+    bool isPower = isPowerOfTwo(scale);
     auto declined = [&](Operation *op, StringRef operand, const Twine &reason, const Twine &change) {
       return missed(rewriter, op, DEBUG_TYPE, operand, reason, change);
     };
@@ -90,9 +96,9 @@ struct FoldScale : OpRewritePattern<AttentionOp> {
       if (!op->hasOneUse())
         return declined(op, "result", "has another reader, which needs it as it is",
                         "read it through the attention alone");
-      if (!isExact && !elementTypeOf(op->getResult(0)).isF32())
+      if (!isExactIn(elementTypeOf(op->getResult(0)), isPower))
         return declined(op, "result", "is not stored in f32, so that scaling before would round otherwise",
-                        "store it in f32, or use a scale that is a power of two");
+                        "store it in f32, or in bf16 with a scale that is a power of two");
       if (isa<LinearOp, RMSNormOp, LayerNormOp>(op))
         break;
     }
@@ -103,7 +109,7 @@ struct FoldScale : OpRewritePattern<AttentionOp> {
       FlatSymbolRefAttr symbol = weightOf(weight->get());
       if (!symbol)
         return declined(op, "weight", "is a value computed at run time", "make it a transformer.weight");
-      if (!isExact && !elementTypeOf(weight->get()).isF32())
+      if (!isExactIn(elementTypeOf(weight->get()), isPower))
         return declined(op, "weight",
                         "is not stored in f32, so that its product with the scale would be rounded",
                         "store it in f32");

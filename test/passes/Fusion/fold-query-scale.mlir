@@ -4,6 +4,7 @@
 transformer.weight @q : tensor<32x64xf32> from "model.safetensors"
 transformer.weight @qb : tensor<32xf32> from "model.safetensors"
 transformer.weight @q.bf16 : tensor<32x64xbf16> from "model.safetensors"
+transformer.weight @q.f16 : tensor<32x64xf16> from "model.safetensors"
 transformer.weight @n : tensor<8xf32> from "model.safetensors"
 // CHECK: transformer.derive @[[W:.*]] = scale(@q) {value = 3.500000e-01 : f64} : tensor<32x64xf32>
 // CHECK: transformer.derive @[[B:.*]] = scale(@qb) {value = 3.500000e-01 : f64} : tensor<32xf32>
@@ -70,6 +71,22 @@ func.func @power_of_two(%x: tensor<?x?x64xf32>, %k: tensor<?x?x2x8xf32>, %cos: t
   return %y : tensor<?x?x4x8xbf16>
 }
 
+// Not in f16, where small weights would lose bits.
+// CHECK-LABEL: func.func @small_exponents
+// CHECK: transformer.attention {{.*}} scale 1.250000e-01
+func.func @small_exponents(%x: tensor<?x?x64xf32>, %k: tensor<?x?x2x8xf32>) -> tensor<?x?x4x8xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %b = tensor.dim %x, %c0 : tensor<?x?x64xf32>
+  %s = tensor.dim %x, %c1 : tensor<?x?x64xf32>
+  %w = transformer.use @q.f16 : tensor<32x64xf16>
+  // REMARK: remark: {{.*}}fold-query-scale.mlir:[[@LINE+1]]:9: fold-query-scale missed: weight: is not stored in f32
+  %q0 = transformer.linear %x, %w : tensor<?x?x64xf32>, tensor<32x64xf16> -> tensor<?x?x32xf32>
+  %q1 = tensor.expand_shape %q0 [[0], [1], [2, 3]] output_shape [%b, %s, 4, 8] : tensor<?x?x32xf32> into tensor<?x?x4x8xf32>
+  %y = transformer.attention %q1, %k, %k scale 0.125 mask <causal> : tensor<?x?x4x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xf32>
+  return %y : tensor<?x?x4x8xf32>
+}
+
 // Another scale would be rounded in bf16.
 // CHECK-LABEL: func.func @rounded
 // CHECK: transformer.attention {{.*}} scale 3.500000e-01
@@ -81,7 +98,7 @@ func.func @rounded(%x: tensor<?x?x64xf32>, %k: tensor<?x?x2x8xf32>, %cos: tensor
   %w = transformer.use @q.bf16 : tensor<32x64xbf16>
   %q0 = transformer.linear %x, %w : tensor<?x?x64xf32>, tensor<32x64xbf16> -> tensor<?x?x32xf32>
   %q1 = tensor.expand_shape %q0 [[0], [1], [2, 3]] output_shape [%b, %s, 4, 8] : tensor<?x?x32xf32> into tensor<?x?x4x8xf32>
-  // REMARK: remark: {{.*}}fold-query-scale.mlir:[[@LINE+1]]:9: fold-query-scale missed: result: is not stored in f32, so that scaling before would round otherwise; store it in f32, or use a scale that is a power of two
+  // REMARK: remark: {{.*}}fold-query-scale.mlir:[[@LINE+1]]:9: fold-query-scale missed: result: is not stored in f32, so that scaling before would round otherwise; store it in f32, or in bf16 with a scale that is a power of two
   %q2 = transformer.rope half_split %q1, %cos, %sin at %at : tensor<?x?x4x8xf32>, tensor<32x4xf32>, tensor<32x4xf32>, tensor<?xi32> -> tensor<?x?x4x8xbf16>
   %y = transformer.attention %q2, %k, %k scale 0.35 mask <causal> : tensor<?x?x4x8xbf16>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xbf16>
   return %y : tensor<?x?x4x8xbf16>

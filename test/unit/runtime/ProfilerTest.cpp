@@ -43,7 +43,7 @@ protected:
     close();
     xfm_open_options options = {sizeof options, 0, profile, 0};
     ASSERT_EQ(xfm_model_open(artifact.path().c_str(), &options, &model), XFM_OK) << xfm_last_error();
-    xfm_session_options sizes = {sizeof sizes, threads, batch, 20};
+    xfm_session_options sizes = {sizeof sizes, threads, batch, 20, 0};
     ASSERT_EQ(xfm_session_create(model, &sizes, &session), XFM_OK) << xfm_last_error();
   }
 
