@@ -218,7 +218,7 @@ void AttentionEmitter::forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, 
                                       constant(b, count));
     Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, zero);
     scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-      body(b, {next, count});
+      body(b, {MicroKernel::opaqueIndex(b, loc, next), count});
       scf::YieldOp::create(b, loc);
     });
     next = arith::AddIOp::create(b, loc, next, bit);
@@ -521,11 +521,13 @@ SmallVector<Value> AttentionEmitter::dotTree(OpBuilder &b, Value memref, Value j
   if (span == 0) {
     Value at = arith::MinUIOp::create(b, loc, addIndex(b, loc, j, key), last);
     SmallVector<Value> sums(tile.count);
+    // Queries are read again for each key: there are no registers to keep them in.
+    Value first = MicroKernel::opaqueIndex(b, loc, tile.first, /*staysInLoop=*/true);
     for (int64_t d = 0; d < queryDim; d += lanes * depth) {
       Value k = loadRow(b, memref, at, constant(b, d), lanes * depth, headDim - d, operand);
       for (int64_t i = 0; i < tile.count; ++i) {
         Value x = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
-                                         ValueRange{addIndex(b, loc, tile.first, i), constant(b, d)});
+                                         ValueRange{addIndex(b, loc, first, i), constant(b, d)});
         if (!sums[i] && depth == 1)
           sums[i] = arith::MulFOp::create(b, loc, x, k);
         else
@@ -552,7 +554,7 @@ SmallVector<Value> AttentionEmitter::dotTree(OpBuilder &b, Value memref, Value j
 
 /// The same for a few rows, from keys where they are.
 void AttentionEmitter::computeScoresInPlace(OpBuilder &b, RowTile tile, Value columns) {
-  constexpr int64_t most = 4; // rows whose sums and tree fit the registers
+  int64_t most = std::min<int64_t>(tileColumns / lanes + 1, 4); // rows whose sums and tree fit the registers
   Value last = addIndex(b, loc, columns, -1);
   forLoop(b, constant(b, 0), columns, lanes, [&](OpBuilder &b, Value j) {
     for (int64_t i = 0; i < tile.count; i += most) {

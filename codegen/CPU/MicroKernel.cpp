@@ -33,6 +33,16 @@ Value MicroKernel::multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value 
       .getResult(0);
 }
 
+Value MicroKernel::opaqueIndex(OpBuilder &b, Location loc, Value index, bool staysInLoop) {
+  Type word = b.getI64Type();
+  Value in = arith::IndexCastOp::create(b, loc, word, index);
+  auto out =
+      LLVM::InlineAsmOp::create(b, loc, word, in, /*asm_string=*/"", /*constraints=*/"=r,0",
+                                /*has_side_effects=*/staysInLoop, /*is_align_stack=*/false,
+                                LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), out.getRes());
+}
+
 SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,
                                     Value last, bool isEven, ValueRange sums) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.

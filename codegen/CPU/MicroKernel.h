@@ -52,6 +52,13 @@ public:
   /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
   static Value multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum);
 
+  /// An index of which LLVM does not know where it comes from. Its loop strength
+  /// reduction writes what it knows of an address into the inner loop, divisions and
+  /// all. With `staysInLoop` it is another one in each turn of the loop it stands in,
+  /// so that what it is the address of is not loaded before the loop, into more
+  /// registers than there are.
+  static Value opaqueIndex(OpBuilder &b, Location loc, Value index, bool staysInLoop = false);
+
 private:
   SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                           ValueRange sums) const;
