@@ -37,7 +37,9 @@ int main(int argc, char **argv) {
   if (Status status = readNpy(argv[2], {}, tokens); !status.ok())
     return fail(status.message.c_str());
   // Two threads, so that handing work over runs as well.
-  xfm_session_options options = {sizeof(xfm_session_options), /*threads=*/2, /*batch=*/0, /*context=*/0};
+  xfm_session_options options = {};
+  options.size = sizeof options;
+  options.threads = 2;
   xfm_session *created = nullptr;
   if (xfm_session_create(model.get(), &options, &created) != XFM_OK)
     return fail(xfm_last_error());
