@@ -53,6 +53,8 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.vectorBytes = target.vectorBytes();
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.multipliesBF16();
+  options.nativeF16 = !target.isX86() || target.has("f16c");
+  options.nativeRounding = !target.isX86() || target.has("sse4.1");
   options.chunk = lowering.chunk;
   options.deterministic = lowering.deterministic;
   options.strategyFile = lowering.strategyFile;

@@ -96,6 +96,12 @@ static const Phase kPhases[] = {
        arith::ArithExpandOpsPassOptions expand;
        expand.includeBf16 = !options.nativeBF16;
        pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass(expand));
+       if (!options.nativeF16 || !options.nativeRounding) {
+         EmulateInstructionsPassOptions emulated;
+         emulated.f16 = !options.nativeF16;
+         emulated.rounding = !options.nativeRounding;
+         pm.addPass(createEmulateInstructionsPass(emulated));
+       }
        pm.addPass(memref::createExpandStridedMetadataPass());
        pm.addPass(createLowerAffinePass());
        pm.addPass(createSCFToControlFlowPass());
@@ -152,7 +158,8 @@ void mlir::transformer::registerCPUPipeline() {
   PassPipelineRegistration<PipelineOptions>(
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
-        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
+        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16,
+                              /*nativeF16=*/true, /*nativeRounding=*/true, options.chunk,
                               options.deterministic, options.strategy, options.stopAt, options.fusion});
       });
 }
