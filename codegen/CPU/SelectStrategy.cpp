@@ -75,7 +75,7 @@ constexpr int64_t kBlockRows = 132;
 
 /// Query rows and keys of a task of attention: their scratch stays in the second-level cache.
 constexpr int64_t kAttentionRows = 192;
-constexpr int64_t kAttentionKeys = 256;
+constexpr int64_t kAttentionKeys = 512;
 
 /// Whether one generic alone is the contraction, with an input and a weight from
 /// outside: what `tiles` can make.
