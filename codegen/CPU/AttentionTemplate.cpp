@@ -121,6 +121,11 @@ private:
   }
   void forLoop(OpBuilder &b, Value from, Value to, int64_t step, function_ref<void(OpBuilder &, Value)> body);
   void forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body);
+  /// The panel of packed keys that holds column `j` of a tile, and where in it.
+  std::pair<Value, Value> panelOf(OpBuilder &b, Value j) {
+    Value width = constant(b, tileColumns);
+    return {arith::DivUIOp::create(b, loc, j, width), arith::RemUIOp::create(b, loc, j, width)};
+  }
   Value exp2(OpBuilder &b, Value x, ArrayRef<double> coefficients);
   Value maximum(OpBuilder &b, Value x, Value y);
   bool isDecode() const { return blockPositions == 1; }
@@ -147,7 +152,7 @@ private:
   bool copiesValues;
   Type operand, valueOperand; ///< of what is multiplied: bf16 for dot products, else f32
   Value query, key, value, length, appended;
-  /// Scratch of a task: queries [rows, D], keys [words, blockKeys * depth], values
+  /// Scratch of a task: queries [rows, D], keys [panels, words, tileColumns * depth], values
   /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
   /// output [rows, D], maximum, sum and correction [rows].
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
@@ -243,7 +248,8 @@ void AttentionEmitter::allocate(OpBuilder &b) {
   q = scratch({most, queryDim}, operand);
   // Transposition writes whole vectors of words, and the micro-kernel reads whole tiles of keys.
   if (!isDecode())
-    kt = scratch({llvm::divideCeilSigned(words, lanes) * lanes, blockKeys * depth}, operand);
+    kt = scratch({blockKeys / tileColumns, llvm::divideCeilSigned(words, lanes) * lanes, tileColumns * depth},
+                 operand);
   if (copiesValues)
     vp = scratch({blockKeys / valueDepth, paddedDim * valueDepth}, valueOperand);
   scores = scratch({std::min(tileRows, most), blockKeys}, f32);
@@ -420,7 +426,8 @@ static void transposeSquare(OpBuilder &b, Location loc, SmallVector<Value> &rows
   }
 }
 
-/// kt[w, j] = word w of key j of the tile, for squares of `lanes` keys and words.
+/// kt[p, w, j] = word w of key p * tileColumns + j of the tile, for squares of `lanes`
+/// keys and words. A panel of keys lies in a row, so that it fills the cache evenly.
 void AttentionEmitter::packKeys(OpBuilder &b, Value count) {
   Value last = addIndex(b, loc, count, -1);
   auto square = [&](OpBuilder &b, Value j, Value w, int64_t left) {
@@ -433,11 +440,12 @@ void AttentionEmitter::packKeys(OpBuilder &b, Value count) {
       rows.push_back(depth > 1 ? Value(vector::BitCastOp::create(b, loc, f32Vector(b), row)) : row);
     }
     transposeSquare(b, loc, rows);
-    Value at = depth == 1 ? j : Value(arith::MulIOp::create(b, loc, j, constant(b, depth)));
+    auto [panel, inPanel] = panelOf(b, j);
+    Value at = depth == 1 ? inPanel : Value(arith::MulIOp::create(b, loc, inPanel, constant(b, depth)));
     for (auto [i, row] : llvm::enumerate(rows)) {
       Value x =
           depth > 1 ? Value(vector::BitCastOp::create(b, loc, vectorOf(lanes * depth, operand), row)) : row;
-      vector::StoreOp::create(b, loc, x, kt, ValueRange{addIndex(b, loc, w, i), at});
+      vector::StoreOp::create(b, loc, x, kt, ValueRange{panel, addIndex(b, loc, w, i), at});
     }
   };
   int64_t whole = words / lanes * lanes;
@@ -505,8 +513,9 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) 
   auto loop = [&](Value from, Value to, int64_t vectors) {
     MicroKernel kernel(loc, lanes, vectors, depth);
     forLoop(b, from, to, vectors * lanes, [&](OpBuilder &b, Value column) {
-      SmallVector<Value> sums = kernel.run(b, rows, {kt, {}, column}, constant(b, 0), constant(b, words),
-                                           words % 2 == 0, kernel.zeros(b, tile.count));
+      auto [panel, inPanel] = panelOf(b, column);
+      SmallVector<Value> sums = kernel.run(b, rows, {kt, {panel}, inPanel}, constant(b, 0),
+                                           constant(b, words), words % 2 == 0, kernel.zeros(b, tile.count));
       for (auto [n, sum] : llvm::enumerate(sums))
         vector::StoreOp::create(
             b, loc, sum, scores,

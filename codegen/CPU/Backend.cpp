@@ -117,6 +117,9 @@ static void prepare(llvm::Module &module, const CPUTarget &target) {
       function.addFnAttr(llvm::Attribute::OptimizeNone);
       function.addFnAttr(llvm::Attribute::NoInline);
     }
+    // A loop that copies or clears stays a loop of vectors: the module's own memcpy and
+    // memset are there for what the backend itself asks for, and slow.
+    function.addFnAttr("no-builtins");
     std::string bits = std::to_string(target.vectorBytes() * 8);
     function.addFnAttr("prefer-vector-width", bits);
     function.addFnAttr("min-legal-vector-width", bits);
