@@ -52,7 +52,9 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   CPUPipelineOptions options;
   options.vectorBytes = target.vectorBytes();
   options.vectorRegisters = target.vectorRegisters();
-  options.nativeBF16 = target.has("avx512bf16");
+  options.nativeBF16 = target.multipliesBF16();
+  options.nativeF16 = !target.isX86() || target.has("f16c");
+  options.nativeRounding = !target.isX86() || target.has("sse4.1");
   options.chunk = lowering.chunk;
   options.deterministic = lowering.deterministic;
   options.strategyFile = lowering.strategyFile;
@@ -74,7 +76,7 @@ static uint64_t hashOf(ModuleOp module) {
 
 llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder,
                                                  llvm::StringRef output, const CompileOptions &options) {
-  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
+  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu, options.mtriple);
   if (!target)
     return target.takeError();
   if (llvm::none_of(module.getOps<func::FuncOp>(), isEntry))
@@ -96,7 +98,8 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     return error;
   // Not before: an error of the model is to be the only line.
   if (options.notes)
-    *options.notes << "target: cpu " << target->cpu << " (" << llvm::join(target->features, " ") << ")\n";
+    *options.notes << "target: cpu " << target->cpu << " of " << target->triple << " ("
+                   << llvm::join(target->features, " ") << ")\n";
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
     return backend.takeError();

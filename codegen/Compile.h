@@ -31,6 +31,8 @@ struct LoweringOptions {
 
 struct CompileOptions : LoweringOptions {
   std::string mcpu = "native";
+  /// Empty: this machine's, or what `mcpu` belongs to.
+  std::string mtriple;
   /// Threads for the weights; 0: one per core.
   unsigned threads = 0;
   /// A folder where evaluated weights are kept from compile to compile; empty for none.

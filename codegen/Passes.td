@@ -182,6 +182,18 @@ def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
                            "::mlir::arith::ArithDialect"];
 }
 
+def EmulateInstructionsPass : Pass<"transformer-emulate-instructions", "::mlir::ModuleOp"> {
+  let summary = "Convert f16 and round to integers without instructions for it";
+  let description = [{
+    For x86-64 CPUs older than F16C or SSE4.1, where the backend would call a library
+    that a module does not have. Both are exact: f16 is rounded to the nearest even,
+    subnormal values and infinities included.
+  }];
+  let options = [Option<"f16", "f16", "bool", "true", "the target does not convert f16">,
+                 Option<"rounding", "rounding", "bool", "true", "the target does not round to integers">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def ExpandBF16Pass : Pass<"transformer-expand-bf16", "::mlir::ModuleOp"> {
   let summary = "Access bf16 in memory as 16-bit integers";
   let description = [{

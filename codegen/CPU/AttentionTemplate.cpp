@@ -97,6 +97,8 @@ private:
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
   void computeScores(OpBuilder &b, RowTile rows, Value columns);
   void computeScoresInPlace(OpBuilder &b, RowTile rows, Value columns);
+  SmallVector<SmallVector<Value>> multiplyKeys(OpBuilder &b, Value memref, Value j, Value last, RowTile rows,
+                                               int64_t key, int64_t count);
   SmallVector<Value> dotTree(OpBuilder &b, Value memref, Value j, Value last, RowTile rows, int64_t key,
                              int64_t span);
   void softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns);
@@ -127,6 +129,9 @@ private:
   Value exp2(OpBuilder &b, Value x, ArrayRef<double> coefficients);
   Value maximum(OpBuilder &b, Value x, Value y);
   bool isDecode() const { return blockPositions == 1; }
+  /// Keys that decoding multiplies at a time: where a vector has four lanes and there are
+  /// registers for it all four, which leaves no tree to hold; with more lanes one.
+  int64_t keysTogether() const { return lanes == 4 && tileColumns / lanes >= 4 ? 4 : 1; }
   /// Scores go through a cap or a bias, or are not scaled by a positive number: they
   /// are finished before their maximum is taken.
   bool isGeneral() { return op.getSoftcap() || op.getBias() || op.getScale().convertToDouble() <= 0; }
@@ -223,7 +228,7 @@ void AttentionEmitter::forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, 
                                       constant(b, count));
     Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, zero);
     scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-      body(b, {next, count});
+      body(b, {MicroKernel::opaqueIndex(b, loc, next), count});
       scf::YieldOp::create(b, loc);
     });
     next = arith::AddIOp::create(b, loc, next, bit);
@@ -523,45 +528,69 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) 
   loop(whole, columns, 1);
 }
 
+/// sums[k][i] = q_i times key j + key + k, lane by lane and not added up, for `count`
+/// keys: a query that was loaded is multiplied with all of them.
+SmallVector<SmallVector<Value>> AttentionEmitter::multiplyKeys(OpBuilder &b, Value memref, Value j,
+                                                               Value last, RowTile tile, int64_t key,
+                                                               int64_t count) {
+  SmallVector<Value> at;
+  for (int64_t k = 0; k < count; ++k)
+    at.push_back(arith::MinUIOp::create(b, loc, addIndex(b, loc, j, key + k), last));
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
+  SmallVector<SmallVector<Value>> sums(count, SmallVector<Value>(tile.count));
+  // Queries are read again for each group of keys: there are no registers to keep them in.
+  Value first = MicroKernel::opaqueIndex(b, loc, tile.first, /*staysInLoop=*/true);
+  for (int64_t d = 0; d < queryDim; d += lanes * depth) {
+    SmallVector<Value> keys;
+    for (Value row : at)
+      keys.push_back(loadRow(b, memref, row, constant(b, d), lanes * depth, headDim - d, operand));
+    for (int64_t i = 0; i < tile.count; ++i) {
+      Value x = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
+                                       ValueRange{addIndex(b, loc, first, i), constant(b, d)});
+      for (int64_t k = 0; k < count; ++k) {
+        Value &sum = sums[k][i];
+        sum = !sum && depth == 1 ? Value(arith::MulFOp::create(b, loc, x, keys[k]))
+                                 : MicroKernel::multiplyAdd(b, loc, depth, x, keys[k], sum ? sum : none);
+      }
+    }
+  }
+  return sums;
+}
+
 /// One vector for each row of `tile`, whose lanes with the bits of `key` below `span`
 /// hold, once the lanes with the other bits are added, q . k for the keys j + lane.
 SmallVector<Value> AttentionEmitter::dotTree(OpBuilder &b, Value memref, Value j, Value last, RowTile tile,
                                              int64_t key, int64_t span) {
-  if (span == 0) {
-    Value at = arith::MinUIOp::create(b, loc, addIndex(b, loc, j, key), last);
-    SmallVector<Value> sums(tile.count);
-    for (int64_t d = 0; d < queryDim; d += lanes * depth) {
-      Value k = loadRow(b, memref, at, constant(b, d), lanes * depth, headDim - d, operand);
-      for (int64_t i = 0; i < tile.count; ++i) {
-        Value x = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
-                                         ValueRange{addIndex(b, loc, tile.first, i), constant(b, d)});
-        if (!sums[i] && depth == 1)
-          sums[i] = arith::MulFOp::create(b, loc, x, k);
-        else
-          sums[i] = MicroKernel::multiplyAdd(
-              b, loc, depth, x, k,
-              sums[i] ? sums[i] : Value(arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)))));
-      }
+  auto add = [&](ArrayRef<Value> even, ArrayRef<Value> odd, int64_t span) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      bool first = (lane & span) == 0;
+      low.push_back(first ? lane : lanes + lane - span);
+      high.push_back(first ? lane + span : lanes + lane);
     }
+    SmallVector<Value> sums;
+    for (auto [x, y] : llvm::zip(even, odd))
+      sums.push_back(arith::AddFOp::create(b, loc, vector::ShuffleOp::create(b, loc, x, y, low),
+                                           vector::ShuffleOp::create(b, loc, x, y, high)));
     return sums;
+  };
+  int64_t together = keysTogether();
+  if (span > together / 2) {
+    SmallVector<Value> even = dotTree(b, memref, j, last, tile, key, span / 2),
+                       odd = dotTree(b, memref, j, last, tile, key + span, span / 2);
+    return add(even, odd, span);
   }
-  SmallVector<Value> even = dotTree(b, memref, j, last, tile, key, span / 2),
-                     odd = dotTree(b, memref, j, last, tile, key + span, span / 2);
-  SmallVector<int64_t> low, high;
-  for (int64_t lane = 0; lane < lanes; ++lane) {
-    bool first = (lane & span) == 0;
-    low.push_back(first ? lane : lanes + lane - span);
-    high.push_back(first ? lane + span : lanes + lane);
-  }
-  for (auto [x, y] : llvm::zip(even, odd))
-    x = arith::AddFOp::create(b, loc, vector::ShuffleOp::create(b, loc, x, y, low),
-                              vector::ShuffleOp::create(b, loc, x, y, high));
-  return even;
+  SmallVector<SmallVector<Value>> sums = multiplyKeys(b, memref, j, last, tile, key, together);
+  for (int64_t s = 1; s < together; s *= 2)
+    for (int64_t k = 0; k < together; k += 2 * s)
+      sums[k] = add(sums[k], sums[k + s], s);
+  return sums[0];
 }
 
 /// The same for a few rows, from keys where they are.
 void AttentionEmitter::computeScoresInPlace(OpBuilder &b, RowTile tile, Value columns) {
-  constexpr int64_t most = 4; // rows whose sums and tree fit the registers
+  // Rows whose sums and tree fit the registers.
+  int64_t most = std::min<int64_t>(tileColumns / lanes + 1, 4);
   Value last = addIndex(b, loc, columns, -1);
   forLoop(b, constant(b, 0), columns, lanes, [&](OpBuilder &b, Value j) {
     for (int64_t i = 0; i < tile.count; i += most) {

@@ -26,10 +26,21 @@ SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
 Value MicroKernel::multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum) {
   if (depth == 1)
     return vector::FMAOp::create(b, loc, x, y, sum);
-  return LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
-                                       b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                       ValueRange{sum, x, y})
+  // Pairs are multiplied in vectors of one width on each architecture, so the width says which.
+  bool isX86 = cast<VectorType>(sum.getType()).getNumElements() == 16;
+  StringRef name = isX86 ? "llvm.x86.avx512bf16.dpbf16ps.512" : "llvm.aarch64.neon.bfdot.v4f32.v8bf16";
+  return LLVM::CallIntrinsicOp::create(b, loc, sum.getType(), b.getStringAttr(name), ValueRange{sum, x, y})
       .getResult(0);
+}
+
+Value MicroKernel::opaqueIndex(OpBuilder &b, Location loc, Value index, bool staysInLoop) {
+  Type word = b.getI64Type();
+  Value in = arith::IndexCastOp::create(b, loc, word, index);
+  auto out =
+      LLVM::InlineAsmOp::create(b, loc, word, in, /*asm_string=*/"", /*constraints=*/"=r,0",
+                                /*has_side_effects=*/staysInLoop, /*is_align_stack=*/false,
+                                LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), out.getRes());
 }
 
 SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,

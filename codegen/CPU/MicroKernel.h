@@ -23,7 +23,7 @@ namespace mlir::transformer {
 
 /// sums[i, v] += sum over steps of a[i, step] * b[step, v], where v is a vector of
 /// `lanes` columns and a step `depth` values of k: 1, or 2 for dot products of pairs
-/// of bf16 (AVX512-BF16).
+/// of bf16 (AVX512-BF16, BFDOT).
 class MicroKernel {
 public:
   MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth)
@@ -51,6 +51,13 @@ public:
 
   /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
   static Value multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum);
+
+  /// An index of which LLVM does not know where it comes from. Its loop strength
+  /// reduction writes what it knows of an address into the inner loop, divisions and
+  /// all. With `staysInLoop` it is another one in each turn of the loop it stands in,
+  /// so that what it is the address of is not loaded before the loop, into more
+  /// registers than there are.
+  static Value opaqueIndex(OpBuilder &b, Location loc, Value index, bool staysInLoop = false);
 
 private:
   SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,

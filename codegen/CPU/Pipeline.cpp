@@ -96,6 +96,12 @@ static const Phase kPhases[] = {
        arith::ArithExpandOpsPassOptions expand;
        expand.includeBf16 = !options.nativeBF16;
        pm.addNestedPass<func::FuncOp>(arith::createArithExpandOpsPass(expand));
+       if (!options.nativeF16 || !options.nativeRounding) {
+         EmulateInstructionsPassOptions emulated;
+         emulated.f16 = !options.nativeF16;
+         emulated.rounding = !options.nativeRounding;
+         pm.addPass(createEmulateInstructionsPass(emulated));
+       }
        pm.addPass(memref::createExpandStridedMetadataPass());
        pm.addPass(createLowerAffinePass());
        pm.addPass(createSCFToControlFlowPass());
@@ -131,9 +137,10 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
   Option<int64_t> vectorRegisters{*this, "vector-registers",
                                   llvm::cl::desc("number of the target's vector registers"),
                                   llvm::cl::init(16)};
-  Option<bool> nativeBF16{*this, "native-bf16",
-                          llvm::cl::desc("the target rounds to bf16 in one instruction"),
-                          llvm::cl::init(false)};
+  Option<bool> nativeBF16{
+      *this, "native-bf16",
+      llvm::cl::desc("the target multiplies pairs of bf16, and rounds to it, in one instruction"),
+      llvm::cl::init(false)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
   Option<bool> deterministic{*this, "deterministic",
@@ -151,7 +158,8 @@ void mlir::transformer::registerCPUPipeline() {
   PassPipelineRegistration<PipelineOptions>(
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
-        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
+        buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16,
+                              /*nativeF16=*/true, /*nativeRounding=*/true, options.chunk,
                               options.deterministic, options.strategy, options.stopAt, options.fusion});
       });
 }

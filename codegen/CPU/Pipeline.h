@@ -16,12 +16,14 @@ namespace mlir::transformer {
 struct CPUPipelineOptions {
   int64_t vectorBytes = 32;
   int64_t vectorRegisters = 16;
-  bool nativeBF16 = false;  ///< the target rounds to bf16 in one instruction
-  int64_t chunk = 512;      ///< positions one call computes at most
+  bool nativeBF16 = false;    ///< the target multiplies pairs of bf16, and rounds to it, in one instruction
+  bool nativeF16 = true;      ///< the target converts f16 in one instruction
+  bool nativeRounding = true; ///< and rounds to integers
+  int64_t chunk = 512;        ///< positions one call computes at most
   bool deterministic = false; ///< no result depends on how work was cut
-  std::string strategyFile; ///< lowering configs that replace the chosen ones, or empty
-  std::string stopAt;       ///< the name of a phase, or empty for all of them
-  int64_t fusion = 2;       ///< how much dispatches fuse (see FormDispatches)
+  std::string strategyFile;   ///< lowering configs that replace the chosen ones, or empty
+  std::string stopAt;         ///< the name of a phase, or empty for all of them
+  int64_t fusion = 2;         ///< how much dispatches fuse (see FormDispatches)
 };
 
 /// The phases of the CPU pipeline, in order.

@@ -183,6 +183,13 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
              << ": expected tile members of 1 to 64, a vector of 1 to 64 elements that is a power "
                 "of two, and a grain of 1 or more";
     bool isContraction = name == "contraction";
+    // What these emit is chosen for the registers there are.
+    if ((isContraction || name == "attention") && vector > config.getVector())
+      return func.emitError() << overrides << ": expected a vector of at most " << config.getVector()
+                              << " elements, a register of the target, but got " << vector;
+    if ((isContraction || name == "attention") && config.getBlock()[2] > 1 && vector != config.getVector())
+      return func.emitError() << overrides << ": expected a vector of " << config.getVector()
+                              << " elements, in which the target multiplies pairs, but got " << vector;
     if (name == "attention" && (tile[1] % vector != 0 || config.getBlock()[1] % tile[1] != 0))
       return func.emitError() << overrides << ": expected a tile whose columns are whole vectors and divide "
                               << config.getBlock()[1] << ", the keys of a block";
@@ -224,12 +231,15 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return roots;
   }
 
+  /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
+  bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
+
   LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     Projection root = roots[0];
     Type input = getElementTypeOrSelf(root.input->get().getType()),
          weight = root.weightType().getElementType();
-    int64_t depth = nativeBF16 && vectorBytes == 64 && input.isBF16() && weight.isBF16() ? 2 : 1;
+    int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
     bool manyRegisters = vectorRegisters >= 32;
     int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
     int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
@@ -257,7 +267,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     Type values = op.getCache() ? keys : getElementTypeOrSelf(op.getValue().getType());
     int64_t group = query.getDimSize(2) / kvHeads, headDim = query.getDimSize(3);
     // The weights of the softmax are rounded to bf16 for them: not where the result is wider.
-    bool dots = nativeBF16 && vectorBytes == 64 && getElementTypeOrSelf(op.getType()).isBF16() &&
+    bool dots = multipliesPairs() && getElementTypeOrSelf(op.getType()).isBF16() &&
                 query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
     int64_t columns = lanes * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.

@@ -9,6 +9,7 @@
 #include "codegen/CPU/Target.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -50,33 +51,88 @@ static llvm::Expected<const llvm::Target *> lookup(const llvm::Triple &triple) {
   return target;
 }
 
-llvm::Expected<CPUTarget> CPUTarget::resolve(llvm::StringRef mcpu) {
-  llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
+/// The systems code is generated for; the runtime knows no others.
+static llvm::ArrayRef<llvm::StringLiteral> knownTriples() {
+  static const llvm::StringLiteral triples[] = {"x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"};
+  return triples;
+}
+
+/// What LLVM knows of a CPU; null where that is none of the triple's architecture.
+static llvm::Expected<std::unique_ptr<llvm::MCSubtargetInfo>> describe(const llvm::Triple &triple,
+                                                                       llvm::StringRef cpu) {
   llvm::Expected<const llvm::Target *> target = lookup(triple);
   if (!target)
     return target.takeError();
-  bool native = mcpu == "native";
-  CPUTarget result;
-  result.triple = triple.str();
-  result.cpu = native ? llvm::sys::getHostCPUName().str() : mcpu.str();
+  // Asked without a name first: one that it does not know makes LLVM print a warning.
   std::unique_ptr<llvm::MCSubtargetInfo> subtarget((*target)->createMCSubtargetInfo(triple, "", ""));
-  if (!native && !subtarget->isCPUStringValid(mcpu))
-    return makeError("unknown CPU \"" + mcpu +
-                     "\" for --mcpu; use native, x86-64-v3, x86-64-v4 or a name that "
-                     "`llc --mcpu=help` lists");
-  if (native) {
-    llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-    for (llvm::StringRef feature : usefulFeatures(triple))
-      if (host.lookup(feature))
-        result.features.push_back(feature.str());
-  } else {
-    subtarget.reset((*target)->createMCSubtargetInfo(triple, mcpu, ""));
-    for (llvm::StringRef feature : usefulFeatures(triple))
-      if (subtarget->checkFeatures(("+" + feature).str()))
-        result.features.push_back(feature.str());
+  if (!subtarget->isCPUStringValid(cpu))
+    return nullptr;
+  subtarget.reset((*target)->createMCSubtargetInfo(triple, cpu, ""));
+  return subtarget;
+}
+
+static bool isKnown(const llvm::Triple &triple) {
+  return llvm::any_of(knownTriples(), [&](llvm::StringRef known) {
+    return triple.getArch() == llvm::Triple(known).getArch() && triple.isOSLinux();
+  });
+}
+
+/// The triples `cpu` may belong to, the likeliest first.
+static llvm::Expected<llvm::SmallVector<llvm::Triple>> candidates(llvm::StringRef mtriple) {
+  if (!mtriple.empty()) {
+    llvm::Triple given(llvm::Triple::normalize(mtriple));
+    if (!isKnown(given))
+      return makeError("unknown triple \"" + mtriple + "\" for --mtriple; use " +
+                       llvm::join(knownTriples(), " or "));
+    return llvm::SmallVector<llvm::Triple>{given};
   }
+  llvm::Triple host(llvm::sys::getDefaultTargetTriple());
+  llvm::SmallVector<llvm::Triple> result{host};
+  for (llvm::StringRef known : knownTriples())
+    if (llvm::Triple other(known); other.getArch() != host.getArch())
+      result.push_back(other);
   return result;
 }
+
+/// What of this machine generated code can use.
+static CPUTarget describeHost(const llvm::Triple &triple) {
+  CPUTarget result{triple.str(), llvm::sys::getHostCPUName().str(), {}};
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  for (llvm::StringRef feature : usefulFeatures(triple))
+    if (host.lookup(feature))
+      result.features.push_back(feature.str());
+  return result;
+}
+
+llvm::Expected<CPUTarget> CPUTarget::resolve(llvm::StringRef mcpu, llvm::StringRef mtriple) {
+  llvm::Expected<llvm::SmallVector<llvm::Triple>> triples = candidates(mtriple);
+  if (!triples)
+    return triples.takeError();
+  if (mcpu == "native") {
+    const llvm::Triple &triple = triples->front();
+    if (triple.getArch() == llvm::Triple(llvm::sys::getDefaultTargetTriple()).getArch())
+      return describeHost(triple);
+    mcpu = "generic";
+  }
+  for (const llvm::Triple &triple : *triples) {
+    llvm::Expected<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget = describe(triple, mcpu);
+    if (!subtarget)
+      return subtarget.takeError();
+    if (!*subtarget)
+      continue;
+    CPUTarget result{triple.str(), mcpu.str(), {}};
+    for (llvm::StringRef feature : usefulFeatures(triple))
+      if ((*subtarget)->checkFeatures(("+" + feature).str()))
+        result.features.push_back(feature.str());
+    return result;
+  }
+  return makeError("unknown CPU \"" + mcpu + "\" for --mcpu" +
+                   (mtriple.empty() ? "" : " and --mtriple=" + mtriple) +
+                   "; use native, x86-64-v3, x86-64-v4, neoverse-n1 or a name that "
+                   "`llc --mcpu=help` lists");
+}
+
+bool CPUTarget::isX86() const { return llvm::Triple(triple).isX86(); }
 
 bool CPUTarget::has(llvm::StringRef feature) const { return llvm::is_contained(features, feature); }
 
@@ -86,8 +142,10 @@ int64_t CPUTarget::vectorBytes() const {
   return avx512 ? 64 : has("avx") ? 32 : 16;
 }
 
-int64_t CPUTarget::vectorRegisters() const {
-  return vectorBytes() == 64 || !llvm::Triple(triple).isX86() ? 32 : 16;
+int64_t CPUTarget::vectorRegisters() const { return vectorBytes() == 64 || !isX86() ? 32 : 16; }
+
+bool CPUTarget::multipliesBF16() const {
+  return isX86() ? has("avx512bf16") && vectorBytes() == 64 : has("bf16");
 }
 
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CPUTarget::createMachine() const {

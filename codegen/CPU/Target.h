@@ -26,12 +26,19 @@ struct CPUTarget {
   std::string cpu;                   ///< for instruction costs, and to print
   std::vector<std::string> features; ///< LLVM's names, sorted
 
-  /// `native`, or a name LLVM knows (`znver4`, `x86-64-v3`, …).
-  static llvm::Expected<CPUTarget> resolve(llvm::StringRef mcpu);
+  /// `native`, or a name LLVM knows (`znver4`, `x86-64-v3`, `neoverse-n1`, …), for the
+  /// triple `mtriple`. Where that is empty, a name that is no CPU of this machine's
+  /// architecture is one of the other's.
+  static llvm::Expected<CPUTarget> resolve(llvm::StringRef mcpu, llvm::StringRef mtriple = "");
+
+  bool isX86() const;
 
   bool has(llvm::StringRef feature) const;
   int64_t vectorBytes() const;
   int64_t vectorRegisters() const;
+  /// Whether vectors of pairs of bf16 are multiplied and added up, and f32 rounded to
+  /// bf16, in one instruction each.
+  bool multipliesBF16() const;
   /// Position-independent code of the small model.
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
 };

@@ -8,6 +8,8 @@
 
 #include "test/e2e/Support.h"
 
+#include <algorithm>
+
 using namespace xfm;
 using namespace xfm::e2e;
 
@@ -105,7 +107,7 @@ TEST_P(Exactness, Bf16AgainstTheInterpreter) {
 INSTANTIATE_TEST_SUITE_P(Models, Exactness, testing::Values("bard", "stories260K", "babyllama105"),
                          [](const auto &info) { return std::string(info.param); });
 
-/// Code for other CPUs than the one it was compiled on.
+/// Code for this CPU and for others: AVX-512 without bf16, AVX2, and no more than SSE2.
 struct OtherCPU : testing::TestWithParam<const char *> {};
 
 TEST_P(OtherCPU, Logits) {
@@ -120,7 +122,35 @@ TEST_P(OtherCPU, Logits) {
   EXPECT_LE(distance(session.call("score", readTokens(model.tokens)), readLogits(model.logits)), kF32);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, OtherCPU, testing::Values("x86-64-v3", "x86-64-v4"), [](const auto &info) {
-  std::string name = info.param;
-  return name.substr(name.size() - 2);
-});
+/// Weights in f16 and a bf16 cache, which these CPUs have no instructions for.
+TEST_P(OtherCPU, NarrowTypes) {
+  TemporaryFolder folder;
+  Outcome made =
+      run({XFM_PYTHON, XFM_SOURCE_DIR "/test/tools/tiny_llama.py", folder / "f16", "--dtype", "F16"});
+  ASSERT_EQ(made.status, 0) << made.error;
+  auto logitsFor = [&](const std::string &precision, const std::string &cpu) {
+    std::string path = folder / (precision + cpu + ".tfa");
+    Outcome outcome =
+        run({XFM_TFOPT, folder / "f16", "-o", path, "-q", "--precision=" + precision, "--mcpu=" + cpu});
+    EXPECT_EQ(outcome.status, 0) << outcome.error;
+    xfm_model *opened = nullptr;
+    xfm_status status = xfm_model_open(path.c_str(), nullptr, &opened);
+    xfm_model_close(opened);
+    return status == XFM_TARGET_MISMATCH ? Logits()
+                                         : Session(open(path)).call("score", {1, 5, 9, 3, 7, 2, 11});
+  };
+  for (const char *precision : {"f32", "bf16"}) {
+    Logits here = logitsFor(precision, "native"), there = logitsFor(precision, GetParam());
+    if (there.values.empty())
+      GTEST_SKIP() << "this machine does not run " << GetParam();
+    EXPECT_LE(distance(there, here), precision == std::string("f32") ? kF32 : 3e-2) << precision;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, OtherCPU,
+                         testing::Values("native", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });

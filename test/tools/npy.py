@@ -9,7 +9,7 @@ import ast
 import struct
 import sys
 
-FORMATS = {"i4": "i", "i8": "q", "f4": "f", "f8": "d"}
+FORMATS = {"f2": "e", "i4": "i", "i8": "q", "f4": "f", "f8": "d"}
 
 
 def write(path, dtype, shape, values):

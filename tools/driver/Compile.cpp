@@ -41,8 +41,12 @@ struct Options {
                               cl::value_desc("OUT.tfa"), cl::sub(command)};
   cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"),
                               cl::sub(command)};
-  cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, …"),
+  cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, neoverse-n1, …"),
                             cl::init("native"), cl::sub(command)};
+  cl::opt<std::string> mtriple{"mtriple",
+                               cl::desc("the system: x86_64-linux-gnu or aarch64-linux-gnu (default: the one "
+                                        "that has the CPU, this machine's first)"),
+                               cl::sub(command)};
   cl::opt<std::string> precision{"precision",
                                  cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
                                           "checkpoint's, f32 for F16)"),
@@ -160,7 +164,7 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
       options.stopAt.empty() ? llvm::StringRef(options.emit) : llvm::StringRef(options.stopAt);
   if (stage == "transformer")
     return printModule(options, module);
-  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu);
+  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu, options.mtriple);
   if (!target)
     return target.takeError();
   // --emit=llvm is LLVM's own IR, --stop-at=llvm the dialect of that name.
@@ -262,6 +266,7 @@ llvm::Error run(const Options &options) {
   CompileOptions compile;
   static_cast<LoweringOptions &>(compile) = loweringOf(options);
   compile.mcpu = options.mcpu;
+  compile.mtriple = options.mtriple;
   compile.threads = options.threads;
   compile.cacheFolder = options.cache;
   compile.progress = !options.quiet;
