@@ -164,7 +164,8 @@ typedef struct xfm_tensor {
 /// only read during the call. An entry point with caches accepts more than
 /// `chunk` positions and runs in several chunks. Every check (shape, type, token
 /// range, room in the caches) is made before anything is computed, so that a
-/// refused call leaves the session as it was.
+/// refused call leaves the session as it was. Kernels keep their scratch on the
+/// stack: the calling thread needs 2 MiB of it.
 xfm_status xfm_session_call(xfm_session *session, const char *entry, const xfm_tensor *inputs,
                             int32_t input_count);
 

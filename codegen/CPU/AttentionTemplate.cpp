@@ -119,7 +119,10 @@ private:
   Value splat(OpBuilder &b, Value scalar) {
     return vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, scalar.getType()), scalar);
   }
-  void forLoop(OpBuilder &b, Value from, Value to, int64_t step, function_ref<void(OpBuilder &, Value)> body);
+  void forLoop(OpBuilder &b, Value from, Value to, int64_t step,
+               function_ref<void(OpBuilder &, Value)> body) {
+    transformer::forLoop(b, loc, from, to, step, body);
+  }
   void forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body);
   /// The panel of packed keys that holds column `j` of a tile, and where in it.
   std::pair<Value, Value> panelOf(OpBuilder &b, Value j) {
@@ -192,15 +195,6 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   copiesValues = valueDepth > 1 || headDim % lanes != 0;
   // In place, keys are read in whole vectors; queries have zeros where heads have no more.
   queryDim = isDecode() ? llvm::divideCeilSigned(headDim, lanes * depth) * lanes * depth : headDim;
-}
-
-void AttentionEmitter::forLoop(OpBuilder &b, Value from, Value to, int64_t step,
-                               function_ref<void(OpBuilder &, Value)> body) {
-  scf::ForOp::create(b, loc, from, to, constant(b, step), ValueRange(),
-                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-                       body(b, i);
-                       scf::YieldOp::create(b, loc);
-                     });
 }
 
 /// Whole register tiles, then tiles of powers of two for the rest.

@@ -67,8 +67,10 @@ private:
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
-  Value forLoop(OpBuilder &b, Value from, Value to, int64_t step,
-                function_ref<void(OpBuilder &, Value)> body);
+  void forLoop(OpBuilder &b, Value from, Value to, int64_t step,
+               function_ref<void(OpBuilder &, Value)> body) {
+    transformer::forLoop(b, loc, from, to, step, body);
+  }
   VectorType vectorOf(int64_t size, Type element) { return VectorType::get({size}, element); }
 
   KernelContext &context;
@@ -85,16 +87,6 @@ private:
 };
 
 } // namespace
-
-Value ContractionEmitter::forLoop(OpBuilder &b, Value from, Value to, int64_t step,
-                                  function_ref<void(OpBuilder &, Value)> body) {
-  scf::ForOp::create(b, loc, from, to, constant(b, step), ValueRange(),
-                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-                       body(b, i);
-                       scf::YieldOp::create(b, loc);
-                     });
-  return {};
-}
 
 void ContractionEmitter::setUp(OpBuilder &b) {
   Evaluator evaluator(context, lanes);

@@ -62,15 +62,18 @@ SmallVector<Value> mlir::transformer::delinearize(OpBuilder &b, Location loc, Va
   return indices;
 }
 
-void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context,
-                                    function_ref<void(OpBuilder &, Value)> body) {
-  Location loc = context.spec.getLoc();
-  Value one = arith::ConstantIndexOp::create(b, loc, 1);
-  scf::ForOp::create(b, loc, context.begin, context.end, one, ValueRange(),
-                     [&](OpBuilder &b, Location loc, Value task, ValueRange) {
-                       body(b, task);
+void mlir::transformer::forLoop(OpBuilder &b, Location loc, Value from, Value to, int64_t step,
+                                function_ref<void(OpBuilder &, Value)> body) {
+  scf::ForOp::create(b, loc, from, to, arith::ConstantIndexOp::create(b, loc, step), ValueRange(),
+                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
+                       body(b, i);
                        scf::YieldOp::create(b, loc);
                      });
+}
+
+void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context,
+                                    function_ref<void(OpBuilder &, Value)> body) {
+  forLoop(b, context.spec.getLoc(), context.begin, context.end, 1, body);
 }
 
 //===----------------------------------------------------------------------===//

@@ -176,7 +176,10 @@ InlineAnswer CPUTemplates::inlineElementwise(const DispatchGroup &group, linalg:
       how = Inlined::Prologue;
       continue;
     }
-    if (read.inRegion || !visitsOnce(consumer, read.map))
+    // A few operations on integers, positions say, are cheaper again than stored.
+    bool isInteger = getElementTypeOrSelf(producer.getResult(0).getType()).isIntOrIndex();
+    bool repeats = isInteger && group.level >= 2 && read.map && read.map.isProjectedPermutation();
+    if (read.inRegion || (!repeats && !visitsOnce(consumer, read.map)))
       return {Inlined::No, "it is broadcast, or read where its reader chooses"};
   }
   return {how};

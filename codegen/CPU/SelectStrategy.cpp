@@ -73,9 +73,11 @@ constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
 
-/// Query rows and keys of a task of attention: their scratch stays in the second-level cache.
+/// Query rows of a task of attention, the most keys of a tile, and the bytes that packed
+/// keys and values may take: all of it stays in the second-level cache.
 constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 512;
+constexpr int64_t kAttentionBytes = 256 * 1024;
 
 /// Whether one generic alone is the contraction, with an input and a weight from
 /// outside: what `tiles` can make.
@@ -275,9 +277,11 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
-    return LoweringConfigAttr::get(
-        &getContext(), "attention", {6, columns},
-        {positions, kAttentionKeys, dots ? 2 : 1, deterministic ? kAttentionKeys : 1}, lanes, grain);
+    // Values are packed for dot products alone; both are packed in the type they are multiplied in.
+    int64_t keyBytes = headDim * (dots ? 2 * 2 : 4);
+    int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
+    return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
+                                   {positions, block, dots ? 2 : 1, deterministic ? block : 1}, lanes, grain);
   }
 
   LoweringConfigAttr select(func::FuncOp func) {

@@ -43,6 +43,10 @@ LogicalResult emitCacheAppend(OpBuilder &b, KernelContext &context, LoweringConf
 /// The indices of task `task` in a grid of the given sizes, the last fastest.
 SmallVector<Value> delinearize(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes);
 
+/// for (i = from; i < to; i += step) body(builder, i)
+void forLoop(OpBuilder &b, Location loc, Value from, Value to, int64_t step,
+             function_ref<void(OpBuilder &, Value)> body);
+
 /// Runs `body(builder, task)` for each task of the kernel.
 void forEachTask(OpBuilder &b, KernelContext &context, function_ref<void(OpBuilder &, Value)> body);
 

@@ -270,8 +270,10 @@ void gemv(benchmark::State &state, bool isBF16, int threads) {
     for (int64_t i = 0; i < layers; ++i) {
       weights.push_back({text("w{0}", i), kWidth, kWidth});
       head += text("transformer.weight @w{0} : {1} from \"model.safetensors\"\n", i, matrix);
-      body += text("  %w{0} = transformer.use @w{0} : {1}\n  %x{2} = transformer.linear %x{0}, %w{0} : {3}, "
-                   "{1} -> {3}\n",
+      // Something between the products, or they would be made one.
+      body += text("  %w{0} = transformer.use @w{0} : {1}\n"
+                   "  %y{0} = transformer.linear %x{0}, %w{0} : {3}, {1} -> {3}\n"
+                   "  %x{2} = transformer.activation relu %y{0} : {3} -> {3}\n",
                    i, matrix, i + 1, row);
     }
     return new Compiled(head + text("func.func @run(%x0: {0} {{transformer.dims = [\"S\", \"\"]}) -> ({0} "

@@ -34,14 +34,12 @@ class SessionOptions(ctypes.Structure):
                 ("context", ctypes.c_int64), ("affinity", ctypes.c_int32)]  # fmt: skip
 
 
-class Xfm:
-    """An artifact through the runtime's C API."""
+class Artifact:
+    """A compiled model, open in a session of the runtime, through its C API."""
 
-    def __init__(self, build, folder, threads, options):
-        artifact = f"{folder}/encoder.tfa"
-        subprocess.run([f"{build}/bin/tfopt", f"{folder}/encoder.mlir", "-o", artifact, "-q", *options], check=True)
-        library = next(pathlib.Path(build).glob("**/libxfm.so"))
-        self.api = ctypes.CDLL(str(library))
+    def __init__(self, build, source, artifact, threads, options=()):
+        subprocess.run([f"{build}/bin/tfopt", source, "-o", artifact, "-q", *options], check=True)
+        self.api = ctypes.CDLL(str(pathlib.Path(build) / "runtime" / "libxfm.so"))
         self.api.xfm_last_error.restype = ctypes.c_char_p
         model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
         self.check(self.api.xfm_model_open(artifact.encode(), None, ctypes.byref(model)))
@@ -52,12 +50,24 @@ class Xfm:
         if status:
             raise RuntimeError(self.api.xfm_last_error().decode())
 
-    def __call__(self, x):
-        given, made = Tensor(x.ctypes.data, 0, 3, (ctypes.c_int64 * 8)(*x.shape)), Tensor()
-        self.check(self.api.xfm_session_call(self.session, b"encode", ctypes.byref(given), 1))
+    def reset(self):
+        self.api.xfm_session_reset(self.session)
+
+    def call(self, entry, array, dtype):
+        """The first output of an entry point that takes one tensor, as f32; valid until the next call."""
+        given, made = Tensor(array.ctypes.data, dtype, array.ndim, (ctypes.c_int64 * 8)(*array.shape)), Tensor()
+        self.check(self.api.xfm_session_call(self.session, entry, ctypes.byref(given), 1))
         self.check(self.api.xfm_session_output(self.session, 0, ctypes.byref(made)))
         floats = ctypes.cast(made.data, ctypes.POINTER(ctypes.c_float))
-        return np.ctypeslib.as_array(floats, x.shape)
+        return np.ctypeslib.as_array(floats, tuple(made.dims[: made.rank]))
+
+
+F32, I32 = 0, 3  # of xfm_dtype
+
+
+def encoder_of(build, folder, threads):
+    artifact = Artifact(build, f"{folder}/encoder.mlir", f"{folder}/encoder.tfa", threads)
+    return lambda x: artifact.call(b"encode", x, F32)
 
 
 def onnx_runtime(path, threads):
@@ -82,8 +92,8 @@ def open_vino(path, threads, precision):
 def make_engines(build, folder, model, threads, wanted):
     """{name: function}, and the names of those that are missing with the reason."""
     makers = {
-        "xfm f32": lambda: Xfm(build, f"{folder}/f32", threads, []),
-        "xfm bf16": lambda: Xfm(build, f"{folder}/bf16", threads, []),
+        "xfm f32": lambda: encoder_of(build, f"{folder}/f32", threads),
+        "xfm bf16": lambda: encoder_of(build, f"{folder}/bf16", threads),
         "onnxruntime f32": lambda: onnx_runtime(f"{folder}/f32/encoder.onnx", threads),
         "openvino f32": lambda: open_vino(f"{folder}/f32/encoder.onnx", threads, "f32"),
         "openvino bf16": lambda: open_vino(f"{folder}/f32/encoder.onnx", threads, "bf16"),

@@ -8,12 +8,10 @@ usage: decoder.py BUILD CHECKPOINT [--threads 2] [--rounds 9] [--prompt 128 512]
 """
 
 import argparse
-import ctypes
 import json
 import os
 import pathlib
 import statistics
-import subprocess
 import struct
 import sys
 import tempfile
@@ -22,7 +20,7 @@ import time
 import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from compare import SessionOptions, Tensor
+from compare import I32, Artifact
 
 
 def read_checkpoint(folder):
@@ -138,29 +136,13 @@ class OnnxDecoder:
 
 class XfmDecoder:
     def __init__(self, build, checkpoint, folder, threads, precision):
-        artifact = f"{folder}/model.tfa"
-        subprocess.run([f"{build}/bin/tfopt", checkpoint, "-o", artifact, "-q", "--max-positions=2048", f"--precision={precision}"], check=True)
-        self.api = ctypes.CDLL(str(next(pathlib.Path(build).glob("runtime/libxfm.so"))))
-        self.api.xfm_last_error.restype = ctypes.c_char_p
-        model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        self.check(self.api.xfm_model_open(artifact.encode(), None, ctypes.byref(model)))
-        chosen = SessionOptions(ctypes.sizeof(SessionOptions), threads, 1, 0, 0)
-        self.check(self.api.xfm_session_create(model, ctypes.byref(chosen), ctypes.byref(self.session)))
-
-    def check(self, status):
-        if status:
-            raise RuntimeError(self.api.xfm_last_error().decode())
-
-    def reset(self):
-        self.api.xfm_session_reset(self.session)
+        options = ["--max-positions=2048", f"--precision={precision}"]
+        self.artifact = Artifact(build, checkpoint, f"{folder}/model.tfa", threads, options)
+        self.reset = self.artifact.reset
 
     def __call__(self, tokens):
-        ids = np.array([tokens], np.int32)
         entry = b"decode" if len(tokens) == 1 else b"prefill"
-        given, made = Tensor(ids.ctypes.data, 3, 2, (ctypes.c_int64 * 8)(1, len(tokens))), Tensor()
-        self.check(self.api.xfm_session_call(self.session, entry, ctypes.byref(given), 1))
-        self.check(self.api.xfm_session_output(self.session, 0, ctypes.byref(made)))
-        return np.ctypeslib.as_array(ctypes.cast(made.data, ctypes.POINTER(ctypes.c_float)), (made.dims[1],)).copy()
+        return self.artifact.call(entry, np.array([tokens], np.int32), I32)[0]
 
 
 def main():
@@ -185,7 +167,7 @@ def main():
         expected = None
         for name, run in engines.items():
             run.reset()
-            logits = run(tokens[:16])
+            logits = np.array(run(tokens[:16]))
             expected = logits if expected is None else expected
             print(f"{name}: logits differ by {np.abs(logits - expected).max() / np.abs(expected).max():.1e} of the largest")
         print(f"{a.threads} threads, medians of {a.rounds} interleaved rounds")
