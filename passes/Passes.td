@@ -157,4 +157,89 @@ def ShareDerivedPass : Pass<"transformer-share-derived", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 
+//===----------------------------------------------------------------------===//
+// Raising
+//===----------------------------------------------------------------------===//
+
+def RaiseNormsPass : Pass<"transformer-raise-norms", "::mlir::ModuleOp"> {
+  let summary = "Raise rms_norm and layer_norm from decomposed graphs";
+  let description = [{
+    TODO-RaiseNorms
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseActivationsPass : Pass<"transformer-raise-activations", "::mlir::ModuleOp"> {
+  let summary = "Raise activations from decomposed graphs";
+  let description = [{
+    TODO-RaiseActivations
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseRopePass : Pass<"transformer-raise-rope", "::mlir::ModuleOp"> {
+  let summary = "Raise rotary embeddings from decomposed graphs";
+  let description = [{
+    TODO-RaiseRope
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseAttentionPass : Pass<"transformer-raise-attention", "::mlir::ModuleOp"> {
+  let summary = "Raise attention from decomposed graphs";
+  let description = [{
+    TODO-RaiseAttention
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseHeadsPass : Pass<"transformer-raise-heads", "::mlir::ModuleOp"> {
+  let summary = "Raise one attention from one for each head";
+  let description = [{
+    TODO-RaiseHeads
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseLinearPass : Pass<"transformer-raise-linear", "::mlir::ModuleOp"> {
+  let summary = "Raise linear from contractions with weights";
+  let description = [{
+    TODO-RaiseLinear
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseEmbeddingPass : Pass<"transformer-raise-embedding", "::mlir::ModuleOp"> {
+  let summary = "Raise embeddings from gathers of rows";
+  let description = [{
+    TODO-RaiseEmbedding
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseElementwisePass : Pass<"transformer-raise-elementwise", "::mlir::ModuleOp"> {
+  let summary = "Write sums and products of whole tensors as arith ops";
+  let description = [{
+    TODO-RaiseElementwise
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def RaiseViewsPass : Pass<"transformer-raise-views", "::mlir::ModuleOp"> {
+  let summary = "Shorten chains of transposes and reshapes";
+  let description = [{
+    TODO-RaiseViews
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
 #endif // PASSES_PASSES

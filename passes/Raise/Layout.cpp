@@ -1,0 +1,205 @@
+//===- Layout.cpp - tensors in the order that an op asks for --------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "passes/Raise/Layout.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+using namespace mlir::transformer::raise;
+
+/// The digits of an index over [0, their product), or nothing where it skips some or repeats.
+static std::optional<SmallVector<Var *, 2>> digitsOf(const Index &resolved) {
+  SmallVector<Var *, 2> digits;
+  Size covered;
+  for (const Term &term : llvm::reverse(resolved.terms)) {
+    if (term.scale != covered)
+      return std::nullopt;
+    covered = covered * term.var->size;
+    digits.insert(digits.begin(), term.var);
+  }
+  return digits;
+}
+
+static Size productOf(ArrayRef<Var *> digits) {
+  Size product;
+  for (Var *digit : digits)
+    product = product * digit->size;
+  return product;
+}
+
+std::optional<Layout> Layout::of(Places &places, const Access &access, const Place &target) {
+  Layout layout;
+  layout.source = access.tensor;
+  for (auto [i, index] : llvm::enumerate(places.resolved(access.at))) {
+    std::optional<Group> digits = digitsOf(index);
+    if (!digits)
+      return std::nullopt;
+    layout.offsets.push_back(index.offset);
+    layout.isSliced |= index.offset != 0 || productOf(*digits) != sizeOf(access.tensor, i);
+    layout.from.push_back(*digits);
+  }
+  SmallVector<Var *> wanted;
+  for (const Index &index : places.resolved(target)) {
+    std::optional<Group> digits = digitsOf(index);
+    if (!digits || index.offset != 0)
+      return std::nullopt;
+    layout.to.push_back(*digits);
+    llvm::append_range(wanted, *digits);
+  }
+  SmallVector<Var *> given;
+  for (const Group &group : layout.from)
+    llvm::append_range(given, group);
+  if (given.size() != wanted.size())
+    return std::nullopt;
+  for (Var *var : wanted)
+    if (llvm::count(given, var) != 1 || llvm::count(wanted, var) != 1)
+      return std::nullopt;
+  // Digits that follow each other in both orders are one dimension of the transpose.
+  for (auto [i, var] : llvm::enumerate(wanted)) {
+    auto before = i == 0 ? given.end() : llvm::find(given, wanted[i - 1]);
+    if (i != 0 && before + 1 != given.end() && *(before + 1) == var)
+      layout.permuted.back().push_back(var);
+    else
+      layout.permuted.push_back({var});
+  }
+  for (Var *var : given)
+    for (const Group &group : layout.permuted)
+      if (group.front() == var)
+        layout.blocks.push_back(group);
+  for (const Group &group : layout.permuted)
+    layout.permutation.push_back(llvm::find(layout.blocks, group) - layout.blocks.begin());
+  return layout;
+}
+
+/// Groups without those of one element.
+static SmallVector<SmallVector<Var *, 2>> solid(ArrayRef<SmallVector<Var *, 2>> groups) {
+  SmallVector<SmallVector<Var *, 2>> result;
+  llvm::copy_if(groups, std::back_inserter(result), [](const auto &group) { return !group.empty(); });
+  return result;
+}
+
+/// The shapes on the way from `from` to `to`, which have the same digits in the
+/// same order; each is the one before with dimensions joined, or taken apart.
+SmallVector<SmallVector<Layout::Group>> Layout::reshapes(ArrayRef<Group> from, ArrayRef<Group> to) {
+  SmallVector<SmallVector<Group>> steps;
+  auto add = [&](ArrayRef<Group> next) {
+    if (next != (steps.empty() ? from : ArrayRef<Group>(steps.back())))
+      steps.emplace_back(next);
+  };
+  if (from == to)
+    return steps;
+  SmallVector<Group> first = solid(from), last = solid(to), fine;
+  // Apart wherever one of them is.
+  llvm::SmallPtrSet<Var *, 8> begins;
+  for (ArrayRef<Group> groups : {ArrayRef<Group>(first), ArrayRef<Group>(last)})
+    for (const Group &group : groups)
+      begins.insert(group.front());
+  for (const Group &group : first)
+    for (Var *var : group)
+      if (begins.contains(var))
+        fine.push_back({var});
+      else
+        fine.back().push_back(var);
+  if (fine == first) {
+    add(last);
+  } else {
+    add(first);
+    if (fine != last) {
+      add(fine);
+      add(last);
+    }
+  }
+  add(to);
+  return steps;
+}
+
+int64_t Layout::cost() const {
+  if (!isPermuted())
+    return isSliced + reshapes(from, to).size();
+  return isSliced + reshapes(from, blocks).size() + 1 + reshapes(permuted, to).size();
+}
+
+Value Layout::slice(OpBuilder &builder, Location loc) const {
+  if (!isSliced)
+    return source;
+  SmallVector<OpFoldResult> begin, sizes, strides(from.size(), builder.getIndexAttr(1));
+  for (auto [offset, group] : llvm::zip(offsets, from)) {
+    begin.push_back(builder.getIndexAttr(offset));
+    sizes.push_back(valueOf(builder, loc, productOf(group)));
+  }
+  return tensor::ExtractSliceOp::create(builder, loc, source, begin, sizes, strides);
+}
+
+/// The groups in which the dimensions of `fine` make those of `coarse`. Those of one
+/// element belong to the one before.
+static SmallVector<ReassociationIndices> groupsOf(ArrayRef<SmallVector<Var *, 2>> coarse,
+                                                  ArrayRef<SmallVector<Var *, 2>> fine) {
+  SmallVector<ReassociationIndices> groups(coarse.size());
+  size_t i = 0, covered = 0;
+  for (auto [j, group] : llvm::enumerate(fine)) {
+    if (!group.empty() && i + 1 < coarse.size() && covered == coarse[i].size() && !groups[i].empty()) {
+      ++i;
+      covered = 0;
+    }
+    covered += group.size();
+    if (!groups.empty())
+      groups[i].push_back(j);
+  }
+  return groups;
+}
+
+Value Layout::reshape(OpBuilder &builder, Location loc, Value value, ArrayRef<Group> from,
+                      ArrayRef<Group> to) {
+  SmallVector<Group> before(from);
+  for (const SmallVector<Group> &next : reshapes(from, to)) {
+    SmallVector<int64_t> shape;
+    SmallVector<OpFoldResult> sizes;
+    for (const Group &group : next) {
+      Size size = productOf(group);
+      shape.push_back(size.isStatic() ? size.factor : ShapedType::kDynamic);
+      sizes.push_back(size.isStatic() || next.size() < before.size() ? builder.getIndexAttr(size.factor)
+                                                                     : valueOf(builder, loc, size));
+    }
+    auto type = RankedTensorType::get(shape, cast<RankedTensorType>(value.getType()).getElementType());
+    if (next.size() < before.size())
+      value = tensor::CollapseShapeOp::create(builder, loc, type, value, groupsOf(next, before));
+    else
+      value = tensor::ExpandShapeOp::create(builder, loc, type, value, groupsOf(before, next), sizes);
+    before = next;
+  }
+  return value;
+}
+
+Value Layout::create(OpBuilder &builder, Location loc) const {
+  Value value = slice(builder, loc);
+  if (!isPermuted())
+    return reshape(builder, loc, value, from, to);
+  value = reshape(builder, loc, value, from, blocks);
+  SmallVector<OpFoldResult> sizes;
+  for (const Group &group : permuted)
+    sizes.push_back(valueOf(builder, loc, productOf(group)));
+  Value init = tensor::EmptyOp::create(builder, loc, sizes,
+                                       cast<RankedTensorType>(value.getType()).getElementType());
+  value = linalg::TransposeOp::create(builder, loc, value, init, permutation).getResults().front();
+  return reshape(builder, loc, value, permuted, to);
+}
+
+LogicalResult raise::replaceWith(RewriterBase &rewriter, Operation *op, Places &places, const Access &access,
+                                 const Place &place) {
+  std::optional<Layout> layout = Layout::of(places, access, place);
+  if (!layout)
+    return failure();
+  Value value = layout->create(rewriter, op->getLoc());
+  Type type = op->getResult(0).getType();
+  if (value.getType() != type)
+    value = tensor::CastOp::create(rewriter, op->getLoc(), type, value);
+  rewriter.replaceOp(op, value);
+  return success();
+}
