@@ -85,6 +85,37 @@ static SmallVector<SmallVector<Var *, 2>> solid(ArrayRef<SmallVector<Var *, 2>> 
   return result;
 }
 
+/// The groups in which the dimensions of `fine` make those of `coarse`, or nothing where they do not.
+/// A dimension of one element is one of `coarse`'s, or belongs to the dimension behind it, or to the last.
+static std::optional<SmallVector<ReassociationIndices>> groupsOf(ArrayRef<SmallVector<Var *, 2>> coarse,
+                                                                 ArrayRef<SmallVector<Var *, 2>> fine) {
+  SmallVector<ReassociationIndices> groups;
+  auto isUnit = [](const auto &group) { return group.empty(); };
+  size_t j = 0;
+  for (size_t i = 0; i < coarse.size(); ++i) {
+    ReassociationIndices group;
+    if (coarse[i].empty()) {
+      if (j == fine.size() || !fine[j].empty())
+        return std::nullopt;
+      group.push_back(j++);
+    }
+    for (size_t covered = 0; covered < coarse[i].size(); ++j) {
+      if (j == fine.size() || covered + fine[j].size() > coarse[i].size() ||
+          !llvm::equal(fine[j], ArrayRef(coarse[i]).slice(covered, fine[j].size())))
+        return std::nullopt;
+      covered += fine[j].size();
+      group.push_back(j);
+    }
+    // Behind the last dimension with elements, those that `coarse` does not have.
+    bool isLast = llvm::all_of(coarse.drop_front(i + 1), isUnit) && llvm::all_of(fine.drop_front(j), isUnit);
+    while (isLast && fine.size() - j > coarse.size() - i - 1)
+      group.push_back(j++);
+    groups.push_back(group);
+  }
+  bool isRankZero = coarse.empty() && llvm::all_of(fine, isUnit);
+  return j == fine.size() || isRankZero ? std::optional(groups) : std::nullopt;
+}
+
 /// The shapes on the way from `from` to `to`, which have the same digits in the
 /// same order; each is the one before with dimensions joined, or taken apart.
 SmallVector<SmallVector<Layout::Group>> Layout::reshapes(ArrayRef<Group> from, ArrayRef<Group> to) {
@@ -95,6 +126,10 @@ SmallVector<SmallVector<Layout::Group>> Layout::reshapes(ArrayRef<Group> from, A
   };
   if (from == to)
     return steps;
+  if (from.size() != to.size() && (groupsOf(from, to) || groupsOf(to, from))) {
+    add(to);
+    return steps;
+  }
   SmallVector<Group> first = solid(from), last = solid(to), fine;
   // Apart wherever one of them is.
   llvm::SmallPtrSet<Var *, 8> begins;
@@ -137,24 +172,6 @@ Value Layout::slice(OpBuilder &builder, Location loc) const {
   return tensor::ExtractSliceOp::create(builder, loc, source, begin, sizes, strides);
 }
 
-/// The groups in which the dimensions of `fine` make those of `coarse`. Those of one
-/// element belong to the one before.
-static SmallVector<ReassociationIndices> groupsOf(ArrayRef<SmallVector<Var *, 2>> coarse,
-                                                  ArrayRef<SmallVector<Var *, 2>> fine) {
-  SmallVector<ReassociationIndices> groups(coarse.size());
-  size_t i = 0, covered = 0;
-  for (auto [j, group] : llvm::enumerate(fine)) {
-    if (!group.empty() && i + 1 < coarse.size() && covered == coarse[i].size() && !groups[i].empty()) {
-      ++i;
-      covered = 0;
-    }
-    covered += group.size();
-    if (!groups.empty())
-      groups[i].push_back(j);
-  }
-  return groups;
-}
-
 Value Layout::reshape(OpBuilder &builder, Location loc, Value value, ArrayRef<Group> from,
                       ArrayRef<Group> to) {
   SmallVector<Group> before(from);
@@ -169,9 +186,9 @@ Value Layout::reshape(OpBuilder &builder, Location loc, Value value, ArrayRef<Gr
     }
     auto type = RankedTensorType::get(shape, cast<RankedTensorType>(value.getType()).getElementType());
     if (next.size() < before.size())
-      value = tensor::CollapseShapeOp::create(builder, loc, type, value, groupsOf(next, before));
+      value = tensor::CollapseShapeOp::create(builder, loc, type, value, *groupsOf(next, before));
     else
-      value = tensor::ExpandShapeOp::create(builder, loc, type, value, groupsOf(before, next), sizes);
+      value = tensor::ExpandShapeOp::create(builder, loc, type, value, *groupsOf(before, next), sizes);
     before = next;
   }
   return value;

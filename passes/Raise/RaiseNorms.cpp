@@ -230,13 +230,35 @@ private:
           variance.terms.push_back(term);
       }
       norm.mean = {};
-      if (norm.epsilon < 0 || !matchVariance(norm, reader, variance, n))
+      if (norm.epsilon < 0 || !matchVariance(norm, reader, variance, n)) {
+        if (std::optional<double> other = otherCount(norm, reader, variance, n))
+          return missed(rewriter, op, DEBUG_TYPE, "mean",
+                        "divides by " + Twine(static_cast<int64_t>(*other)) + " where the sum is of " +
+                            Twine(norm.column->size.factor) + " elements",
+                        "divide by their number");
         continue;
-      norm.inverse = algebra.power(inside, -0.5);
-      if (matchRoot(norm))
+      }
+      if (matchRootOf(norm, variance))
         return success();
     }
     return failure();
+  }
+
+  /// What the variance divides by, where that is all that is wrong with it.
+  static std::optional<double> otherCount(Norm &norm, Reader &reader, const Poly &variance, double n) {
+    if (variance.terms.size() != 1)
+      return std::nullopt;
+    Poly mean = norm.algebra.scale(variance, 1 / (n * variance.terms.front().scale));
+    double other = 1 / variance.terms.front().scale;
+    return matchVariance(norm, reader, mean, n) && matchRootOf(norm, variance) ? std::optional(other)
+                                                                               : std::nullopt;
+  }
+
+  /// Whether the rest is a norm with that variance.
+  static bool matchRootOf(Norm &norm, const Poly &variance) {
+    norm.inverse = norm.algebra.power(
+        norm.algebra.add(variance, norm.algebra.number(norm.epsilon)), -0.5);
+    return matchRoot(norm);
   }
 
   /// (root(mean of squares) + epsilon)^-1 times x.
