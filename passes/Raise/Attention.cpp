@@ -153,8 +153,7 @@ static bool stripAddedMask(Algebra &algebra, Poly &poly, Visibility &visible, Ne
   if (!condition)
     return true;
   double shown = std::max(whenTrue, whenFalse), hidden = std::min(whenTrue, whenFalse);
-  // Rounded sums of large numbers are zero as far as they tell.
-  if (std::abs(shown) > 1e-6 * std::min(std::abs(hidden), 1e6) || hidden > kHidden) {
+  if (std::abs(shown) > 1e-6 || hidden > kHidden) {
     miss = {"mask", "adds " + std::to_string(shown) + " or " + std::to_string(hidden),
             "add 0 to what is seen, and minus infinity or a number below -1e4 to what is hidden"};
     return false;
