@@ -42,7 +42,9 @@ std::optional<Layout> Layout::of(Places &places, const Access &access, const Pla
     if (!digits)
       return std::nullopt;
     layout.offsets.push_back(index.offset);
-    layout.isSliced |= index.offset != 0 || productOf(*digits) != sizeOf(access.tensor, i);
+    Size size = sizeOf(access.tensor, i);
+    bool isWhole = productOf(*digits) == size || (digits->size() == 1 && digits->front()->hasSize(size));
+    layout.isSliced |= index.offset != 0 || !isWhole;
     layout.from.push_back(*digits);
   }
   SmallVector<Var *> wanted;
@@ -61,21 +63,37 @@ std::optional<Layout> Layout::of(Places &places, const Access &access, const Pla
   for (Var *var : wanted)
     if (llvm::count(given, var) != 1 || llvm::count(wanted, var) != 1)
       return std::nullopt;
-  // Digits that follow each other in both orders are one dimension of the transpose.
+  // Digits that follow each other in both orders may be one dimension of the transpose, or,
+  // where that spares a reshape, keep the dimensions they have.
+  layout.setBlocks(given, wanted, /*keepDimensions=*/true);
+  Layout merged = layout;
+  merged.setBlocks(given, wanted, /*keepDimensions=*/false);
+  return merged.cost() < layout.cost() ? merged : layout;
+}
+
+void Layout::setBlocks(ArrayRef<Var *> given, ArrayRef<Var *> wanted, bool keepDimensions) {
+  blocks.clear();
+  permuted.clear();
+  permutation.clear();
+  llvm::SmallPtrSet<Var *, 8> begins;
+  if (keepDimensions)
+    for (ArrayRef<Group> groups : {ArrayRef<Group>(from), ArrayRef<Group>(to)})
+      for (const Group &group : groups)
+        if (!group.empty())
+          begins.insert(group.front());
   for (auto [i, var] : llvm::enumerate(wanted)) {
-    auto before = i == 0 ? given.end() : llvm::find(given, wanted[i - 1]);
-    if (i != 0 && before + 1 != given.end() && *(before + 1) == var)
-      layout.permuted.back().push_back(var);
+    const auto *before = i == 0 ? given.end() : llvm::find(given, wanted[i - 1]);
+    if (i != 0 && before + 1 != given.end() && *(before + 1) == var && !begins.contains(var))
+      permuted.back().push_back(var);
     else
-      layout.permuted.push_back({var});
+      permuted.push_back({var});
   }
   for (Var *var : given)
-    for (const Group &group : layout.permuted)
+    for (const Group &group : permuted)
       if (group.front() == var)
-        layout.blocks.push_back(group);
-  for (const Group &group : layout.permuted)
-    layout.permutation.push_back(llvm::find(layout.blocks, group) - layout.blocks.begin());
-  return layout;
+        blocks.push_back(group);
+  for (const Group &group : permuted)
+    permutation.push_back(llvm::find(blocks, group) - blocks.begin());
 }
 
 /// Groups without those of one element.

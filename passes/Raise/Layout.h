@@ -32,6 +32,8 @@ public:
 private:
   using Group = SmallVector<Var *, 2>; // digits of one dimension, from the outermost
 
+  /// Sets the dimensions of the transpose, from the digits in the order of the source and of the target.
+  void setBlocks(ArrayRef<Var *> given, ArrayRef<Var *> wanted, bool keepDimensions);
   Value slice(OpBuilder &builder, Location loc) const;
   static SmallVector<SmallVector<Group>> reshapes(ArrayRef<Group> from, ArrayRef<Group> to);
   /// `value` of dimensions `from` as dimensions `to` of the same digits in the same order.

@@ -21,7 +21,10 @@ using namespace mlir::transformer::raise;
 Index Places::over(const Size &size) {
   if (size.isOne())
     return {};
-  vars.push_back({size, static_cast<unsigned>(vars.size())});
+  auto number = static_cast<unsigned>(vars.size());
+  Var &var = vars.emplace_back();
+  var.size = size;
+  var.number = number;
   return {{{&vars.back(), Size{}}}, 0};
 }
 
@@ -138,6 +141,15 @@ std::optional<std::pair<int64_t, int64_t>> Places::rangeOf(const Index &index) {
     (reach < 0 ? low : high) += reach;
   }
   return std::pair(low, high);
+}
+
+void Places::readsAll(Value tensor, const Place &at) {
+  for (auto [i, index] : llvm::enumerate(at)) {
+    bool isVar = index.terms.size() == 1 && index.offset == 0 && index.terms.front().scale.isOne();
+    Size size = sizeOf(tensor, i);
+    if (isVar && !size.isStatic() && !index.terms.front().var->hasSize(size))
+      index.terms.front().var->others.push_back(size);
+  }
 }
 
 bool Places::takeApart(Var *var, const Size &inner) {

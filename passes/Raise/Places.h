@@ -48,6 +48,10 @@ struct Var {
   Size size;
   unsigned number;
   Var *outer = nullptr, *inner = nullptr;
+  /// Other sizes that an op which reads operands element by element requires to be the same.
+  SmallVector<Size, 0> others;
+
+  bool hasSize(const Size &other) const { return size == other || llvm::is_contained(others, other); }
 };
 
 struct Term {
@@ -96,6 +100,9 @@ public:
 
   /// (index / size, index % size), taking variables apart where necessary.
   std::optional<std::pair<Index, Index>> divide(const Index &index, const Size &size);
+
+  /// Notes that an op reads all of the tensor's dimensions at `at`.
+  void readsAll(Value tensor, const Place &at);
 
   /// `index` with `to` in place of the variable `from`.
   Index substitute(const Index &index, Var *from, const Index &to);

@@ -54,6 +54,7 @@ struct RaiseBinary : OpInterfaceRewritePattern<linalg::LinalgOp> {
         return rewriter.notifyMatchFailure(op, "an operand is not read element by element");
       operands.push_back(operand->get());
     }
+    passed(op, DEBUG_TYPE, "raised to " + inner->getName().getStringRef());
     OperationState state(op.getLoc(), inner->getName(), operands, type, inner->getAttrs());
     rewriter.replaceOp(op, rewriter.create(state));
     return success();

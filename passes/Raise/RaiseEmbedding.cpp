@@ -36,30 +36,28 @@ struct RaiseGather : RewritePattern {
       return rewriter.notifyMatchFailure(op, "computes no element");
     Algebra algebra;
     Places &places = algebra.places;
-    Reader reader(algebra);
-    reader.opaque = {};
     Place place = places.everywhere(op->getResult(0));
-    const Atom *gather = nullptr;
-    Poly poly = reader.read({op->getResult(0), place});
-    if (!(gather = poly.atom()) || !gather->is("gather") || gather->operands.size() != 2)
+    Poly poly = Reader(algebra).read({op->getResult(0), place});
+    const Atom *gather = poly.atom();
+    if (!gather || !gather->is("gather") || gather->operands.size() != 2)
       return rewriter.notifyMatchFailure(op, "is no gather of a table's rows");
     Value table = gather->access.tensor;
     auto declined = [&](StringRef operand, const Twine &reason, const Twine &change) {
       return missed(rewriter, op, DEBUG_TYPE, operand, reason, change);
     };
-    const Atom *ids = gather->operands[0].atom();
+    const Atom *ids = gather->operands[0].atom(), *column = gather->operands[1].atom();
+    if (ids && ids->kind == Atom::Variable && column && column->kind == Atom::Element)
+      return declined("ids", "choose columns", "transpose the table");
     if (!ids || ids->kind != Atom::Element)
       return declined("ids", "are computed", "gather the rows that a tensor of ids names");
     if (!cast<RankedTensorType>(ids->access.tensor.getType()).getElementType().isInteger(32))
       return declined("ids", "are not i32", "narrow them before");
     // The column is the result's, all of it.
     int64_t width = cast<RankedTensorType>(table.getType()).getDimSize(1);
-    const Poly &column = gather->operands[1];
-    const Atom *variable = column.atom();
-    if (!variable || variable->kind != Atom::Variable || variable->var->size != Size{width, {}})
+    if (!column || column->kind != Atom::Variable || column->var->size != Size{width, {}})
       return declined("column", "is not the result's", "gather whole rows");
     Place at = ids->access.at;
-    at.push_back(Index{{{variable->var, Size{}}}, 0});
+    at.push_back(Index{{{column->var, Size{}}}, 0});
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
     std::optional<Layout> layout = Layout::of(places, {ids->access.tensor, ids->access.at}, ids->access.at);
     if (!layout || !layout->isWhole())

@@ -145,18 +145,19 @@ private:
     };
     if (algebra.equal(second, algebra.add(product(r.second, r.cos), product(r.first, r.sin))))
       return success();
-    return nearMiss(op, second, source, r, rewriter);
+    return nearMiss(op, second, source, r, apart, rewriter);
   }
 
   /// The second elements of pairs are rotated in another way.
-  static LogicalResult nearMiss(Operation *op, const Poly &second, Value source, Rotation &r,
+  static LogicalResult nearMiss(Operation *op, const Poly &second, Value source, Rotation &r, int64_t apart,
                                 PatternRewriter &rewriter) {
     Places &places = r.algebra.places;
     auto prefix = [](const Access &access) { return Place(ArrayRef(access.at).drop_back()); };
     for (auto [table, name] : {std::pair(r.cos, "cos"), std::pair(r.sin, "sin")})
       if (auto other = productOf(second, 1, source))
         if (other->second.tensor == table.tensor && other->second.at.size() == table.at.size() &&
-            places.equal(prefix(other->second), prefix(table)) && !places.equal(other->second, table))
+            places.equal(prefix(other->second), prefix(table)) &&
+            places.equal(other->second.at.back(), Places::shifted(table.at.back(), apart)))
           return missed(rewriter, op, DEBUG_TYPE, name,
                         "is a table of all columns, whose halves need not be equal",
                         "store half of the columns and concatenate them with themselves");

@@ -160,7 +160,10 @@ Poly Reader::readOp(Operation *op, const Access &access) {
   --fuel;
   if (OpTrait::hasElementwiseMappableTraits(op)) {
     auto operand = [&](Value value) {
-      return isa<RankedTensorType>(value.getType()) ? read({value, access.at}) : scalar(value, nullptr);
+      if (!isa<RankedTensorType>(value.getType()))
+        return scalar(value, nullptr);
+      algebra.places.readsAll(value, access.at);
+      return read({value, access.at});
     };
     if (std::optional<Poly> poly = apply(op, operand))
       return *poly;
@@ -194,6 +197,7 @@ Poly Reader::operandOf(Body &body, OpOperand &operand) {
     else
       return algebra.function("unknown", {});
   }
+  algebra.places.readsAll(operand.get(), at);
   return read({operand.get(), at});
 }
 
