@@ -143,24 +143,19 @@ private:
     auto product = [&](const Access &a, const Access &b) {
       return algebra.multiply(algebra.element(a.tensor, a.at), algebra.element(b.tensor, b.at));
     };
-    if (algebra.equal(second, algebra.add(product(r.second, r.cos), product(r.first, r.sin))))
+    auto isSecond = [&](const Access &cos, const Access &sin) {
+      return algebra.equal(second, algebra.add(product(r.second, cos), product(r.first, sin)));
+    };
+    if (isSecond(r.cos, r.sin))
       return success();
-    return nearMiss(op, second, source, r, apart, rewriter);
-  }
-
-  /// The second elements of pairs are rotated in another way.
-  static LogicalResult nearMiss(Operation *op, const Poly &second, Value source, Rotation &r, int64_t apart,
-                                PatternRewriter &rewriter) {
-    Places &places = r.algebra.places;
-    auto prefix = [](const Access &access) { return Place(ArrayRef(access.at).drop_back()); };
-    for (auto [table, name] : {std::pair(r.cos, "cos"), std::pair(r.sin, "sin")})
-      if (auto other = productOf(second, 1, source))
-        if (other->second.tensor == table.tensor && other->second.at.size() == table.at.size() &&
-            places.equal(prefix(other->second), prefix(table)) &&
-            places.equal(other->second.at.back(), Places::shifted(table.at.back(), apart)))
-          return missed(rewriter, op, DEBUG_TYPE, name,
-                        "is a table of all columns, whose halves need not be equal",
-                        "store half of the columns and concatenate them with themselves");
+    auto beside = [&](Access table) {
+      table.at.back() = Places::shifted(table.at.back(), apart);
+      return table;
+    };
+    if (!r.cos.at.empty() && !r.sin.at.empty() && isSecond(beside(r.cos), beside(r.sin)))
+      return missed(rewriter, op, DEBUG_TYPE, "cos",
+                    "is a table of all columns, whose halves need not be equal",
+                    "store half of the columns and concatenate them with themselves");
     return failure();
   }
 
