@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes whole models as exporters of other compilers decompose them, and the same models in the transformer dialect.
 
-usage: decomposed_models.py MODEL SPELLING FOLDER [--seed N] [--layers N] [--dynamic]
+usage: decomposed_models.py MODEL SPELLING FOLDER [--seed N] [--mutate N] [--layers N] [--dynamic]
 
 MODEL     llama    grouped heads, rotary positions, rms_norm, SwiGLU, causal
           bert     learned positions, layer_norm behind the sums, gelu by erf, bidirectional
@@ -12,8 +12,9 @@ SPELLING  dialect  ops of the transformer dialect, as importers write them
           slices   einsum's, with the heads of an attention as slices that are concatenated
 
 FOLDER gets model.mlir, model.safetensors and tokens.npy. With --seed, values are renamed, ops are shuffled as far as
-their operands allow, and sums and products are commuted and re-associated. --dynamic leaves the length open. The
-standard library alone; the same bytes on every machine.
+their operands allow, and sums and products are commuted and re-associated, within bodies of generic ops too. With
+--mutate, one op is changed into another: a comparison, a sign, a constant, a dimension, an order; the model is then
+another one. --dynamic leaves the length open. The standard library alone; the same bytes on every machine.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import hashlib
 import math
 import pathlib
 import random
+import re
 import struct
 
 import npy
@@ -220,11 +222,13 @@ class Graph:
 
     # Output
 
-    def text(self, result, seed, entry="score"):
+    def text(self, result, seed, mutation, entry="score"):
         ops, names = list(self.ops), {}
+        if mutation is not None:
+            mutate(ops, random.Random(mutation))
         if seed is not None:
             rng = random.Random(seed)
-            reassociate(ops, rng, result)
+            reassociate(ops, rng)
             ops = shuffled(ops, rng)
             order = list(range(len(ops)))
             rng.shuffle(order)
@@ -243,8 +247,32 @@ class Graph:
         return "\n".join(lines)
 
 
-def reassociate(ops, rng, result):
+MUTATIONS = [
+    (r"arith\.addf", "arith.subf"), (r"arith\.subf", "arith.addf"), (r"arith\.divf", "arith.mulf"),
+    (r"arith\.mulf", "arith.addf"), (r"linalg\.add ", "linalg.sub "), (r"math\.rsqrt", "math.sqrt"),
+    (r"math\.sqrt", "math.rsqrt"), (r"math\.erf", "math.tanh"), (r"math\.tanh", "math.erf"), (r"arith\.negf", "math.absf"),
+    (r"cmpi sgt", "cmpi sge"), (r"cmpi sgt", "cmpi slt"), (r"cmpi ule", "cmpi ult"), (r"cmpi ule", "cmpi uge"),
+    (r"dimension\((\d)\)", lambda m: f"dimension({int(m[1]) - 1})"),
+    (r"concat dim\((\d)\) \{0\}, \{1\}", lambda m: f"concat dim({m[1]}) {{1}}, {{0}}"),
+    (r"constant (-?\d[\d.e+-]*) : f32", lambda m: f"constant {literal(float(m[1]) * 1.25 + 0.01)} : f32"),
+    (r"constant (-1\.0e9|0xFF800000) : f32", "constant -1.0 : f32"),
+    (r"(%\w+ = arith.(?:subf|divf)) (%\w+), (%\w+)", r"\1 \3, \2"),
+    (r"0, 0, 0, 4\]", "0, 0, 0, 0]"), (r"0, 0, 8\]", "0, 0, 0]"),
+]
+
+
+def mutate(ops, rng):
+    """Changes one thing about one op."""
+    places = [(op, match, change) for op in ops for pattern, change in MUTATIONS for match in re.finditer(pattern, op.text)]
+    op, match, change = rng.choice(places)
+    op.text = op.text[:match.start()] + (change(match) if callable(change) else match.expand(change)) + op.text[match.end():]
+
+
+def reassociate(ops, rng):
     """a + (b + c) for (a + b) + c, and b + a for a + b, by chance, also for products."""
+    for op in ops:
+        op.text = re.sub(r"(= arith\.(?:addf|mulf)) (%\w+), (%\w+)",
+                         lambda m: f"{m[1]} {m[3]}, {m[2]}" if rng.random() < 0.5 else m[0], op.text)
     makers = {op.result: op for op in ops}
     readers = {}
     for op in ops:
@@ -743,6 +771,7 @@ def main():
     parser.add_argument("spelling", choices=["dialect", "flat", "einsum", "slices"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--mutate", type=int)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--dynamic", action="store_true")
     args = parser.parse_args()
@@ -751,7 +780,7 @@ def main():
     spelling = {"dialect": Dialect, "flat": Flat, "einsum": Einsum, "slices": Slices}[args.spelling](graph)
     result = {"llama": llama, "bert": bert, "gpt2": gpt2}[args.model](graph, spelling, args.layers)
     args.folder.mkdir(parents=True, exist_ok=True)
-    (args.folder / "model.mlir").write_text(graph.text(result, args.seed))
+    (args.folder / "model.mlir").write_text(graph.text(result, args.seed, args.mutate))
     write_safetensors(args.folder / "model.safetensors", graph.weights)
     tokens = [(7 * i + 3 * (i // 6)) % VOCAB for i in range(batch * 6)]
     npy.write(args.folder / "tokens.npy", "i4", f"{batch},6", tokens)
