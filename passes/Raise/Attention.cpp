@@ -23,8 +23,7 @@ static Index indexOf(Var *var) { return Index{{{var, Size{}}}, 0}; }
 /// The only variable that the index is, over all of the dimension.
 static Var *wholeDimension(Places &places, const Index &index, Value tensor, int64_t dimension) {
   Index resolved = places.resolved(index);
-  bool isWhole = resolved.terms.size() == 1 && resolved.offset == 0 &&
-                 resolved.terms.front().scale.isOne() &&
+  bool isWhole = resolved.terms.size() == 1 && resolved.offset == 0 && resolved.terms.front().scale.isOne() &&
                  resolved.terms.front().var->size == sizeOf(tensor, dimension);
   return isWhole ? resolved.terms.front().var : nullptr;
 }
@@ -215,7 +214,8 @@ static std::optional<Bound> boundOf(const Atom &condition, Var *key) {
 }
 
 /// The conditions that all have to hold; `isNegated` is pushed inwards as far as it goes.
-static bool conjuncts(const Atom &condition, bool isNegated, SmallVectorImpl<std::pair<const Atom *, bool>> &to) {
+static bool conjuncts(const Atom &condition, bool isNegated,
+                      SmallVectorImpl<std::pair<const Atom *, bool>> &to) {
   if (condition.is("not")) {
     const Atom *inner = condition.operands[0].atom();
     return inner && conjuncts(*inner, !isNegated, to);
@@ -238,7 +238,8 @@ Var *raise::queryOf(const Visibility &visible, Var *key) {
   return nullptr;
 }
 
-MaskAttr raise::maskOf(MLIRContext *context, const Visibility &visible, Var *query, Var *key, NearMiss &miss) {
+MaskAttr raise::maskOf(MLIRContext *context, const Visibility &visible, Var *query, Var *key,
+                       NearMiss &miss) {
   if (!visible.condition)
     return MaskAttr::get(context, MaskKind::None, 0);
   NearMiss unknown{"mask", "is no condition on the distance of key and query",

@@ -47,9 +47,9 @@ struct Poly {
 /// What a formula does not look into: an element of a tensor, a variable, or a function of formulas.
 struct Atom {
   enum Kind { Element, Variable, Function } kind = Element;
-  Access access;                // Element; of a "gather" the table
-  Var *var = nullptr;           // Variable
-  StringRef name;               // Function: "exp", "sum" (a sum to a power), "select", "sle", …
+  Access access;                 // Element; of a "gather" the table
+  Var *var = nullptr;            // Variable
+  StringRef name;                // Function: "exp", "sum" (a sum to a power), "select", "sle", …
   SmallVector<Poly, 2> operands; // Function
 
   bool is(StringRef function) const { return kind == Function && name == function; }

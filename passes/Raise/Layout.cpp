@@ -220,8 +220,8 @@ Value Layout::create(OpBuilder &builder, Location loc) const {
   SmallVector<OpFoldResult> sizes;
   for (const Group &group : permuted)
     sizes.push_back(valueOf(builder, loc, productOf(group)));
-  Value init = tensor::EmptyOp::create(builder, loc, sizes,
-                                       cast<RankedTensorType>(value.getType()).getElementType());
+  Value init =
+      tensor::EmptyOp::create(builder, loc, sizes, cast<RankedTensorType>(value.getType()).getElementType());
   value = linalg::TransposeOp::create(builder, loc, value, init, permutation).getResults().front();
   return reshape(builder, loc, value, permuted, to);
 }

@@ -303,9 +303,8 @@ std::optional<Access> Places::step(const Access &access) {
   if (auto op = dyn_cast<tensor::InsertSliceOp>(def))
     return insertStep(op, access.at);
   if (auto op = dyn_cast<tensor::CastOp>(def))
-    return isa<RankedTensorType>(op.getSource().getType())
-               ? std::optional(Access{op.getSource(), access.at})
-               : std::nullopt;
+    return isa<RankedTensorType>(op.getSource().getType()) ? std::optional(Access{op.getSource(), access.at})
+                                                           : std::nullopt;
   if (auto op = dyn_cast<tensor::ExtractSliceOp>(def)) {
     if (!op.hasUnitStride() || llvm::any_of(op.getStaticOffsets(), ShapedType::isDynamic))
       return std::nullopt;

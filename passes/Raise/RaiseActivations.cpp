@@ -204,7 +204,8 @@ private:
       return replaceWith(rewriter, op, places, result, place);
     Value factor = materializeBroadcast(rewriter, op->getLoc(), places, y.atom()->access, place);
     Value moved = materialize(rewriter, op->getLoc(), places, result, place);
-    if (!factor || !moved || factor.getType() != moved.getType() || moved.getType() != op->getResult(0).getType())
+    if (!factor || !moved || factor.getType() != moved.getType() ||
+        moved.getType() != op->getResult(0).getType())
       return rewriter.notifyMatchFailure(op, "the other factor is read in parts");
     rewriter.replaceOpWithNewOp<arith::MulFOp>(op, moved, factor);
     return success();

@@ -64,9 +64,9 @@ struct RaiseGather : RewritePattern {
       return declined("ids", "are read in part", "slice them before");
     SmallVector<int64_t> shape(cast<RankedTensorType>(ids->access.tensor.getType()).getShape());
     shape.push_back(width);
-    Value rows = EmbeddingOp::create(rewriter, op->getLoc(),
-                                     RankedTensorType::get(shape, type.getElementType()), ids->access.tensor,
-                                     table);
+    Value rows =
+        EmbeddingOp::create(rewriter, op->getLoc(), RankedTensorType::get(shape, type.getElementType()),
+                            ids->access.tensor, table);
     passed(op, DEBUG_TYPE, "raised to embedding");
     if (succeeded(replaceWith(rewriter, op, places, {rows, at}, place)))
       return success();

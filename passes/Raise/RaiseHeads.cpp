@@ -163,7 +163,9 @@ private:
   }
 };
 
-void populateRaiseHeadsPatterns(RewritePatternSet &patterns) { patterns.add<MergeHeads>(patterns.getContext()); }
+void populateRaiseHeadsPatterns(RewritePatternSet &patterns) {
+  patterns.add<MergeHeads>(patterns.getContext());
+}
 
 struct RaiseHeads : transformer::impl::RaiseHeadsPassBase<RaiseHeads> {
   void runOnOperation() override {

@@ -41,9 +41,9 @@ SmallVector<Var *> digitsOf(Places &places, const Index &index) {
 /// A contraction with a matrix that is a weight.
 struct Contraction {
   Places *places;
-  Place place;            // of the result
+  Place place; // of the result
   Access x, weight;
-  bool isTransposed;      // stored [in, out]
+  bool isTransposed;       // stored [in, out]
   SmallVector<Var *> n, k; // digits of the rows and columns of [out, in]
   Poly init;
 };
@@ -71,7 +71,8 @@ struct RaiseContraction : OpInterfaceRewritePattern<linalg::LinalgOp> {
   }
 
 private:
-  LogicalResult match(linalg::LinalgOp op, Algebra &algebra, Contraction &c, PatternRewriter &rewriter) const {
+  LogicalResult match(linalg::LinalgOp op, Algebra &algebra, Contraction &c,
+                      PatternRewriter &rewriter) const {
     Places &places = algebra.places;
     c.places = &places;
     c.place = places.everywhere(op->getResult(0));
@@ -287,7 +288,9 @@ void populateRaiseLinearPatterns(RewritePatternSet &patterns, DerivedWeights &we
   patterns.add<RaiseContraction>(patterns.getContext(), weights);
 }
 
-void populateRaiseBiasPatterns(RewritePatternSet &patterns) { patterns.add<RaiseBias>(patterns.getContext()); }
+void populateRaiseBiasPatterns(RewritePatternSet &patterns) {
+  patterns.add<RaiseBias>(patterns.getContext());
+}
 
 struct RaiseLinear : transformer::impl::RaiseLinearPassBase<RaiseLinear> {
   void runOnOperation() override {

@@ -45,11 +45,11 @@ struct Norm {
   Access x;
   Var *column = nullptr; // the last dimension of x
   double epsilon = 0;
-  Poly mean;     // 0 for rms_norm
-  Poly inverse;  // (variance + epsilon)^-1/2
-  Value scale;   // null: 1
+  Poly mean;    // 0 for rms_norm
+  Poly inverse; // (variance + epsilon)^-1/2
+  Value scale;  // null: 1
   bool plusOne = false;
-  Value bias;    // null: 0
+  Value bias; // null: 0
 };
 
 /// All sums to a power in the formula.
@@ -92,8 +92,8 @@ bool matchVariance(Norm &norm, Reader &reader, const Poly &variance, double n) {
   auto mean = [&](const RowSum &sum) {
     Poly expected = inRow(norm, x, sum.reduction.vars.front());
     return algebra.equal(sum.reduction.body, expected)
-               ? std::optional(algebra.scale(algebra.element(sum.atom->access.tensor, sum.atom->access.at),
-                                             1 / n))
+               ? std::optional(
+                     algebra.scale(algebra.element(sum.atom->access.tensor, sum.atom->access.at), 1 / n))
                : std::nullopt;
   };
   for (const RowSum &squares : sums) {
@@ -141,9 +141,8 @@ bool matchRoot(Norm &norm) {
   SmallVector<const Atom *> elements, vectors{nullptr};
   algebra.collect(norm.root, elements);
   for (const Atom *atom : elements)
-    if (columnVector(norm, *atom) && llvm::none_of(vectors, [&](const Atom *known) {
-          return known && algebra.equal(*known, *atom);
-        }))
+    if (columnVector(norm, *atom) &&
+        llvm::none_of(vectors, [&](const Atom *known) { return known && algebra.equal(*known, *atom); }))
       vectors.push_back(atom);
   auto formula = [&](const Atom *atom) { return algebra.element(atom->access.tensor, atom->access.at); };
   for (const Atom *scale : vectors)
@@ -152,8 +151,7 @@ bool matchRoot(Norm &norm) {
         if (plusOne && (!scale || !scale->access.tensor.getDefiningOp<UseOp>()))
           continue;
         Poly factor = scale ? formula(scale) : algebra.number(1);
-        Poly expected =
-            algebra.multiply(normed, plusOne ? algebra.add(factor, algebra.number(1)) : factor);
+        Poly expected = algebra.multiply(normed, plusOne ? algebra.add(factor, algebra.number(1)) : factor);
         if (bias)
           expected = algebra.add(expected, formula(bias));
         if (!algebra.equal(norm.root, expected))
@@ -166,7 +164,8 @@ bool matchRoot(Norm &norm) {
   return false;
 }
 
-/// Pattern: x (sum(x^2)/n + eps)^-1/2 w -> rms_norm(x, w) ; (x - m) (v + eps)^-1/2 w + b -> layer_norm(x, w, b)
+/// Pattern: x (sum(x^2)/n + eps)^-1/2 w -> rms_norm(x, w) ; (x - m) (v + eps)^-1/2 w + b -> layer_norm(x, w,
+/// b)
 struct RaiseNorm : RewritePattern {
   RaiseNorm(MLIRContext *context, DerivedWeights &weights)
       : RewritePattern(MatchAnyOpTypeTag(), 1, context), weights(weights) {}
@@ -181,7 +180,8 @@ struct RaiseNorm : RewritePattern {
     std::optional<Norm> plain;
     for (Value source : cone.sources) {
       Norm norm;
-      if (cast<RankedTensorType>(source.getType()).getRank() == 0 || failed(match(op, source, norm, rewriter)))
+      if (cast<RankedTensorType>(source.getType()).getRank() == 0 ||
+          failed(match(op, source, norm, rewriter)))
         continue;
       if (!norm.mean.terms.empty())
         return replace(op, norm, rewriter);
@@ -256,8 +256,7 @@ private:
 
   /// Whether the rest is a norm with that variance.
   static bool matchRootOf(Norm &norm, const Poly &variance) {
-    norm.inverse = norm.algebra.power(
-        norm.algebra.add(variance, norm.algebra.number(norm.epsilon)), -0.5);
+    norm.inverse = norm.algebra.power(norm.algebra.add(variance, norm.algebra.number(norm.epsilon)), -0.5);
     return matchRoot(norm);
   }
 
@@ -291,8 +290,8 @@ private:
         at.push_back({index.terms, 0});
       x = materialize(rewriter, loc, places, norm.x, at);
     }
-    auto type = RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(),
-                                      rootType.getElementType());
+    auto type =
+        RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(), rootType.getElementType());
     FloatAttr epsilon = rewriter.getF64FloatAttr(norm.epsilon);
     Value scale = scaleOf(norm, loc, rewriter), value;
     if (norm.mean.terms.empty() && !norm.bias) {

@@ -60,8 +60,8 @@ public:
     if (isEarly)
       rewriter.setInsertionPointToStart(entry);
     Value zero = arith::ConstantOp::create(rewriter, loc, rewriter.getI32IntegerAttr(0));
-    auto type = RankedTensorType::get({cast<RankedTensorType>(input.getType()).getDimSize(0)},
-                                      rewriter.getI32Type());
+    auto type =
+        RankedTensorType::get({cast<RankedTensorType>(input.getType()).getDimSize(0)}, rewriter.getI32Type());
     SmallVector<Value> sizes;
     if (auto value = dyn_cast<Value>(valueOf(rewriter, loc, batch)))
       sizes.push_back(value);
@@ -99,7 +99,8 @@ struct RaiseRotation : RewritePattern {
     if (!computesElements(op) && !isa<tensor::ConcatOp, tensor::InsertSliceOp, tensor::CollapseShapeOp>(op))
       return rewriter.notifyMatchFailure(op, "is not elementwise");
     auto type = cast<RankedTensorType>(op->getResult(0).getType());
-    if (!isa<FloatType>(type.getElementType()) || type.getRank() < 2 || type.isDynamicDim(type.getRank() - 1) || type.getShape().back() % 2 != 0)
+    if (!isa<FloatType>(type.getElementType()) || type.getRank() < 2 ||
+        type.isDynamicDim(type.getRank() - 1) || type.getShape().back() % 2 != 0)
       return rewriter.notifyMatchFailure(op, "has no pairs along its last dimension");
     Cone cone = coneOf(op->getResult(0), 48);
     if (!cone.find<tensor::ExtractSliceOp, tensor::ExtractOp>() || !cone.find<arith::MulFOp>())
@@ -203,7 +204,8 @@ private:
     passed(op, DEBUG_TYPE, "raised to rope " + stringifyRopeStyle(r.style));
     auto type = RankedTensorType::get(cast<RankedTensorType>(input.getType()).getShape(),
                                       cast<RankedTensorType>(op->getResult(0).getType()).getElementType());
-    Value value = RopeOp::create(rewriter, loc, type, r.style, input, cos, sin, offsets.zeros(rewriter, loc, input));
+    Value value =
+        RopeOp::create(rewriter, loc, type, r.style, input, cos, sin, offsets.zeros(rewriter, loc, input));
     return replaceWith(rewriter, op, places, {value, target}, place);
   }
 

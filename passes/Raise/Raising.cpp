@@ -115,7 +115,7 @@ Value raise::materializeBroadcast(RewriterBase &rewriter, Location loc, Places &
   Value value = materialize(rewriter, loc, places, access, kept);
   if (!value || added.empty())
     return value;
-  Value init = tensor::EmptyOp::create(rewriter, loc, sizes,
-                                       cast<RankedTensorType>(value.getType()).getElementType());
+  Value init =
+      tensor::EmptyOp::create(rewriter, loc, sizes, cast<RankedTensorType>(value.getType()).getElementType());
   return linalg::BroadcastOp::create(rewriter, loc, value, init, added).getResults().front();
 }

@@ -29,8 +29,7 @@ struct Cone {
   SmallVector<Value> sources;
 
   /// Whether an op of the kinds is among them, or inside of one.
-  template <typename... Ops>
-  Operation *find() const {
+  template <typename... Ops> Operation *find() const {
     for (Operation *op : ops) {
       Operation *found = nullptr;
       op->walk([&](Operation *inner) {

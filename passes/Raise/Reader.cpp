@@ -150,7 +150,8 @@ Poly Reader::read(const Access &start) {
   if (std::optional<double> constant = constantOf(access.tensor))
     return algebra.number(*constant);
   Operation *def = access.tensor.getDefiningOp();
-  bool isLeaf = !def || depth == Moves || (depth == Sums && access.tensor != root && !access.tensor.hasOneUse());
+  bool isLeaf =
+      !def || depth == Moves || (depth == Sums && access.tensor != root && !access.tensor.hasOneUse());
   if (isLeaf || llvm::is_contained(opaque, access.tensor) || fuel <= 0 || algebra.overflow)
     return algebra.element(access.tensor, access.at);
   return readOp(def, access);
