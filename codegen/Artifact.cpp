@@ -270,23 +270,24 @@ static json::Object entryOf(LLVM::LLVMFuncOp func, int64_t chunk, json::Array &c
 }
 
 /// The facts of the model that its importer left on the module.
-static json::Object modelOf(ModuleOp module, int64_t chunk, uint64_t sourceHash) {
+static json::Object modelOf(ModuleOp module, const LoweringOptions &options, uint64_t sourceHash) {
   json::Object model;
   if (auto facts = module->getAttrOfType<DictionaryAttr>(kModelAttr))
     for (NamedAttribute fact : facts)
       model[fact.getName().getValue()] = toJson(fact.getValue());
-  model["chunk"] = chunk;
+  model["chunk"] = options.chunk;
+  model["deterministic"] = options.deterministic;
   model["source_hash"] = hex(sourceHash);
   return model;
 }
 
-json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &target, int64_t chunk,
-                                              uint64_t sourceHash) {
+json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &target,
+                                              const LoweringOptions &options, uint64_t sourceHash) {
   json::Array entries, caches, weights, features;
   llvm::StringSet<> knownCaches;
   for (auto func : module.getOps<LLVM::LLVMFuncOp>())
     if (func->hasAttr(kEntryAttr))
-      entries.push_back(entryOf(func, chunk, caches, knownCaches));
+      entries.push_back(entryOf(func, options.chunk, caches, knownCaches));
   SymbolTable symbols(module);
   if (auto used = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto symbol : used.getAsRange<FlatSymbolRefAttr>()) {
@@ -309,7 +310,7 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
                               {"triple", target.triple},
                               {"cpu", target.cpu},
                               {"features", std::move(features)}}},
-      {"model", modelOf(module, chunk, sourceHash)},
+      {"model", modelOf(module, options, sourceHash)},
       {"entry_points", std::move(entries)},
       {"caches", std::move(caches)},
       {"weights", std::move(weights)},

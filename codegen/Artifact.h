@@ -9,7 +9,7 @@
 #ifndef CODEGEN_ARTIFACT_H
 #define CODEGEN_ARTIFACT_H
 
-#include "codegen/CPU/Target.h"
+#include "codegen/Compile.h"
 #include "codegen/RemoveOnSignal.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -52,7 +52,7 @@ private:
 
 /// The manifest of a module whose launches have been lowered (runtime/README.md
 /// states its form); `files` and `checksum` are added by ArtifactWriter.
-llvm::json::Object buildManifest(ModuleOp module, const CPUTarget &target, int64_t chunk,
+llvm::json::Object buildManifest(ModuleOp module, const CPUTarget &target, const LoweringOptions &options,
                                  uint64_t sourceHash);
 
 } // namespace mlir::transformer

@@ -54,6 +54,7 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.has("avx512bf16");
   options.chunk = lowering.chunk;
+  options.deterministic = lowering.deterministic;
   options.strategyFile = lowering.strategyFile;
   options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.stopAt = stopAt.str();
@@ -125,5 +126,5 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   for (llvm::StringRef name : {"tokenizer.json", "tokenizer_config.json"})
     if (llvm::Error error = (*writer)->copyIfPresent((sourceFolder + "/" + name).str(), name))
       return error;
-  return (*writer)->commit(buildManifest(module, *target, options.chunk, sourceHash));
+  return (*writer)->commit(buildManifest(module, *target, options, sourceHash));
 }

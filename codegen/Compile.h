@@ -18,6 +18,9 @@ namespace mlir::transformer {
 struct LoweringOptions {
   /// Positions one call computes; longer inputs run in several.
   int64_t chunk = 512;
+  /// Results do not depend on threads, on how a prompt is cut into calls, or on the
+  /// other rows of a batch, to the bit.
+  bool deterministic = false;
   /// Lowering configs that replace the chosen ones (JSON), or empty.
   std::string strategyFile;
   /// -O0 to -O3.

@@ -82,6 +82,8 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
                         "number of the target's vector registers">,
                  Option<"nativeBF16", "native-bf16", "bool", "false",
                         "the target multiplies pairs of bf16 in one instruction">,
+                 Option<"deterministic", "deterministic", "bool", "false",
+                        "no result may depend on how work is cut into calls and tasks">,
                  Option<"overrides", "overrides", "std::string", "\"\"",
                         "JSON file of configs by dispatch name, instead of the choice">];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];

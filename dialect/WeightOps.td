@@ -70,7 +70,9 @@ def Transformer_DeriveOp : Transformer_Op<"derive", [
 
     Everything is computed in float64 and rounded once. `factorize`: left times
     right is the best approximation of that rank in the sum of squares
-    (Eckart and Young, 1936), each factor with half of the singular values.
+    (Eckart and Young, 1936), each factor with half of the singular values. With
+    the parameter `max_error`, a product that differs from the source by more (the
+    root of the sum of squares, relative to the source's) is an error.
 
     `rope_table`: entry (p, i) is cos or sin of p * f_i with
     f_i = theta^(-2i/rotary_dim) (RoFormer, arXiv:2104.09864), changed by

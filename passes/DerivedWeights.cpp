@@ -47,7 +47,8 @@ SmallVector<Operation *> DerivedWeights::readersOf(FlatSymbolRefAttr symbol, Ope
 }
 
 FlatSymbolRefAttr DerivedWeights::symbol(Location loc, DeriveKind kind, ArrayRef<FlatSymbolRefAttr> sources,
-                                         RankedTensorType type, ArrayRef<NamedAttribute> parameters) {
+                                         RankedTensorType type, ArrayRef<NamedAttribute> parameters,
+                                         StringRef wanted) {
   OpBuilder builder(module.getContext());
   // Before the functions, behind everything that it can be derived from.
   auto functions = module.getOps<func::FuncOp>();
@@ -56,8 +57,10 @@ FlatSymbolRefAttr DerivedWeights::symbol(Location loc, DeriveKind kind, ArrayRef
   else
     builder.setInsertionPoint(*functions.begin());
   SmallVector<Attribute> symbols(sources.begin(), sources.end());
-  std::string name = sources.empty() ? "weight" : sources.front().getValue().str();
-  name += ("." + stringifyDeriveKind(kind)).str();
+  std::string name = wanted.str();
+  if (wanted.empty())
+    name =
+        ((sources.empty() ? "weight" : sources.front().getValue()) + "." + stringifyDeriveKind(kind)).str();
   auto derive = DeriveOp::create(builder, loc, name, kind, builder.getArrayAttr(symbols), type);
   for (NamedAttribute parameter : parameters)
     derive->setAttr(parameter.getName(), parameter.getValue());
@@ -72,7 +75,7 @@ FlatSymbolRefAttr DerivedWeights::symbol(Location loc, DeriveKind kind, ArrayRef
 
 Value DerivedWeights::get(OpBuilder &builder, Location loc, DeriveKind kind,
                           ArrayRef<FlatSymbolRefAttr> sources, RankedTensorType type,
-                          ArrayRef<NamedAttribute> parameters) {
-  FlatSymbolRefAttr reference = symbol(loc, kind, sources, type, parameters);
+                          ArrayRef<NamedAttribute> parameters, StringRef name) {
+  FlatSymbolRefAttr reference = symbol(loc, kind, sources, type, parameters, name);
   return UseOp::create(builder, loc, type, reference);
 }

@@ -8,6 +8,7 @@
 
 #include "passes/Matching.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 
 using namespace mlir;
@@ -15,7 +16,7 @@ using namespace mlir::transformer;
 
 std::optional<HeadSplit> mlir::transformer::headSplitOf(Operation *op) {
   auto expand = dyn_cast<tensor::ExpandShapeOp>(op);
-  if (!expand)
+  if (!expand || expand.getSrcType().getRank() == 0)
     return std::nullopt;
   RankedTensorType type = expand.getResultType();
   SmallVector<ReassociationIndices> groups = expand.getReassociationIndices();
@@ -30,8 +31,7 @@ std::optional<HeadSplit> mlir::transformer::headSplitOf(Operation *op) {
 
 /// The operand that has the same dimension `i`, and its number there; null where
 /// the dimension begins here.
-static std::pair<Value, int64_t> dimensionBefore(Operation *op, int64_t i) {
-  int64_t rank = cast<RankedTensorType>(op->getResult(0).getType()).getRank();
+static std::pair<Value, int64_t> dimensionBefore(Operation *op, int64_t i, int64_t rank) {
   if (isElementwise(op) || isa<RMSNormOp, LayerNormOp, RopeOp, AttentionOp>(op))
     return {op->getOperand(0), i};
   if (isa<LinearOp, GatedMLPOp, EmbeddingOp>(op) && i + 1 < rank)
@@ -67,14 +67,15 @@ static Size sizeOf(OpFoldResult size);
 
 static Size sizeOf(Value value, int64_t i) {
   while (true) {
-    int64_t size = cast<RankedTensorType>(value.getType()).getDimSize(i);
+    auto type = cast<RankedTensorType>(value.getType());
+    int64_t size = type.getDimSize(i), rank = type.getRank();
     if (!ShapedType::isDynamic(size))
       return {size, Value()};
     Operation *def = value.getDefiningOp();
     if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(def))
       if (slice.getType().getRank() == slice.getSourceType().getRank())
         return sizeOf(slice.getMixedSizes()[i]);
-    auto [before, dimension] = def ? dimensionBefore(def, i) : std::pair<Value, int64_t>();
+    auto [before, dimension] = def ? dimensionBefore(def, i, rank) : std::pair<Value, int64_t>();
     if (!before || !isa<RankedTensorType>(before.getType()))
       return {std::nullopt, value, i};
     value = before;
@@ -99,7 +100,8 @@ bool mlir::transformer::isSizeOf(OpFoldResult size, Value value, int64_t i) {
 
 std::optional<LastSlice> mlir::transformer::lastSliceOf(Operation *op) {
   auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
-  if (!slice || !slice.hasUnitStride() || slice.getType().getRank() != slice.getSourceType().getRank())
+  if (!slice || slice.getType().getRank() == 0 || !slice.hasUnitStride() ||
+      slice.getType().getRank() != slice.getSourceType().getRank())
     return std::nullopt;
   int64_t last = slice.getType().getRank() - 1;
   if (slice.isDynamicOffset(last) || slice.isDynamicSize(last))
@@ -132,6 +134,27 @@ bool mlir::transformer::feedsAttention(Value value) {
     }
   }
   return false;
+}
+
+bool mlir::transformer::arePositions(Value ids) {
+  SmallVector<Value> work{ids};
+  bool hasLength = false;
+  while (!work.empty()) {
+    Operation *def = work.pop_back_val().getDefiningOp();
+    if (isa_and_nonnull<CacheLengthOp>(def))
+      hasLength = true;
+    else if (isa_and_nonnull<tensor::EmptyOp, arith::ConstantOp>(def))
+      continue;
+    else if (def &&
+             (isElementwise(def) ||
+              isa<linalg::GenericOp, linalg::BroadcastOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(
+                  def)))
+      for (Value operand : def->getOperands())
+        isa<RankedTensorType>(operand.getType()) ? work.push_back(operand) : void();
+    else
+      return false;
+  }
+  return hasLength;
 }
 
 Type mlir::transformer::elementTypeOf(Value value) { return getElementTypeOrSelf(value.getType()); }

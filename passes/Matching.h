@@ -33,6 +33,10 @@ std::optional<LastSlice> lastSliceOf(Operation *op);
 /// rotations, norms, reshapes and elementwise ops.
 bool feedsAttention(Value value);
 
+/// Whether `ids` are positions of a sequence: computed from the lengths of caches,
+/// constants and indices alone.
+bool arePositions(Value ids);
+
 /// Whether `op` computes each element from the elements at the same place.
 bool isElementwise(Operation *op);
 

@@ -15,6 +15,65 @@ include "mlir/Pass/PassBase.td"
 // Fusion
 //===----------------------------------------------------------------------===//
 
+def CancelReshapesPass : Pass<"transformer-cancel-reshapes", "::mlir::ModuleOp"> {
+  let summary = "Cancel transposes and reshapes that undo each other";
+  let description = [{
+    A transpose or reshape of what elementwise ops made of transposed or reshaped
+    values is undone by them; splat constants fit any shape. Transposes of
+    transposes become one, and transposed weights are derived weights.
+
+    ```mlir
+    func.func @between(%x: tensor<4x6x8xf32>, %a: tensor<4x8x6xf32>, %b: tensor<4x6x8xf32>) -> tensor<4x6x8xf32> {
+      %0 = linalg.transpose ins(%x : tensor<4x6x8xf32>) outs(%a : tensor<4x8x6xf32>) permutation = [0, 2, 1]
+      %1 = transformer.activation relu %0 : tensor<4x8x6xf32> -> tensor<4x8x6xf32>
+      %2 = linalg.transpose ins(%1 : tensor<4x8x6xf32>) outs(%b : tensor<4x6x8xf32>) permutation = [0, 2, 1]
+      return %2 : tensor<4x6x8xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    func.func @between(%x: tensor<4x6x8xf32>, %a: tensor<4x8x6xf32>, %b: tensor<4x6x8xf32>) -> tensor<4x6x8xf32> {
+      %0 = transformer.activation relu %x : tensor<4x6x8xf32> -> tensor<4x6x8xf32>
+      return %0 : tensor<4x6x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def FuseLinearsPass : Pass<"transformer-fuse-linears", "::mlir::ModuleOp"> {
+  let summary = "Fuse consecutive projections where that saves work";
+  let description = [{
+    Two projections with nothing between them are one by the product of their
+    matrices, if that has no more elements than both; the matrices and what is
+    between them must be stored in f32.
+
+    ```mlir
+    transformer.weight @a : tensor<64x32xf32> from "model.safetensors"
+    transformer.weight @b : tensor<16x64xf32> from "model.safetensors"
+    func.func @twice(%x: tensor<4x32xf32>) -> tensor<4x16xf32> {
+      %0 = transformer.use @a : tensor<64x32xf32>
+      %1 = transformer.linear %x, %0 : tensor<4x32xf32>, tensor<64x32xf32> -> tensor<4x64xf32>
+      %2 = transformer.use @b : tensor<16x64xf32>
+      %3 = transformer.linear %1, %2 : tensor<4x64xf32>, tensor<16x64xf32> -> tensor<4x16xf32>
+      return %3 : tensor<4x16xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    transformer.weight @a : tensor<64x32xf32> from "model.safetensors"
+    transformer.weight @b : tensor<16x64xf32> from "model.safetensors"
+    transformer.derive @b.matmul = matmul(@b, @a) : tensor<16x32xf32>
+    func.func @twice(%x: tensor<4x32xf32>) -> tensor<4x16xf32> {
+      %0 = transformer.use @b.matmul : tensor<16x32xf32>
+      %1 = transformer.linear %x, %0 : tensor<4x32xf32>, tensor<16x32xf32> -> tensor<4x16xf32>
+      return %1 : tensor<4x16xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
 def SplitGateUpPass : Pass<"transformer-split-gate-up", "::mlir::ModuleOp"> {
   let summary = "Split a matrix of gates and ups into two projections";
   let description = [{
@@ -84,6 +143,39 @@ def FuseGatedMLPPass : Pass<"transformer-fuse-gated-mlp", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 
+def FoldQueryScalePass : Pass<"transformer-fold-query-scale", "::mlir::ModuleOp"> {
+  let summary = "Fold attention's scale into the projection of the queries";
+  let description = [{
+    The scale commutes with rotations and reshapes: it becomes a factor of Wq and
+    its bias, or of the weight of a norm of the queries. Only where nothing is
+    rounded otherwise by that: all is stored in f32, or in bf16 and the scale is a power of two.
+
+    ```mlir
+    transformer.weight @q : tensor<32x64xf32> from "model.safetensors"
+    func.func @attend(%x: tensor<1x4x64xf32>, %k: tensor<1x4x2x8xf32>) -> tensor<1x4x4x8xf32> {
+      %0 = transformer.use @q : tensor<32x64xf32>
+      %1 = transformer.linear %x, %0 : tensor<1x4x64xf32>, tensor<32x64xf32> -> tensor<1x4x32xf32>
+      %2 = tensor.expand_shape %1 [[0], [1], [2, 3]] output_shape [1, 4, 4, 8] : tensor<1x4x32xf32> into tensor<1x4x4x8xf32>
+      %3 = transformer.attention %2, %k, %k scale 0.125 mask <causal> : tensor<1x4x4x8xf32>, tensor<1x4x2x8xf32>, tensor<1x4x2x8xf32> -> tensor<1x4x4x8xf32>
+      return %3 : tensor<1x4x4x8xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    transformer.weight @q : tensor<32x64xf32> from "model.safetensors"
+    transformer.derive @q.scale = scale(@q) {value = 1.250000e-01 : f64} : tensor<32x64xf32>
+    func.func @attend(%x: tensor<1x4x64xf32>, %k: tensor<1x4x2x8xf32>) -> tensor<1x4x4x8xf32> {
+      %0 = transformer.use @q.scale : tensor<32x64xf32>
+      %1 = transformer.linear %x, %0 : tensor<1x4x64xf32>, tensor<32x64xf32> -> tensor<1x4x32xf32>
+      %2 = tensor.expand_shape %1 [[0], [1], [2, 3]] output_shape [1, 4, 4, 8] : tensor<1x4x32xf32> into tensor<1x4x4x8xf32>
+      %3 = transformer.attention %2, %k, %k scale 1.0 mask <causal> : tensor<1x4x4x8xf32>, tensor<1x4x2x8xf32>, tensor<1x4x2x8xf32> -> tensor<1x4x4x8xf32>
+      return %3 : tensor<1x4x4x8xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
 def MergeQKVPass : Pass<"transformer-merge-qkv", "::mlir::ModuleOp"> {
   let summary = "Merge the projections of queries, keys and values";
   let description = [{
@@ -126,6 +218,67 @@ def MergeQKVPass : Pass<"transformer-merge-qkv", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def FoldNormScalePass : Pass<"transformer-fold-norm-scale", "::mlir::ModuleOp"> {
+  let summary = "Fold a norm's weight into the projections that read it";
+  let description = [{
+    The weight of an RMS norm scales columns of the next matrix instead; so does
+    that of a layer norm, whose bias goes through the matrix. Only where norm,
+    matrices and result are stored in f32 and have no other reader.
+
+    ```mlir
+    transformer.weight @n : tensor<64xf32> from "model.safetensors"
+    transformer.weight @w : tensor<32x64xf32> from "model.safetensors"
+    func.func @project(%x: tensor<4x64xf32>) -> tensor<4x32xf32> {
+      %0 = transformer.use @n : tensor<64xf32>
+      %1 = transformer.rms_norm %x, %0 epsilon 1.0e-5 : tensor<4x64xf32>, tensor<64xf32> -> tensor<4x64xf32>
+      %2 = transformer.use @w : tensor<32x64xf32>
+      %3 = transformer.linear %1, %2 : tensor<4x64xf32>, tensor<32x64xf32> -> tensor<4x32xf32>
+      return %3 : tensor<4x32xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    transformer.weight @n : tensor<64xf32> from "model.safetensors"
+    transformer.weight @w : tensor<32x64xf32> from "model.safetensors"
+    transformer.derive @w.scale_columns = scale_columns(@w, @n) : tensor<32x64xf32>
+    func.func @project(%x: tensor<4x64xf32>) -> tensor<4x32xf32> {
+      %cst = arith.constant dense<1.000000e+00> : tensor<64xf32>
+      %0 = transformer.rms_norm %x, %cst epsilon 1.000000e-05 : tensor<4x64xf32>, tensor<64xf32> -> tensor<4x64xf32>
+      %1 = transformer.use @w.scale_columns : tensor<32x64xf32>
+      %2 = transformer.linear %0, %1 : tensor<4x64xf32>, tensor<32x64xf32> -> tensor<4x32xf32>
+      return %2 : tensor<4x32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::arith::ArithDialect"];
+}
+
+def NarrowToUsedPass : Pass<"transformer-narrow-to-used", "::mlir::ModuleOp"> {
+  let summary = "Compute only the positions that are read";
+  let description = [{
+    A slice of rows moves above projections, norms, gated MLPs and elementwise ops
+    whose result is read by equal slices alone. A prompt's head, last norm and last
+    MLP then run for its last position only.
+
+    ```mlir
+    func.func @last(%x: tensor<1x9x64xf32>, %w: tensor<32x64xf32>) -> tensor<1x1x32xf32> {
+      %0 = transformer.linear %x, %w : tensor<1x9x64xf32>, tensor<32x64xf32> -> tensor<1x9x32xf32>
+      %1 = tensor.extract_slice %0[0, 8, 0] [1, 1, 32] [1, 1, 1] : tensor<1x9x32xf32> to tensor<1x1x32xf32>
+      return %1 : tensor<1x1x32xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    func.func @last(%x: tensor<1x9x64xf32>, %w: tensor<32x64xf32>) -> tensor<1x1x32xf32> {
+      %0 = tensor.extract_slice %x[0, 8, 0] [1, 1, 64] [1, 1, 1] : tensor<1x9x64xf32> to tensor<1x1x64xf32>
+      %1 = transformer.linear %0, %w : tensor<1x1x64xf32>, tensor<32x64xf32> -> tensor<1x1x32xf32>
+      return %1 : tensor<1x1x32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def ShareDerivedPass : Pass<"transformer-share-derived", "::mlir::ModuleOp"> {
   let summary = "Compute equal derived weights once";
   let description = [{
@@ -154,6 +307,88 @@ def ShareDerivedPass : Pass<"transformer-share-derived", "::mlir::ModuleOp"> {
     }
     ```
   }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Positions
+//===----------------------------------------------------------------------===//
+
+def TrimPositionTablesPass : Pass<"transformer-trim-position-tables", "::mlir::ModuleOp"> {
+  let summary = "Cut tables of positions to the positions of the module";
+  let description = [{
+    Tables of rotations and learned positions with more rows than the module's
+    `max_positions` lose the rows that nothing can read. A computed table
+    (`rope_table`, `sinusoid`) is computed shorter, a stored one is a slice.
+
+    ```mlir
+    module attributes {transformer.model = {max_positions = 16 : i64}} {
+      transformer.derive @cos = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<64x4xf32>
+      transformer.weight @sin : tensor<64x4xf32> from "model.safetensors"
+      func.func @rotate(%x: tensor<1x2x4x8xf32>, %at: tensor<1xi32>) -> tensor<1x2x4x8xf32> {
+        %0 = transformer.use @cos : tensor<64x4xf32>
+        %1 = transformer.use @sin : tensor<64x4xf32>
+        %2 = transformer.rope half_split %x, %0, %1 at %at : tensor<1x2x4x8xf32>, tensor<64x4xf32>, tensor<64x4xf32>, tensor<1xi32> -> tensor<1x2x4x8xf32>
+        return %2 : tensor<1x2x4x8xf32>
+      }
+    }
+    ```
+    becomes
+    ```mlir
+    module attributes {transformer.model = {max_positions = 16 : i64}} {
+      transformer.derive @cos = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<64x4xf32>
+      transformer.weight @sin : tensor<64x4xf32> from "model.safetensors"
+      transformer.derive @cos_0 = rope_table() {part = "cos", scaling = "none", theta = 1.0e4 : f64} : tensor<16x4xf32>
+      transformer.derive @sin.slice = slice(@sin) {axis = 0 : i64, begin = 0 : i64, end = 16 : i64} : tensor<16x4xf32>
+      func.func @rotate(%x: tensor<1x2x4x8xf32>, %at: tensor<1xi32>) -> tensor<1x2x4x8xf32> {
+        %0 = transformer.use @cos_0 : tensor<16x4xf32>
+        %1 = transformer.use @sin.slice : tensor<16x4xf32>
+        %2 = transformer.rope half_split %x, %0, %1 at %at : tensor<1x2x4x8xf32>, tensor<16x4xf32>, tensor<16x4xf32>, tensor<1xi32> -> tensor<1x2x4x8xf32>
+        return %2 : tensor<1x2x4x8xf32>
+      }
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect"];
+}
+
+def LowRankPositionsPass : Pass<"transformer-low-rank-positions", "::mlir::ModuleOp"> {
+  let summary = "Factorise learned tables of positions";
+  let description = [{
+    Replaces a table of positions by the two factors of its best approximation of
+    a rank, where they have fewer elements. Lossy and in no level's pipeline.
+    Whether the factors are within `max-error` is known when they are computed; if
+    they are not, compiling fails and says which rank would do.
+
+    ```mlir
+    transformer.weight @p : tensor<64x32xf32> from "model.safetensors"
+    func.func @embed(%c: !transformer.kv_cache<2 x 8 x f32, full>) -> tensor<?x32xf32> {
+      %at = transformer.cache_length %c : <2 x 8 x f32, full> -> tensor<?xi32>
+      %0 = transformer.use @p : tensor<64x32xf32>
+      %1 = transformer.embedding %at, %0 : tensor<?xi32>, tensor<64x32xf32> -> tensor<?x32xf32>
+      return %1 : tensor<?x32xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    transformer.weight @p : tensor<64x32xf32> from "model.safetensors"
+    transformer.derive @p.factorize = factorize(@p) {max_error = 1.000000e-02 : f64, part = "left", rank = 8 : i64} : tensor<64x8xf32>
+    transformer.derive @p.factorize_0 = factorize(@p) {max_error = 1.000000e-02 : f64, part = "right", rank = 8 : i64} : tensor<8x32xf32>
+    transformer.derive @p.factorize_0.transpose = transpose(@p.factorize_0) : tensor<32x8xf32>
+    func.func @embed(%c: !transformer.kv_cache<2 x 8 x f32, full>) -> tensor<?x32xf32> {
+      %at = transformer.cache_length %c : <2 x 8 x f32, full> -> tensor<?xi32>
+      %0 = transformer.use @p.factorize : tensor<64x8xf32>
+      %1 = transformer.use @p.factorize_0.transpose : tensor<32x8xf32>
+      %2 = transformer.embedding %at, %0 : tensor<?xi32>, tensor<64x8xf32> -> tensor<?x8xf32>
+      %3 = transformer.linear %2, %1 : tensor<?x8xf32>, tensor<32x8xf32> -> tensor<?x32xf32>
+      return %3 : tensor<?x32xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"rank", "rank", "int64_t", "8", "rank of the factors">,
+    Option<"maxError", "max-error", "double", "1e-2", "largest root of the sum of squared errors, relative to the table's">
+  ];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 

@@ -11,6 +11,7 @@
 
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -40,19 +41,36 @@ static void addRaising(OpPassManager &pm) {
 /// Level 2: fewer and larger ops, without loss. The order is part of the meaning;
 /// each pass finds the forms that those before it leave.
 static void addFusion(OpPassManager &pm) {
+  // Rows that no position reads are neither computed nor stored.
+  pm.addPass(createTrimPositionTablesPass());
+  // Fewer forms for everything that follows.
+  pm.addPass(createCancelReshapesPass());
+  // What is one matrix should be seen as one.
+  pm.addPass(createFuseLinearsPass());
   // Some checkpoints store gate and up as one matrix; gated MLPs have one form from here on.
   pm.addPass(createSplitGateUpPass());
   // SwiGLU and GeGLU become one op, before later passes have to know their parts.
   pm.addPass(createFuseGatedMLPPass());
+  // While the queries' matrix is one of its own.
+  pm.addPass(createFoldQueryScalePass());
   // One pass over the normed hidden state for queries, keys and values.
   pm.addPass(createMergeQKVPass());
+  // A norm now has one reader, which takes its weight.
+  pm.addPass(createFoldNormScalePass());
+  // Slices move up through few, large ops.
+  pm.addPass(createNarrowToUsedPass());
+  // What layers and the passes above ask for twice (rows of rotary tables, slices) is computed once.
+  pm.addPass(createCSEPass());
   // Last: what other passes derived once per layer and entry point is shared.
   pm.addPass(createShareDerivedPass());
 }
 
 double mlir::transformer::lossBudget(StringRef pass) {
-  // None yet: a lossy pass has a line here, and is in no level's pipeline.
-  return 0;
+  // A lossy pass has a line here, and is in no level's pipeline.
+  return llvm::StringSwitch<double>(pass)
+      // A hidden state is the sum of a token's row and a position's; the table's bound is 1e-2 by default.
+      .Case("transformer-low-rank-positions", 5e-2)
+      .Default(0);
 }
 
 llvm::Error mlir::transformer::buildOptimizationPipeline(OpPassManager &pm,

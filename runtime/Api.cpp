@@ -129,7 +129,8 @@ xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm
     if (Status status = readOptions(options, read); !status.ok())
       return status;
     auto model = std::make_unique<xfm_model>();
-    if (Status status = Model::open(path, {read.skip_weight_hash != 0, read.profile != 0}, model->impl);
+    if (Status status = Model::open(
+            path, {read.skip_weight_hash != 0, read.profile != 0, read.huge_pages != 0}, model->impl);
         !status.ok())
       return status;
     *out_model = model.release();
@@ -198,7 +199,8 @@ xfm_status xfm_session_create(xfm_model *model, const xfm_session_options *optio
     if (Status status = readOptions(options, read); !status.ok())
       return status;
     auto session = std::make_unique<xfm_session>();
-    if (Status status = Session::create(*model->impl, read.threads, read.batch, read.context, session->impl);
+    if (Status status = Session::create(*model->impl, read.threads, read.batch, read.context,
+                                        read.affinity != 0, session->impl);
         !status.ok())
       return status;
     *out_session = session.release();

@@ -48,12 +48,20 @@ LazyPages::~LazyPages() {
     munmap(memory, length);
 }
 
-bool LazyPages::allocate(int64_t bytes) {
+bool LazyPages::allocate(int64_t bytes, bool huge) {
+  constexpr size_t hugePage = size_t(2) << 20;
   length = static_cast<size_t>(std::max<int64_t>(bytes, 1));
+  if (huge && length > SIZE_MAX - 2 * hugePage)
+    return false;
+  // The system joins pages within its own multiples of their size.
+  if (huge)
+    length = (length + hugePage - 1) / hugePage * hugePage;
   void *address =
       mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED)
     return false;
   memory = static_cast<char *>(address);
+  if (huge)
+    madvise(memory, length, MADV_HUGEPAGE);
   return true;
 }

@@ -42,8 +42,9 @@ public:
   LazyPages(const LazyPages &) = delete;
   LazyPages &operator=(const LazyPages &) = delete;
 
-  /// False where the system refuses that much address space.
-  [[nodiscard]] bool allocate(int64_t bytes);
+  /// False where the system refuses that much address space. `huge` asks for pages
+  /// of 2 MiB, which the system may have or not.
+  [[nodiscard]] bool allocate(int64_t bytes, bool huge = false);
 
   char *data() const { return memory; }
 

@@ -12,6 +12,8 @@
 
 #include <algorithm>
 
+#include <cstring>
+
 using namespace xfm;
 
 static constexpr const char *manifestName = "manifest.json";
@@ -100,13 +102,21 @@ static Status checkWeight(const WeightSpec &weight, const StoredTensor &tensor, 
   return {};
 }
 
-Status Model::findWeights() {
+Status Model::findWeights(bool hugePages) {
   if (contents.weights.empty())
     return {};
   if (Status status = weightFile.map(); !status.ok())
     return status;
+  std::string_view bytes = weightFile.bytes();
+  if (hugePages) {
+    if (!weightCopy.allocate(static_cast<int64_t>(bytes.size()), /*huge=*/true))
+      return fail(XFM_OUT_OF_MEMORY, weightFile.path(), ": no memory for a copy of ", bytes.size(),
+                  " bytes: open the model without huge pages");
+    std::memcpy(weightCopy.data(), bytes.data(), bytes.size());
+    bytes = {weightCopy.data(), bytes.size()};
+  }
   StoredTensors tensors;
-  if (Status status = parseSafetensors(weightFile.bytes(), weightFile.path(), tensors); !status.ok())
+  if (Status status = parseSafetensors(bytes, weightFile.path(), tensors); !status.ok())
     return status;
   for (const WeightSpec &weight : contents.weights) {
     auto found = tensors.find(weight.name);
@@ -146,8 +156,10 @@ Status Model::open(const std::string &path, const Choices &choices, std::unique_
     return status;
   if (Status status = model->verifyFiles(folder, choices.skipWeightHash); !status.ok())
     return status;
-  if (Status status = model->findWeights(); !status.ok())
+  if (Status status = model->findWeights(choices.hugePages); !status.ok())
     return status;
+  if (choices.hugePages)
+    model->weightFile = File(); // its pages are not needed twice
   // Nothing of the artifact runs before all of it was verified.
   if (Status status = model->loadModule(); !status.ok())
     return status;

@@ -11,6 +11,7 @@
 
 #include "runtime/File.h"
 #include "runtime/Manifest.h"
+#include "runtime/Memory.h"
 #include "runtime/Module.h"
 
 #include <memory>
@@ -25,7 +26,8 @@ public:
   /// What a caller may choose.
   struct Choices {
     bool skipWeightHash = false;
-    bool profile = false; ///< give the module the services that profile
+    bool profile = false;   ///< give the module the services that profile
+    bool hugePages = false; ///< copy the weights to large pages
   };
   static Status open(const std::string &path, const Choices &choices, std::unique_ptr<Model> &out);
 
@@ -40,7 +42,7 @@ public:
 
 private:
   Status verifyFiles(const Folder &folder, bool skipWeightHash);
-  Status findWeights();
+  Status findWeights(bool hugePages);
   Status loadModule();
 
   std::string folderPath;
@@ -49,6 +51,7 @@ private:
   // Files before what points into them or was loaded from them.
   File moduleFile;
   File weightFile;
+  LazyPages weightCopy; ///< in place of the file, where large pages were asked for
   Module code;
   std::vector<void *> weightPointers;
 };

@@ -21,7 +21,7 @@ static constexpr int64_t defaultContext = 4096;
 // Creation
 //===----------------------------------------------------------------------===//
 
-Status Session::create(const Model &model, int32_t threads, int64_t batch, int64_t context,
+Status Session::create(const Model &model, int32_t threads, int64_t batch, int64_t context, bool affinity,
                        std::unique_ptr<Session> &out) {
   int64_t limit = model.manifest().model.maxPositions;
   if (threads < 0 || threads > mostThreads)
@@ -37,7 +37,8 @@ Status Session::create(const Model &model, int32_t threads, int64_t batch, int64
   session->sizes.context = context ? context : limit >= 0 ? std::min(limit, defaultContext) : defaultContext;
   if (Status status = session->allocateCaches(); !status.ok())
     return status;
-  if (Status status = ThreadPool::create(threads ? threads : availableCores(), session->pool); !status.ok())
+  if (Status status = ThreadPool::create(threads ? threads : availableCores(), affinity, session->pool);
+      !status.ok())
     return status;
   if (model.profiled())
     session->profile = std::make_unique<Profiler>(model.manifest(), *session->pool);

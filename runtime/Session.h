@@ -24,7 +24,7 @@ namespace xfm {
 class Session {
 public:
   /// Zeros stand for the defaults of xfm_session_options.
-  static Status create(const Model &model, int32_t threads, int64_t batch, int64_t context,
+  static Status create(const Model &model, int32_t threads, int64_t batch, int64_t context, bool affinity,
                        std::unique_ptr<Session> &out);
 
   Status call(const char *entry, const xfm_tensor *inputs, int32_t count);

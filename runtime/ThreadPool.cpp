@@ -59,7 +59,26 @@ int32_t xfm::availableCores() {
   return std::max(count, 1);
 }
 
-Status ThreadPool::create(int32_t threads, std::unique_ptr<ThreadPool> &out) {
+/// Keeps `thread` to the `index`-th core that this process may use. Without so many
+/// cores, or where the system refuses, the thread stays free: it is only slower.
+static void keepToCore(pthread_t thread, int32_t index) {
+  constexpr int most = 16384;
+  cpu_set_t *allowed = CPU_ALLOC(most), *one = CPU_ALLOC(most);
+  size_t size = CPU_ALLOC_SIZE(most);
+  if (allowed && one && sched_getaffinity(0, size, allowed) == 0) {
+    CPU_ZERO_S(size, one);
+    for (int core = 0; core < most; ++core)
+      if (CPU_ISSET_S(core, size, allowed) && index-- == 0) {
+        CPU_SET_S(core, size, one);
+        pthread_setaffinity_np(thread, size, one);
+        break;
+      }
+  }
+  CPU_FREE(allowed);
+  CPU_FREE(one);
+}
+
+Status ThreadPool::create(int32_t threads, bool affinity, std::unique_ptr<ThreadPool> &out) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool);
   // With fewer cores than threads a spinning thread keeps a working one from
   // its core.
@@ -76,6 +95,8 @@ Status ThreadPool::create(int32_t threads, std::unique_ptr<ThreadPool> &out) {
     for (int32_t i = 1; i < threads; ++i) {
       pool->workers.emplace_back([self = pool.get()] { self->work(); });
       pthread_setname_np(pool->workers.back().native_handle(), "xfm-worker");
+      if (affinity)
+        keepToCore(pool->workers.back().native_handle(), i);
     }
   } catch (const std::system_error &error) {
     status = fail(XFM_OUT_OF_MEMORY, "cannot start ", threads, " threads: ", error.code().message(),

@@ -28,8 +28,9 @@ namespace xfm {
 
 class ThreadPool {
 public:
-  /// Starts `threads` - 1 workers; the caller of parallelFor is the other one.
-  static Status create(int32_t threads, std::unique_ptr<ThreadPool> &out);
+  /// Starts `threads` - 1 workers; the caller of parallelFor is the other one. With
+  /// `affinity` each keeps to a core of its own, while there are cores.
+  static Status create(int32_t threads, bool affinity, std::unique_ptr<ThreadPool> &out);
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;

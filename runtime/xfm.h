@@ -93,6 +93,7 @@ typedef struct xfm_open_options {
   uint32_t size;            ///< sizeof(xfm_open_options)
   int32_t skip_weight_hash; ///< 1: do not verify the weights file's hash
   int32_t profile;          ///< 1: sessions of this model can be profiled
+  int32_t huge_pages;       ///< 1: weights are copied to pages of 2 MiB, where the system has them
 } xfm_open_options;
 
 /// Opens an artifact folder. `options` may be null. The manifest and the code
@@ -134,6 +135,9 @@ typedef struct xfm_session_options {
   int32_t threads; ///< threads including the caller's; 0: one per available core
   int64_t batch;   ///< rows of the caches; 0: 1
   int64_t context; ///< positions the caches hold; 0: min(max_positions, 4096)
+  /// 1: each worker keeps to a core of its own, of those this process may use. The
+  /// caller's thread is left as it is: the first core is for it.
+  int32_t affinity;
 } xfm_session_options;
 
 /// Creates a session: its thread pool, caches and buffers. `options` may be null.

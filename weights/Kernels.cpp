@@ -381,6 +381,20 @@ static Expected<HostTensor> sinusoid(DeriveOp op) {
 }
 
 //===----------------------------------------------------------------------===//
+// Factors
+//===----------------------------------------------------------------------===//
+
+static Expected<HostTensor> factorized(DeriveOp op, const HostTensor &source) {
+  std::optional<double> maxError;
+  if (auto bound = op->getAttrOfType<FloatAttr>("max_error"))
+    maxError = bound.getValueAsDouble();
+  Expected<HostTensor> factor = factorize(source, textOf(op, "part") == "left", op.getTensorType(), maxError);
+  if (!factor)
+    return makeError("derived weight @" + op.getSymName() + ": " + toString(factor.takeError()));
+  return factor;
+}
+
+//===----------------------------------------------------------------------===//
 // Dispatch
 //===----------------------------------------------------------------------===//
 
@@ -419,7 +433,7 @@ Expected<HostTensor> computeDerived(DeriveOp op, ArrayRef<HostTensor> sources, R
   case DeriveKind::Matmul:
     return multiplyMatrices(sources[0], sources[1], type);
   case DeriveKind::Factorize:
-    return factorize(sources[0], textOf(op, "part") == "left", type);
+    return factorized(op, sources[0]);
   case DeriveKind::RopeTable:
   case DeriveKind::Sinusoid:
     if (!isFloat(*dtypeFromType(type.getElementType())))

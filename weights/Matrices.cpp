@@ -42,10 +42,29 @@ Expected<HostTensor> multiplyMatrices(const HostTensor &left, const HostTensor &
   return fromMatrix(toMatrix(left) * toMatrix(right), type);
 }
 
+/// Whether the `rank` largest of `squares`, the squared singular values in ascending order, are enough.
+static Error checkRank(const Eigen::VectorXd &squares, int64_t rank, double maxError) {
+  double total = squares.cwiseMax(0).sum();
+  auto errorOf = [&](int64_t kept) {
+    double lost = squares.head(squares.size() - kept).cwiseMax(0).sum();
+    return total > 0 ? std::sqrt(lost / total) : 0.0;
+  };
+  if (errorOf(rank) <= maxError)
+    return Error::success();
+  int64_t enough = rank;
+  while (enough < squares.size() && errorOf(enough) > maxError)
+    ++enough;
+  return createStringError(
+      inconvertibleErrorCode(),
+      "factors of rank %lld have a relative error of %.2g, more than %.2g; rank %lld is enough",
+      static_cast<long long>(rank), errorOf(rank), maxError, static_cast<long long>(enough));
+}
+
 /// The eigenvectors of the smaller Gram matrix give one side, the matrix itself
 /// the other. Singular values below sqrt(epsilon) of the largest are noise in
 /// this way, and far below what f32 keeps of a product.
-Expected<HostTensor> factorize(const HostTensor &source, bool isLeft, RankedTensorType type) {
+Expected<HostTensor> factorize(const HostTensor &source, bool isLeft, RankedTensorType type,
+                               std::optional<double> maxError) {
   Matrix matrix = toMatrix(source);
   int64_t rank = isLeft ? type.getDimSize(1) : type.getDimSize(0);
   bool isWide = matrix.cols() > matrix.rows();
@@ -53,6 +72,9 @@ Expected<HostTensor> factorize(const HostTensor &source, bool isLeft, RankedTens
     matrix.transposeInPlace();
   Matrix gram = matrix.transpose() * matrix;
   Eigen::SelfAdjointEigenSolver<Matrix> solver(gram);
+  if (maxError)
+    if (Error error = checkRank(solver.eigenvalues(), rank, *maxError))
+      return std::move(error);
   // Ascending order: the largest are the last.
   Matrix vectors = solver.eigenvectors().rightCols(rank);
   Eigen::VectorXd scale =

@@ -19,8 +19,11 @@ llvm::Expected<HostTensor> multiplyMatrices(const HostTensor &left, const HostTe
 
 /// One factor of source [n, m] = left [n, rank] right [rank, m] with the least sum
 /// of squared errors: U sqrt(S) or sqrt(S) V^T of the singular value
-/// decomposition. `type` says the rank.
-llvm::Expected<HostTensor> factorize(const HostTensor &source, bool isLeft, RankedTensorType type);
+/// decomposition. `type` says the rank. An error where the product differs from
+/// the source by more than `maxError`, in the root of the sum of squares relative
+/// to the source's.
+llvm::Expected<HostTensor> factorize(const HostTensor &source, bool isLeft, RankedTensorType type,
+                                     std::optional<double> maxError);
 
 } // namespace mlir::transformer
 

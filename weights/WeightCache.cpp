@@ -12,11 +12,15 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
+#include "llvm/Support/Errno.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -168,26 +172,65 @@ std::optional<HostTensor> WeightCache::find(const Key &key, RankedTensorType typ
   return HostTensor{type, data, std::shared_ptr<char>(file, const_cast<char *>(data.data()))};
 }
 
+/// Writes header and value; 0 or errno.
+static int writeEntry(int fd, const EntryHeader &header, ArrayRef<char> value) {
+  for (ArrayRef<char> part : {ArrayRef(reinterpret_cast<const char *>(&header), sizeof header), value})
+    while (!part.empty()) {
+      ssize_t count = ::write(fd, part.data(), part.size());
+      if (count < 0 && errno == EINTR)
+        continue;
+      if (count < 0)
+        return errno;
+      part = part.drop_front(count);
+    }
+  return 0;
+}
+
+/// Gives a file that has no name the name `path`; 0 or errno. An entry that has it
+/// is damaged, or another process's for the same key.
+static int nameFile(int fd, const std::string &path) {
+  std::string unnamed = "/proc/self/fd/" + std::to_string(fd);
+  auto link = [&] {
+    return linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+  };
+  int code = link();
+  if (code == EEXIST) {
+    if (unlink(path.c_str()) != 0 && errno != ENOENT)
+      return errno;
+    code = link();
+  }
+  return code == EEXIST ? 0 : code;
+}
+
 Error WeightCache::store(const Key &key, const HostTensor &value) {
   std::string path = pathOf(key);
   auto failure = [&](const Twine &reason) {
     return makeError(Twine(path) + ": cannot be written: " + reason + "; make room, or leave --cache out");
   };
-  Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%%%" + temporarySuffix);
-  if (!file)
-    return failure(toString(file.takeError()));
   EntryHeader header = {};
   std::memcpy(header.magic, entryMagic, sizeof entryMagic);
   header.bytes = value.data.size();
   header.key = key;
   header.hash = XXH3_64bits(value.data.data(), value.data.size());
-  raw_fd_ostream os(file->FD, /*shouldClose=*/false, /*unbuffered=*/true);
-  os.write(reinterpret_cast<const char *>(&header), sizeof header);
-  os.write(value.data.data(), value.data.size());
-  if (std::error_code code = os.error()) {
-    os.clear_error();
+  // Without a name until it is whole: whatever ends the process leaves nothing.
+  int unnamed = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (unnamed >= 0) {
+    int code = writeEntry(unnamed, header, value.data);
+    if (code == 0)
+      code = nameFile(unnamed, path);
+    ::close(unnamed);
+    if (code != 0)
+      return failure(sys::StrError(code));
+    ++stored;
+    return Error::success();
+  }
+  // Not every file system can do that.
+  Expected<sys::fs::TempFile> file = sys::fs::TempFile::create(path + ".%%%%%%%%" + temporarySuffix);
+  if (!file)
+    return failure(toString(file.takeError()));
+  if (int code = writeEntry(file->FD, header, value.data)) {
     consumeError(file->discard());
-    return failure(code.message());
+    return failure(sys::StrError(code));
   }
   if (Error error = file->keep(path))
     return failure(toString(std::move(error)));

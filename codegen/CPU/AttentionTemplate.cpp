@@ -18,9 +18,13 @@
 //   l' = c l + sum p,    o' = c o + p v   another, the sums being o
 //
 // The mask is a range of keys: tiles outside of a row's range are not computed,
-// and in a tile at its border the scores outside are -inf. Products of bf16 are dot
-// products of pairs where the target has them; p is rounded to bf16 for them, the
-// sum l is not. Otherwise everything is f32.
+// and only where a row's range ends are scores compared with it. Products of bf16
+// are dot products of pairs where the target has them; p is rounded to bf16 for
+// them, the sum l is not. Otherwise everything is f32.
+//
+// Decoding, one position at a time, reads each key once for a few rows, so packing
+// would cost more than it saves: a score is the sum of the lanes of a product along
+// the head, sixteen of them added up by a tree, and values are read where they are.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,6 +34,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -59,6 +64,10 @@ constexpr double kExp2[] = {1.535336188319500e-4,
 constexpr double kExp2Short[] = {9.618129107628477e-3, 5.550410866482158e-2, 2.402265069591007e-1,
                                  6.931471805599453e-1, 1.0};
 
+/// Maximum of a row that has seen nothing, and score of what is hidden: so much less
+/// that it counts nothing even then, and finite, so that no difference is NaN.
+constexpr double kNothing = -1.0e30, kHidden = -1.0e35;
+
 class AttentionEmitter {
 public:
   AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config);
@@ -79,17 +88,22 @@ private:
 
   //===--- a tile of keys ---===//
   void emitKeyTile(OpBuilder &b, Value begin, Value end);
-  void packKeys(OpBuilder &b, Value begin, Value count);
-  void packValues(OpBuilder &b, Value begin, Value count);
-  SmallVector<Value> loadRows(OpBuilder &b, Value memref, Value begin, Value last, int64_t rows, Value column,
-                              int64_t width, int64_t left);
-  SmallVector<Value> keyAddress(OpBuilder &b, Value j);
+  void packKeys(OpBuilder &b, Value count);
+  void packValues(OpBuilder &b, Value count);
+  Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
+  Value tileOf(OpBuilder &b, Value memref, Value count);
 
   //===--- a register tile ---===//
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
   void computeScores(OpBuilder &b, RowTile rows, Value columns);
+  void computeScoresInPlace(OpBuilder &b, RowTile rows, Value columns);
+  SmallVector<Value> dotTree(OpBuilder &b, Value memref, Value j, Value last, RowTile rows, int64_t key,
+                             int64_t span);
   void softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns);
-  Value finishScore(OpBuilder &b, Value score, Value row, Value j, Value low, Value high);
+  std::pair<Value, Value> weighRow(OpBuilder &b, Value row, Value inTile, Value begin, Value padded,
+                                   Value before, bool isMasked);
+  Value finishScore(OpBuilder &b, Value score, Value row, Value j);
+  Value hideScore(OpBuilder &b, Value score, Value row, Value j);
   void accumulateValues(OpBuilder &b, RowTile rows, Value columns);
   void finish(OpBuilder &b);
 
@@ -106,15 +120,27 @@ private:
   void forLoop(OpBuilder &b, Value from, Value to, int64_t step, function_ref<void(OpBuilder &, Value)> body);
   void forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body);
   Value exp2(OpBuilder &b, Value x, ArrayRef<double> coefficients);
+  Value maximum(OpBuilder &b, Value x, Value y);
+  bool isDecode() const { return blockPositions == 1; }
+  /// Scores go through a cap or a bias, or are not scaled by a positive number: they
+  /// are finished before their maximum is taken.
+  bool isGeneral() { return op.getSoftcap() || op.getBias() || op.getScale().convertToDouble() <= 0; }
+  /// What scores are multiplied by for exp2.
+  double factor() {
+    constexpr double log2e = 1.4426950408889634;
+    return isGeneral() ? log2e : op.getScale().convertToDouble() * log2e;
+  }
   /// Keys visible to a row of the block: [low, high).
   std::pair<Value, Value> rangeOf(OpBuilder &b, Value row);
 
   KernelContext &context;
   AttentionOp op;
   Location loc;
-  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth;
-  int64_t heads, kvHeads, group, headDim, words, paddedDim;
-  Type operand; ///< of what is multiplied: bf16 for dot products, else f32
+  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth, keyAlignment;
+  int64_t heads, kvHeads, group, headDim, words, paddedDim, queryDim;
+  int64_t valueDepth; ///< keys that one step of the product with values sums
+  bool copiesValues;
+  Type operand, valueOperand; ///< of what is multiplied: bf16 for dot products, else f32
   Value query, key, value, length, appended;
   /// Scratch of a task: queries [rows, D], keys [words, blockKeys * depth], values
   /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
@@ -122,6 +148,8 @@ private:
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
   /// Of the current task.
   Value batch, kvHead, firstPosition, rows, held, positions;
+  /// Of the current tile of keys: where its first one stands, and the position behind its last.
+  Value place, tileEnd;
 };
 
 } // namespace
@@ -129,7 +157,7 @@ private:
 AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config)
     : context(context), op(op), loc(op.getLoc()), lanes(config.getVector()), tileRows(config.getTile()[0]),
       tileColumns(config.getTile()[1]), blockPositions(config.getBlock()[0]), blockKeys(config.getBlock()[1]),
-      depth(config.getBlock()[2]) {
+      depth(config.getBlock()[2]), keyAlignment(config.getBlock()[3]) {
   auto type = cast<RankedTensorType>(op.getQuery().getType());
   heads = type.getDimSize(2);
   headDim = type.getDimSize(3);
@@ -147,7 +175,13 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   group = heads / kvHeads;
   words = headDim / depth;
   paddedDim = llvm::alignTo(headDim, lanes);
-  operand = depth > 1 ? Type(BFloat16Type::get(op.getContext())) : Type(Float32Type::get(op.getContext()));
+  Type f32 = Float32Type::get(op.getContext()), bf16 = BFloat16Type::get(op.getContext());
+  operand = depth > 1 ? bf16 : f32;
+  valueDepth = isDecode() ? 1 : depth;
+  valueOperand = valueDepth > 1 ? bf16 : f32;
+  copiesValues = valueDepth > 1 || headDim % lanes != 0;
+  // In place, keys are read in whole vectors; queries have zeros where heads have no more.
+  queryDim = isDecode() ? llvm::divideCeilSigned(headDim, lanes * depth) * lanes * depth : headDim;
 }
 
 void AttentionEmitter::forLoop(OpBuilder &b, Value from, Value to, int64_t step,
@@ -201,12 +235,14 @@ void AttentionEmitter::allocate(OpBuilder &b) {
     return memref::AllocaOp::create(b, loc, MemRefType::get(shape, element), b.getI64IntegerAttr(64));
   };
   int64_t most = blockPositions * group;
-  q = scratch({most, headDim}, operand);
+  q = scratch({most, queryDim}, operand);
   // Transposition writes whole vectors of words, and the micro-kernel reads whole tiles of keys.
-  kt = scratch({llvm::divideCeilSigned(words, lanes) * lanes, blockKeys * depth}, operand);
-  vp = scratch({blockKeys / depth, paddedDim * depth}, operand);
-  scores = scratch({tileRows, blockKeys}, f32);
-  weights = depth > 1 ? scratch({tileRows, blockKeys}, operand) : scores;
+  if (!isDecode())
+    kt = scratch({llvm::divideCeilSigned(words, lanes) * lanes, blockKeys * depth}, operand);
+  if (copiesValues)
+    vp = scratch({blockKeys / valueDepth, paddedDim * valueDepth}, valueOperand);
+  scores = scratch({std::min(tileRows, most), blockKeys}, f32);
+  weights = valueDepth > 1 ? scratch({tileRows, blockKeys}, valueOperand) : scores;
   output = scratch({most, paddedDim}, f32);
   maxima = scratch({most}, f32);
   sums = scratch({most}, f32);
@@ -242,12 +278,17 @@ void AttentionEmitter::loadQueries(OpBuilder &b) {
   RowEmitter emitter(context, op.getQuery(), lanes);
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
     auto [s, head] = positionAndHead(b, loc, row, group, firstPosition, kvHead);
+    if (queryDim > headDim)
+      for (int64_t d = 0; d < queryDim; d += lanes * depth)
+        vector::StoreOp::create(
+            b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes * depth, operand))), q,
+            ValueRange{row, constant(b, d)});
     emitter.emit(b, {batch, s, head}, [&, row = row](OpBuilder &b, Value x, LaneIndex column, Value mask) {
       if (getElementTypeOrSelf(x.getType()) != operand)
         x = widen(b, loc, x);
       storeElements(b, loc, x, q, {row, column.base}, mask);
     });
-    memref::StoreOp::create(b, loc, constantF32(b, loc, -1.0e30), maxima, row);
+    memref::StoreOp::create(b, loc, constantF32(b, loc, kNothing), maxima, row);
     memref::StoreOp::create(b, loc, constantF32(b, loc, 0.0), sums, row);
     Value zero = splat(b, 0.0);
     for (int64_t d = 0; d < paddedDim; d += lanes)
@@ -280,10 +321,36 @@ void AttentionEmitter::emit(OpBuilder &b) {
     loadQueries(b);
     Value low = rangeOf(b, constant(b, 0)).first;
     Value high = rangeOf(b, addIndex(b, loc, rows, -1)).second;
-    forLoop(b, low, high, blockKeys, [&](OpBuilder &b, Value begin) {
-      Value end = arith::MinUIOp::create(b, loc, addIndex(b, loc, begin, blockKeys), high);
-      emitKeyTile(b, begin, end);
-    });
+    // A tile of a ring ends where the ring does, so that its keys lie in a row. Where
+    // results may not depend on the block, tiles end at multiples of their size.
+    bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
+    Value capacity = isRing ? Value(memref::DimOp::create(b, loc, key, 2)) : Value();
+    auto floor = [&](OpBuilder &b, Value x, Value unit) -> Value {
+      return arith::SubIOp::create(b, loc, x, arith::RemUIOp::create(b, loc, x, unit));
+    };
+    if (keyAlignment > 1) {
+      Value aligned = floor(b, low, constant(b, keyAlignment));
+      low = isRing ? Value(arith::MaxSIOp::create(b, loc, aligned, floor(b, low, capacity))) : aligned;
+    }
+    scf::WhileOp::create(
+        b, loc, TypeRange(low.getType()), ValueRange(low),
+        [&](OpBuilder &b, Location loc, ValueRange carried) {
+          Value more = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, carried[0], high);
+          scf::ConditionOp::create(b, loc, more, carried);
+        },
+        [&](OpBuilder &b, Location loc, ValueRange carried) {
+          Value begin = carried[0];
+          Value base = keyAlignment > 1 ? floor(b, begin, constant(b, keyAlignment)) : begin;
+          Value end = arith::MinSIOp::create(b, loc, addIndex(b, loc, base, blockKeys), high);
+          place = begin;
+          if (isRing) {
+            place = arith::RemUIOp::create(b, loc, begin, capacity);
+            Value left = arith::SubIOp::create(b, loc, capacity, place);
+            end = arith::MinSIOp::create(b, loc, end, arith::AddIOp::create(b, loc, begin, left));
+          }
+          emitKeyTile(b, begin, end);
+          scf::YieldOp::create(b, loc, end);
+        });
     finish(b);
   });
 }
@@ -292,35 +359,40 @@ void AttentionEmitter::emit(OpBuilder &b) {
 // A tile of keys
 //===----------------------------------------------------------------------===//
 
-/// Where the key or value of position `j` stands, but for the last index.
-SmallVector<Value> AttentionEmitter::keyAddress(OpBuilder &b, Value j) {
-  if (!op.getCache())
-    return {batch, j, kvHead};
-  if (op.getCache().getType().getPolicy() == CachePolicy::Ring)
-    j = arith::RemUIOp::create(b, loc, j, memref::DimOp::create(b, loc, key, 2));
-  return {batch, kvHead, j};
-}
-
-/// Vectors of `width` elements at `column` of the keys or values from `begin` on, as
-/// what is multiplied; those behind `last` repeat it. `left` elements of a row exist.
-SmallVector<Value> AttentionEmitter::loadRows(OpBuilder &b, Value memref, Value begin, Value last,
-                                              int64_t count, Value column, int64_t width, int64_t left) {
+/// `width` elements at `column` of key or value `j` of the tile, as elements of type
+/// `as`; zeros from the `left`-th on.
+Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width,
+                                int64_t left, Type as) {
   Type stored = cast<MemRefType>(memref.getType()).getElementType();
   VectorType type = vectorOf(width, stored);
-  Value mask, zero;
+  j = arith::AddIOp::create(b, loc, place, j);
+  SmallVector<Value> at{batch, kvHead, j, column};
+  if (!op.getCache())
+    at = {batch, j, kvHead, column};
+  Value x;
   if (left < width) {
-    mask = vector::CreateMaskOp::create(b, loc, vectorOf(width, b.getI1Type()), constant(b, left));
-    zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+    Value mask = vector::CreateMaskOp::create(b, loc, vectorOf(width, b.getI1Type()), constant(b, left));
+    Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+    x = vector::MaskedLoadOp::create(b, loc, type, memref, at, mask, zero);
+  } else {
+    x = vector::LoadOp::create(b, loc, type, memref, at);
   }
-  SmallVector<Value> loaded;
-  for (int64_t i = 0; i < count; ++i) {
-    SmallVector<Value> at = keyAddress(b, arith::MinUIOp::create(b, loc, addIndex(b, loc, begin, i), last));
-    at.push_back(column);
-    Value x = mask ? Value(vector::MaskedLoadOp::create(b, loc, type, memref, at, mask, zero))
-                   : Value(vector::LoadOp::create(b, loc, type, memref, at));
-    loaded.push_back(stored == operand ? x : widen(b, loc, x));
+  return stored == as ? x : widen(b, loc, x);
+}
+
+/// The values of the tile as [keys, D], where they are.
+Value AttentionEmitter::tileOf(OpBuilder &b, Value memref, Value count) {
+  OpFoldResult one = b.getIndexAttr(1), zero = b.getIndexAttr(0), dim = b.getIndexAttr(headDim);
+  SmallVector<OpFoldResult> offsets{batch, kvHead, place, zero}, sizes{one, one, count, dim};
+  if (!op.getCache()) {
+    std::swap(offsets[1], offsets[2]);
+    std::swap(sizes[1], sizes[2]);
   }
-  return loaded;
+  SmallVector<OpFoldResult> strides(4, one);
+  SmallVector<int64_t> shape{ShapedType::kDynamic, headDim};
+  auto type = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
+      shape, cast<MemRefType>(memref.getType()), offsets, sizes, strides));
+  return memref::SubViewOp::create(b, loc, type, memref, offsets, sizes, strides);
 }
 
 /// Transposes a square of vectors by exchanging ever larger halves.
@@ -343,17 +415,18 @@ static void transposeSquare(OpBuilder &b, Location loc, SmallVector<Value> &rows
   }
 }
 
-/// kt[w, j] = word w of key begin + j, for squares of `lanes` keys and words.
-void AttentionEmitter::packKeys(OpBuilder &b, Value begin, Value count) {
-  Value last = addIndex(b, loc, arith::AddIOp::create(b, loc, begin, count), -1);
-  Type word = b.getF32Type();
+/// kt[w, j] = word w of key j of the tile, for squares of `lanes` keys and words.
+void AttentionEmitter::packKeys(OpBuilder &b, Value count) {
+  Value last = addIndex(b, loc, count, -1);
   auto square = [&](OpBuilder &b, Value j, Value w, int64_t left) {
     Value column = depth == 1 ? w : Value(arith::MulIOp::create(b, loc, w, constant(b, depth)));
-    SmallVector<Value> rows = loadRows(b, key, arith::AddIOp::create(b, loc, begin, j), last, lanes, column,
-                                       lanes * depth, left * depth);
-    for (Value &row : rows)
-      if (depth > 1)
-        row = vector::BitCastOp::create(b, loc, vectorOf(lanes, word), row);
+    SmallVector<Value> rows;
+    for (int64_t i = 0; i < lanes; ++i) {
+      // Keys behind the last repeat it; their scores are hidden.
+      Value at = arith::MinUIOp::create(b, loc, addIndex(b, loc, j, i), last);
+      Value row = loadRow(b, key, at, column, lanes * depth, left * depth, operand);
+      rows.push_back(depth > 1 ? Value(vector::BitCastOp::create(b, loc, f32Vector(b), row)) : row);
+    }
     transposeSquare(b, loc, rows);
     Value at = depth == 1 ? j : Value(arith::MulIOp::create(b, loc, j, constant(b, depth)));
     for (auto [i, row] : llvm::enumerate(rows)) {
@@ -372,30 +445,31 @@ void AttentionEmitter::packKeys(OpBuilder &b, Value begin, Value count) {
   });
 }
 
-/// vp[j / depth, d, j % depth] = value begin + j at d.
-void AttentionEmitter::packValues(OpBuilder &b, Value begin, Value count) {
-  Value last = addIndex(b, loc, arith::AddIOp::create(b, loc, begin, count), -1);
-  forLoop(b, constant(b, 0), count, depth, [&](OpBuilder &b, Value j) {
-    auto piece = [&](OpBuilder &b, Value d, int64_t left) {
-      SmallVector<Value> rows =
-          loadRows(b, value, arith::AddIOp::create(b, loc, begin, j), last, depth, d, lanes, left);
-      Value x = depth > 1 ? Value(vector::InterleaveOp::create(b, loc, rows[0], rows[1])) : rows[0];
-      Value step = depth > 1 ? Value(arith::DivUIOp::create(b, loc, j, constant(b, depth))) : j;
-      Value at = depth > 1 ? Value(arith::MulIOp::create(b, loc, d, constant(b, depth))) : d;
-      vector::StoreOp::create(b, loc, x, vp, ValueRange{step, at});
-    };
-    int64_t whole = headDim / lanes * lanes;
-    for (int64_t d = 0; d < whole; d += lanes)
-      piece(b, constant(b, d), lanes);
-    if (whole < headDim)
-      piece(b, constant(b, whole), headDim - whole);
+/// vp[j / depth, d, j % depth] = value j of the tile at d.
+void AttentionEmitter::packValues(OpBuilder &b, Value count) {
+  Value last = addIndex(b, loc, count, -1);
+  forLoop(b, constant(b, 0), count, valueDepth, [&](OpBuilder &b, Value j) {
+    Value step = valueDepth > 1 ? Value(arith::DivUIOp::create(b, loc, j, constant(b, valueDepth))) : j;
+    for (int64_t d = 0; d < headDim; d += lanes) {
+      int64_t left = std::min(lanes, headDim - d);
+      Value x = loadRow(b, value, j, constant(b, d), lanes, left, valueOperand);
+      if (valueDepth > 1) {
+        Value next = arith::MinUIOp::create(b, loc, addIndex(b, loc, j, 1), last);
+        x = vector::InterleaveOp::create(b, loc, x,
+                                         loadRow(b, value, next, constant(b, d), lanes, left, valueOperand));
+      }
+      vector::StoreOp::create(b, loc, x, vp, ValueRange{step, constant(b, d * valueDepth)});
+    }
   });
 }
 
 void AttentionEmitter::emitKeyTile(OpBuilder &b, Value begin, Value end) {
   Value count = arith::SubIOp::create(b, loc, end, begin);
-  packKeys(b, begin, count);
-  packValues(b, begin, count);
+  tileEnd = end;
+  if (!isDecode())
+    packKeys(b, count);
+  if (copiesValues)
+    packValues(b, count);
   forRowTiles(b, [&](OpBuilder &b, RowTile tile) { emitRowTile(b, tile, begin, end); });
 }
 
@@ -409,7 +483,7 @@ void AttentionEmitter::emitRowTile(OpBuilder &b, RowTile tile, Value begin, Valu
   Value columns = arith::SubIOp::create(b, loc, arith::MinSIOp::create(b, loc, end, high), begin);
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, columns, constant(b, 0));
   scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-    computeScores(b, tile, columns);
+    isDecode() ? computeScoresInPlace(b, tile, columns) : computeScores(b, tile, columns);
     forLoop(b, constant(b, 0), constant(b, tile.count), 1, [&](OpBuilder &b, Value i) {
       softmaxRow(b, arith::AddIOp::create(b, loc, tile.first, i), i, begin, columns);
     });
@@ -418,34 +492,106 @@ void AttentionEmitter::emitRowTile(OpBuilder &b, RowTile tile, Value begin, Valu
   });
 }
 
-/// scores[i, j] = q_i . k_j, for whole tiles of columns.
+/// scores[i, j] = q_i . k_j: whole tiles of columns, then one vector at a time.
 void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) {
-  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth);
   MicroKernel::Rows rows{q, {}};
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({addIndex(b, loc, tile.first, i)});
-  forLoop(b, constant(b, 0), columns, tileColumns, [&](OpBuilder &b, Value column) {
-    SmallVector<Value> sums = kernel.run(b, rows, {kt, {}, column}, constant(b, 0), constant(b, words),
-                                         words % 2 == 0, kernel.zeros(b, tile.count));
-    for (auto [n, sum] : llvm::enumerate(sums)) {
-      int64_t i = n / kernel.rowVectors(), v = n % kernel.rowVectors();
-      vector::StoreOp::create(b, loc, sum, scores,
-                              ValueRange{constant(b, i), addIndex(b, loc, column, v * lanes)});
+  auto loop = [&](Value from, Value to, int64_t vectors) {
+    MicroKernel kernel(loc, lanes, vectors, depth);
+    forLoop(b, from, to, vectors * lanes, [&](OpBuilder &b, Value column) {
+      SmallVector<Value> sums = kernel.run(b, rows, {kt, {}, column}, constant(b, 0), constant(b, words),
+                                           words % 2 == 0, kernel.zeros(b, tile.count));
+      for (auto [n, sum] : llvm::enumerate(sums))
+        vector::StoreOp::create(
+            b, loc, sum, scores,
+            ValueRange{constant(b, n / vectors), addIndex(b, loc, column, n % vectors * lanes)});
+    });
+  };
+  Value rest = arith::RemUIOp::create(b, loc, columns, constant(b, tileColumns));
+  Value whole = arith::SubIOp::create(b, loc, columns, rest);
+  loop(constant(b, 0), whole, tileColumns / lanes);
+  loop(whole, columns, 1);
+}
+
+/// One vector for each row of `tile`, whose lanes with the bits of `key` below `span`
+/// hold, once the lanes with the other bits are added, q . k for the keys j + lane.
+SmallVector<Value> AttentionEmitter::dotTree(OpBuilder &b, Value memref, Value j, Value last, RowTile tile,
+                                             int64_t key, int64_t span) {
+  if (span == 0) {
+    Value at = arith::MinUIOp::create(b, loc, addIndex(b, loc, j, key), last);
+    SmallVector<Value> sums(tile.count);
+    for (int64_t d = 0; d < queryDim; d += lanes * depth) {
+      Value k = loadRow(b, memref, at, constant(b, d), lanes * depth, headDim - d, operand);
+      for (int64_t i = 0; i < tile.count; ++i) {
+        Value x = vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
+                                         ValueRange{addIndex(b, loc, tile.first, i), constant(b, d)});
+        if (!sums[i] && depth == 1)
+          sums[i] = arith::MulFOp::create(b, loc, x, k);
+        else
+          sums[i] = MicroKernel::multiplyAdd(
+              b, loc, depth, x, k,
+              sums[i] ? sums[i] : Value(arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)))));
+      }
+    }
+    return sums;
+  }
+  SmallVector<Value> even = dotTree(b, memref, j, last, tile, key, span / 2),
+                     odd = dotTree(b, memref, j, last, tile, key + span, span / 2);
+  SmallVector<int64_t> low, high;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    bool first = (lane & span) == 0;
+    low.push_back(first ? lane : lanes + lane - span);
+    high.push_back(first ? lane + span : lanes + lane);
+  }
+  for (auto [x, y] : llvm::zip(even, odd))
+    x = arith::AddFOp::create(b, loc, vector::ShuffleOp::create(b, loc, x, y, low),
+                              vector::ShuffleOp::create(b, loc, x, y, high));
+  return even;
+}
+
+/// The same for a few rows, from keys where they are.
+void AttentionEmitter::computeScoresInPlace(OpBuilder &b, RowTile tile, Value columns) {
+  constexpr int64_t most = 4; // rows whose sums and tree fit the registers
+  Value last = addIndex(b, loc, columns, -1);
+  forLoop(b, constant(b, 0), columns, lanes, [&](OpBuilder &b, Value j) {
+    for (int64_t i = 0; i < tile.count; i += most) {
+      RowTile part{addIndex(b, loc, tile.first, i), std::min(most, tile.count - i)};
+      for (auto [n, sum] : llvm::enumerate(dotTree(b, key, j, last, part, 0, lanes / 2)))
+        vector::StoreOp::create(b, loc, sum, scores, ValueRange{constant(b, i + n), j});
     }
   });
 }
 
-/// Scaled, capped, biased and masked scores of keys j, j + 1, …, times log2(e).
-Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value j, Value low, Value high) {
-  constexpr double log2e = 1.4426950408889634;
+/// Scores of keys j, j + 1, … with scale, cap and bias.
+Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value j) {
   double scale = op.getScale().convertToDouble();
   if (op.getSoftcap()) {
     double cap = op.getSoftcap()->convertToDouble();
     Value inner = arith::MulFOp::create(b, loc, score, splat(b, scale / cap));
-    score = arith::MulFOp::create(b, loc, math::TanhOp::create(b, loc, inner), splat(b, cap * log2e));
+    score = arith::MulFOp::create(b, loc, math::TanhOp::create(b, loc, inner), splat(b, cap));
   } else {
-    score = arith::MulFOp::create(b, loc, score, splat(b, scale * log2e));
+    score = arith::MulFOp::create(b, loc, score, splat(b, scale));
   }
+  if (!op.getBias())
+    return score;
+  auto type = cast<RankedTensorType>(op.getBias().getType());
+  Value zero = constant(b, 0), memref = context.argument(op.getBias());
+  auto [s, head] = positionAndHead(b, loc, row, group, firstPosition, kvHead);
+  SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s, j};
+  VectorType stored = vectorOf(lanes, type.getElementType());
+  Value left = arith::SubIOp::create(b, loc, memref::DimOp::create(b, loc, memref, 3), j);
+  Value exists = vector::CreateMaskOp::create(b, loc, vectorOf(lanes, b.getI1Type()), left);
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(stored));
+  Value bias = widen(b, loc, vector::MaskedLoadOp::create(b, loc, stored, memref, at, exists, none));
+  // A bias may be -inf; what it hides counts nothing.
+  return maximum(b, arith::AddFOp::create(b, loc, score, bias), splat(b, kHidden));
+}
+
+/// kHidden for the keys from j on that the row does not see, or the tile does not hold.
+Value AttentionEmitter::hideScore(OpBuilder &b, Value score, Value row, Value j) {
+  auto [low, high] = rangeOf(b, row);
+  high = arith::MinSIOp::create(b, loc, high, tileEnd);
   Value lane = arith::ConstantOp::create(
       b, loc, b.getI32VectorAttr(llvm::to_vector(llvm::seq<int32_t>(0, static_cast<int32_t>(lanes)))));
   auto distance = [&](Value bound) {
@@ -457,28 +603,16 @@ Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value 
     Value late = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, lane, distance(low));
     visible = arith::AndIOp::create(b, loc, visible, late);
   }
-  if (op.getBias()) {
-    auto type = cast<RankedTensorType>(op.getBias().getType());
-    Value zero = constant(b, 0);
-    auto [s, head] = positionAndHead(b, loc, row, group, firstPosition, kvHead);
-    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s,
-                          j};
-    VectorType stored = vectorOf(lanes, type.getElementType());
-    Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(stored));
-    Value bias = widen(
-        b, loc,
-        vector::MaskedLoadOp::create(b, loc, stored, context.argument(op.getBias()), at, visible, none));
-    bias = arith::MulFOp::create(b, loc, bias, splat(b, log2e));
-    score = arith::AddFOp::create(b, loc, score, bias);
-  }
-  FloatType f32 = b.getF32Type();
-  Value hidden = arith::ConstantOp::create(
-      b, loc,
-      DenseElementsAttr::get(f32Vector(b), APFloat::getInf(f32.getFloatSemantics(), /*Negative=*/true)));
-  return arith::SelectOp::create(b, loc, visible, score, hidden);
+  return arith::SelectOp::create(b, loc, visible, score, splat(b, kHidden));
 }
 
-/// 2^x for x <= 0; zero below the normal numbers, so that what is hidden counts nothing.
+/// One instruction: NaN in a score is not lost, since it is in the sum of the weights.
+Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
+  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
+  return arith::MaximumFOp::create(b, loc, x, y, flags);
+}
+
+/// 2^x for finite x <= 0; zero far below.
 Value AttentionEmitter::exp2(OpBuilder &b, Value x, ArrayRef<double> coefficients) {
   auto contract = arith::FastMathFlags::contract;
   Type type = x.getType();
@@ -486,17 +620,30 @@ Value AttentionEmitter::exp2(OpBuilder &b, Value x, ArrayRef<double> coefficient
     Value scalar = constantF32(b, loc, value);
     return isa<VectorType>(type) ? Value(vector::BroadcastOp::create(b, loc, type, scalar)) : scalar;
   };
+  auto polynomial = [&](Value f) {
+    Value y = constantLike(coefficients[0]);
+    for (double c : coefficients.drop_front())
+      y = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, y, f, contract), constantLike(c),
+                                contract);
+    return y;
+  };
+  if (isa<VectorType>(type) && lanes == 16) {
+    // AVX-512 multiplies by a power of two in one instruction, which also rounds to zero.
+    Value whole = math::RoundEvenOp::create(b, loc, x);
+    Value y = polynomial(arith::SubFOp::create(b, loc, x, whole));
+    Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
+    Value current = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // rounding mode
+    return LLVM::CallIntrinsicOp::create(b, loc, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"),
+                                         ValueRange{y, whole, y, all, current})
+        .getResult(0);
+  }
   Type intType = b.getI32Type();
   if (auto vector = dyn_cast<VectorType>(type))
     intType = vector.clone(intType);
   Value least = constantLike(-126.0);
-  Value bounded = arith::MaximumFOp::create(b, loc, x, least);
+  Value bounded = maximum(b, x, least);
   Value whole = math::RoundEvenOp::create(b, loc, bounded);
-  Value f = arith::SubFOp::create(b, loc, bounded, whole);
-  Value y = constantLike(coefficients[0]);
-  for (double c : coefficients.drop_front())
-    y = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, y, f, contract), constantLike(c),
-                              contract);
+  Value y = polynomial(arith::SubFOp::create(b, loc, bounded, whole));
   // Adding to the exponent multiplies by a power of two.
   Value exponent = arith::FPToSIOp::create(b, loc, intType, whole);
   TypedAttr shift =
@@ -510,51 +657,86 @@ Value AttentionEmitter::exp2(OpBuilder &b, Value x, ArrayRef<double> coefficient
   return arith::SelectOp::create(b, loc, below, constantLike(0.0), result);
 }
 
-/// The weights of one row and its new maximum, sum and correction.
-void AttentionEmitter::softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns) {
+/// The weights of one row from its scores; its maximum, and the sum of the new weights.
+std::pair<Value, Value> AttentionEmitter::weighRow(OpBuilder &b, Value row, Value inTile, Value begin,
+                                                   Value padded, Value before, bool isMasked) {
   using Kind = vector::CombiningKind;
   Value zero = constant(b, 0);
-  // Whole vectors, and an even number of keys for dot products; the mask hides what is beyond.
-  Value padded = arith::MulIOp::create(
-      b, loc, arith::CeilDivUIOp::create(b, loc, columns, constant(b, lanes)), constant(b, lanes));
-  auto [low, high] = rangeOf(b, row);
-  Value before = memref::LoadOp::create(b, loc, maxima, row);
-  auto largest = scf::ForOp::create(
-      b, loc, zero, padded, constant(b, lanes), ValueRange{splat(b, before)},
-      [&, low = low, high = high](OpBuilder &b, Location loc, Value j, ValueRange carried) {
-        Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
-        s = finishScore(b, s, row, arith::AddIOp::create(b, loc, begin, j), low, high);
-        vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
-        scf::YieldOp::create(b, loc, Value(arith::MaximumFOp::create(b, loc, carried[0], s)));
-      });
-  Value maximum = horizontal(b, loc, Kind::MAXIMUMF, largest.getResult(0), Value());
-  Value correction = exp2(b, arith::SubFOp::create(b, loc, before, maximum), kExp2);
-  Value shift = splat(b, maximum);
-  ArrayRef<double> coefficients = depth > 1 ? ArrayRef<double>(kExp2Short) : ArrayRef<double>(kExp2);
+  auto largest = scf::ForOp::create(b, loc, zero, padded, constant(b, lanes), ValueRange{splat(b, before)},
+                                    [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
+                                      Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores,
+                                                                       ValueRange{inTile, j});
+                                      Value key = arith::AddIOp::create(b, loc, begin, j);
+                                      if (isGeneral())
+                                        s = finishScore(b, s, row, key);
+                                      if (isMasked)
+                                        s = hideScore(b, s, row, key);
+                                      if (isGeneral() || isMasked)
+                                        vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
+                                      scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
+                                    });
+  Value most = vector::ReductionOp::create(b, loc, Kind::MAXIMUMF, largest.getResult(0), Value(),
+                                           arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  auto contract = arith::FastMathFlags::contract;
+  Value scale = splat(b, factor());
+  Value shift = splat(b, Value(arith::MulFOp::create(b, loc, most, constantF32(b, loc, factor()))));
+  ArrayRef<double> coefficients = valueDepth > 1 ? ArrayRef<double>(kExp2Short) : ArrayRef<double>(kExp2);
   auto summed = scf::ForOp::create(
       b, loc, zero, padded, constant(b, lanes), ValueRange{splat(b, 0.0)},
       [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
         Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
-        Value p = exp2(b, arith::SubFOp::create(b, loc, s, shift), coefficients);
-        Value stored = depth > 1 ? Value(arith::TruncFOp::create(b, loc, vectorOf(lanes, operand), p)) : p;
+        Value x =
+            arith::SubFOp::create(b, loc, arith::MulFOp::create(b, loc, s, scale, contract), shift, contract);
+        Value p = exp2(b, x, coefficients);
+        Value stored =
+            valueDepth > 1 ? Value(arith::TruncFOp::create(b, loc, vectorOf(lanes, valueOperand), p)) : p;
         vector::StoreOp::create(b, loc, stored, weights, ValueRange{inTile, j});
         scf::YieldOp::create(b, loc, Value(arith::AddFOp::create(b, loc, carried[0], p)));
       });
+  return {most, horizontal(b, loc, Kind::ADD, summed.getResult(0), Value())};
+}
+
+/// The weights of one row and its new maximum, sum and correction.
+void AttentionEmitter::softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns) {
+  // Whole vectors; what is behind the range of the row is hidden.
+  Value padded = arith::MulIOp::create(
+      b, loc, arith::CeilDivUIOp::create(b, loc, columns, constant(b, lanes)), constant(b, lanes));
+  auto [low, high] = rangeOf(b, row);
+  Value before = memref::LoadOp::create(b, loc, maxima, row);
+  Value end = arith::AddIOp::create(b, loc, begin, padded);
+  high = arith::MinSIOp::create(b, loc, high, tileEnd);
+  Value seesAll =
+      arith::AndIOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, end, high),
+                            arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, low, begin));
+  auto yield = [&](bool isMasked) {
+    return [&, isMasked](OpBuilder &b, Location loc) {
+      auto [most, sum] = weighRow(b, row, inTile, begin, padded, before, isMasked);
+      scf::YieldOp::create(b, loc, ValueRange{most, sum});
+    };
+  };
+  auto weighed = scf::IfOp::create(b, loc, seesAll, yield(false), yield(true));
+  Value most = weighed.getResult(0);
+  Value correction = exp2(b,
+                          arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most),
+                                                constantF32(b, loc, factor())),
+                          kExp2);
   Value sum = arith::MulFOp::create(b, loc, memref::LoadOp::create(b, loc, sums, row), correction);
-  sum = horizontal(b, loc, Kind::ADD, summed.getResult(0), sum);
+  sum = arith::AddFOp::create(b, loc, sum, weighed.getResult(1));
   memref::StoreOp::create(b, loc, sum, sums, row);
-  memref::StoreOp::create(b, loc, maximum, maxima, row);
+  memref::StoreOp::create(b, loc, most, maxima, row);
   memref::StoreOp::create(b, loc, correction, corrections, inTile);
 }
 
 /// output = correction * output + weights * values.
 void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value columns) {
-  Value steps = depth > 1 ? Value(arith::CeilDivUIOp::create(b, loc, columns, constant(b, depth))) : columns;
+  Value steps =
+      valueDepth > 1 ? Value(arith::CeilDivUIOp::create(b, loc, columns, constant(b, valueDepth))) : columns;
+  Value values = copiesValues ? vp : tileOf(b, value, columns);
   MicroKernel::Rows rows{weights, {}};
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({constant(b, i)});
   auto emitColumns = [&](OpBuilder &b, Value d, int64_t vectors) {
-    MicroKernel kernel(loc, lanes, vectors, depth);
+    MicroKernel kernel(loc, lanes, vectors, valueDepth);
     SmallVector<Value> held;
     for (int64_t i = 0; i < tile.count; ++i) {
       Value correction = splat(b, memref::LoadOp::create(b, loc, corrections, constant(b, i)));
@@ -565,7 +747,8 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value column
         held.push_back(arith::MulFOp::create(b, loc, o, correction));
       }
     }
-    SmallVector<Value> sums = kernel.run(b, rows, {vp, {}, d}, constant(b, 0), steps, /*isEven=*/false, held);
+    SmallVector<Value> sums =
+        kernel.run(b, rows, {values, {}, d}, constant(b, 0), steps, /*isEven=*/false, held);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(
           b, loc, sum, output,

@@ -22,6 +22,11 @@
 #include "llvm/Transforms/IPO/Internalize.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
+#include <cerrno>
+#include <fcntl.h>
+#include <thread>
+#include <unistd.h>
+
 LLD_HAS_DRIVER(elf)
 
 using namespace mlir;
@@ -207,6 +212,34 @@ llvm::Error CPUBackend::printAssembly(llvm::raw_ostream &os) {
   return llvm::Error::success();
 }
 
+/// Links an object file and returns the shared object. lld writes files through a
+/// mapping, where a full disk is a SIGBUS, or ends the process when it is told not
+/// to; to a pipe it just writes.
+static llvm::Expected<std::string> linkShared(const std::string &object) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return makeError("cannot link: " + std::generic_category().message(errno));
+  std::string image, errors, output = "/proc/self/fd/" + std::to_string(ends[1]);
+  std::thread reader([&] {
+    char buffer[1 << 16];
+    ssize_t count;
+    while ((count = read(ends[0], buffer, sizeof buffer)) > 0 || (count < 0 && errno == EINTR))
+      image.append(buffer, std::max<ssize_t>(count, 0));
+  });
+  llvm::raw_string_ostream errorStream(errors);
+  std::vector<const char *> arguments{
+      "ld.lld",      "-shared",       "--no-undefined",  "-z", "now", "-z",
+      "noexecstack", "--gc-sections", "--build-id=none", "-s", "-o",  output.c_str(),
+      object.c_str()};
+  lld::Result result = lld::lldMain(arguments, llvm::nulls(), errorStream, {{lld::Gnu, &lld::elf::link}});
+  close(ends[1]);
+  reader.join();
+  close(ends[0]);
+  if (result.retCode != 0)
+    return makeError("linking failed: " + llvm::StringRef(errors).split('\n').first);
+  return image;
+}
+
 llvm::Error CPUBackend::writeSharedObject(llvm::StringRef path) {
   std::string object = (path + ".o").str();
   {
@@ -224,15 +257,19 @@ llvm::Error CPUBackend::writeSharedObject(llvm::StringRef path) {
       return error;
     }
   }
-  std::string output = path.str(), errors;
-  llvm::raw_string_ostream errorStream(errors);
-  std::vector<const char *> arguments{
-      "ld.lld",      "-shared",       "--no-undefined",  "-z", "now", "-z",
-      "noexecstack", "--gc-sections", "--build-id=none", "-s", "-o",  output.c_str(),
-      object.c_str()};
-  lld::Result result = lld::lldMain(arguments, llvm::nulls(), errorStream, {{lld::Gnu, &lld::elf::link}});
+  llvm::Expected<std::string> image = linkShared(object);
   llvm::sys::fs::remove(object);
-  if (result.retCode != 0)
-    return makeError("linking " + path + " failed: " + llvm::StringRef(errorStream.str()).split('\n').first);
+  if (!image)
+    return image.takeError();
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (code)
+    return makeError("cannot write " + path + ": " + code.message());
+  stream << *image;
+  stream.close();
+  code = stream.error();
+  stream.clear_error();
+  if (code)
+    return makeError("cannot write " + path + ": " + code.message());
   return llvm::Error::success();
 }

@@ -137,10 +137,13 @@ LogicalResult emitKernel(func::FuncOp spec) {
                       .Default(nullptr);
   if (!emit)
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
-  bool blocked = llvm::is_contained({"attention", "contraction"}, config.getTemplateName());
-  if (config.getTile().size() != 2 || (blocked && config.getBlock().size() != 3))
-    return spec.emitOpError("expected a config with a tile of two members")
-           << (blocked ? " and a block of three" : "") << ", but got " << config;
+  size_t members = llvm::StringSwitch<size_t>(config.getTemplateName())
+                       .Case("attention", 4)
+                       .Case("contraction", 3)
+                       .Default(0);
+  if (config.getTile().size() != 2 || config.getBlock().size() != members)
+    return spec.emitOpError("expected a config with a tile of 2 members and a block of ")
+           << members << ", but got " << config;
   if (failed(emit(b, context, config)))
     return failure();
   b.setInsertionPointToEnd(body);

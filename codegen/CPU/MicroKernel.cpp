@@ -23,6 +23,15 @@ SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
   return SmallVector<Value>(rows * vectors, none);
 }
 
+Value MicroKernel::multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum) {
+  if (depth == 1)
+    return vector::FMAOp::create(b, loc, x, y, sum);
+  return LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
+                                       b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+                                       ValueRange{sum, x, y})
+      .getResult(0);
+}
+
 SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,
                                     Value last, bool isEven, ValueRange sums) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
@@ -82,15 +91,7 @@ SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Colum
   for (size_t i = 0; i < rows.leading.size(); ++i) {
     Value x = broadcastRow(b, rows, i, at);
     for (int64_t v = 0; v < vectors; ++v) {
-      Value sum = sums[i * vectors + v];
-      if (depth > 1)
-        sum = LLVM::CallIntrinsicOp::create(b, loc, sum.getType(),
-                                            b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                                            ValueRange{sum, x, loaded[v]})
-                  .getResult(0);
-      else
-        sum = vector::FMAOp::create(b, loc, x, loaded[v], sum);
-      next.push_back(sum);
+      next.push_back(multiplyAdd(b, loc, depth, x, loaded[v], sums[i * vectors + v]));
     }
   }
   return next;

@@ -49,6 +49,9 @@ public:
   SmallVector<Value> run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first, Value last,
                          bool isEven, ValueRange sums) const;
 
+  /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
+  static Value multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum);
+
 private:
   SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                           ValueRange sums) const;

@@ -57,6 +57,7 @@ static const Phase kPhases[] = {
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
        strategy.nativeBF16 = options.nativeBF16;
+       strategy.deterministic = options.deterministic;
        strategy.overrides = options.strategyFile;
        pm.addPass(createSelectStrategyPass(strategy));
        // What the configs ask of weights.
@@ -135,6 +136,9 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
                           llvm::cl::init(false)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
+  Option<bool> deterministic{*this, "deterministic",
+                             llvm::cl::desc("no result may depend on how work is cut"),
+                             llvm::cl::init(false)};
   Option<std::string> strategy{*this, "strategy", llvm::cl::desc("file of lowering configs"),
                                llvm::cl::init("")};
   Option<int64_t> fusion{*this, "fusion", llvm::cl::desc("how much dispatches fuse: 0, 1 or 2"),
@@ -148,6 +152,6 @@ void mlir::transformer::registerCPUPipeline() {
       "transformer-cpu-pipeline", "Lower transformer functions to LLVM for the CPU",
       [](OpPassManager &pm, const PipelineOptions &options) {
         buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16, options.chunk,
-                              options.strategy, options.stopAt, options.fusion});
+                              options.deterministic, options.strategy, options.stopAt, options.fusion});
       });
 }

@@ -18,6 +18,7 @@ struct CPUPipelineOptions {
   int64_t vectorRegisters = 16;
   bool nativeBF16 = false;  ///< the target rounds to bf16 in one instruction
   int64_t chunk = 512;      ///< positions one call computes at most
+  bool deterministic = false; ///< no result depends on how work was cut
   std::string strategyFile; ///< lowering configs that replace the chosen ones, or empty
   std::string stopAt;       ///< the name of a phase, or empty for all of them
   int64_t fusion = 2;       ///< how much dispatches fuse (see FormDispatches)

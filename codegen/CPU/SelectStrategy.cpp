@@ -74,7 +74,7 @@ constexpr int64_t kPanelBytes = 256 * 1024;
 constexpr int64_t kBlockRows = 132;
 
 /// Query rows and keys of a task of attention: their scratch stays in the second-level cache.
-constexpr int64_t kAttentionRows = 96;
+constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 256;
 
 /// Whether one generic alone is the contraction, with an input and a weight from
@@ -235,8 +235,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
-    int64_t block =
-        std::clamp(kScratchBytes / std::max<int64_t>(rowBytes, 1), rows, kBlockRows) / rows * rows;
+    // Rows that are computed stand on the stack; others are read where they are.
+    bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0;
+    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : kBlockRows;
+    int64_t block = std::clamp(fit, rows, kBlockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
     int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
     int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
@@ -263,8 +265,9 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
-    return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
-                                   {positions, kAttentionKeys, dots ? 2 : 1}, lanes, grain);
+    return LoweringConfigAttr::get(
+        &getContext(), "attention", {6, columns},
+        {positions, kAttentionKeys, dots ? 2 : 1, deterministic ? kAttentionKeys : 1}, lanes, grain);
   }
 
   LoweringConfigAttr select(func::FuncOp func) {

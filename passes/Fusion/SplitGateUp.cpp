@@ -59,14 +59,14 @@ struct SplitHalves : OpRewritePattern<LinearOp> {
       std::optional<LastSlice> slice = lastSliceOf(user);
       slice ? slices.push_back(*slice) : void(others = true);
     }
+    llvm::sort(slices, [](const LastSlice &a, const LastSlice &b) { return a.begin < b.begin; });
     Operation *product = slices.size() == 2 ? productOf(slices[0].op) : nullptr;
     if (!product || product != productOf(slices[1].op))
       return rewriter.notifyMatchFailure(linear, "is not read by two slices that meet in a product");
     if (others)
       return missed(rewriter, linear, DEBUG_TYPE, "result", "has readers beside the two slices",
                     "let the slices be its only readers");
-    if (slices[0].begin < slices[1].begin + slices[1].size &&
-        slices[1].begin < slices[0].begin + slices[0].size)
+    if (slices[1].begin < slices[0].begin + slices[0].size)
       return missed(rewriter, linear, DEBUG_TYPE, "result", "is read by slices that overlap",
                     "slice two separate halves");
     FlatSymbolRefAttr weight = weightOf(linear.getWeight()), bias = weightOf(linear.getBias());

@@ -141,6 +141,19 @@ TEST_F(Consistency, ThreadsOfASession) {
   }
 }
 
+/// Weights in large pages, and threads on cores of their own, compute the same.
+TEST_F(Consistency, HugePagesAndAffinity) {
+  std::vector<std::string> command{XFM_TFRUN, compiled,        "--tokens", "5,6,7", "-n",
+                                   "12",      "--temperature", "0",        "-q"};
+  Outcome plain = run(command);
+  ASSERT_EQ(plain.status, 0) << plain.error;
+  command.insert(command.end(), {"--huge-pages", "--affinity", "--threads", "2"});
+  Outcome huge = run(command);
+  ASSERT_EQ(huge.status, 0) << huge.error;
+  EXPECT_EQ(huge.out, plain.out);
+  EXPECT_FALSE(plain.out.empty());
+}
+
 /// A small context is a smaller buffer and nothing else; one more position is refused and harmless.
 TEST_F(Consistency, ContextIsExact) {
   Session session(open(compiled), 1, 1, 48);

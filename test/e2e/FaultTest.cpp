@@ -81,7 +81,14 @@ TEST_F(NoRoom, FullDisk) {
     GTEST_SKIP() << "no mount namespaces here: " << outcome.error;
   ASSERT_EQ(outcome.status, 0) << outcome.error;
   EXPECT_EQ(outcome.out, "m.tfa\n");
-  for (const char *size : {"4k", "8k", "16k", "32k", "48k"}) {
+  // From a page to a page less than the files need, so that each of them is the one that does not fit.
+  ASSERT_EQ(run({XFM_TFOPT, folder / "model", "-o", folder / "whole.tfa", "-q"}).status, 0);
+  uintmax_t pages = 0;
+  for (const fs::directory_entry &entry : fs::directory_iterator(folder / "whole.tfa"))
+    pages += (entry.file_size() + 4095) / 4096;
+  constexpr uintmax_t steps = 8;
+  for (uintmax_t i = 0; i <= steps; ++i) {
+    std::string size = std::to_string(4 * (1 + (pages - 2) * i / steps)) + "k";
     outcome = onDisk(size, {});
     expectRefusal(outcome, size);
     EXPECT_EQ(outcome.out, "") << size; // nothing is left on the disk

@@ -225,7 +225,7 @@ Model open(const std::string &path) {
 
 Session::Session(Model given, int32_t threads, int64_t batch, int64_t context)
     : model(std::move(given)), batch(batch) {
-  xfm_session_options options = {sizeof(xfm_session_options), threads, batch, context};
+  xfm_session_options options = {sizeof(xfm_session_options), threads, batch, context, 0};
   xfm_session *created = nullptr;
   check(xfm_session_create(model.get(), &options, &created));
   session.reset(created, xfm_session_destroy);

@@ -273,6 +273,44 @@ def llama_layer(chunks):
 
 
 # ------------------------------------------------------------------------------------------------------------------
+# Forms that passes leave
+# ------------------------------------------------------------------------------------------------------------------
+
+
+def heads_of(x, wqkv, bqkv=None):
+    """Queries, keys and values of four and two heads, each by rows of its own of the merged matrix."""
+    rows = (slice(0, 32), slice(32, 48), slice(48, 64))
+    biases = [None if bqkv is None else bqkv[r] for r in rows]
+    return [linear(x, wqkv[r], b)[0].reshape(*x.shape[:2], -1, 8) for r, b in zip(rows, biases)]
+
+
+@reference("merged_layer", calls=CHUNKS)
+def merged_layer(chunks):
+    norm, wqkv, bqkv, wo, gate, up, down, cos, sin = chunks[0][1:]
+    x = np.concatenate([chunk[0] for chunk in chunks], 1)
+    batch, length, _ = x.shape
+    rms, start, rope = rms_norm_with(1e-5), np.zeros(batch, np.int32), rope_with(False)
+    q, k, v = heads_of(rms(x, np.ones(32))[0], wqkv, bqkv)
+    a = attention_with(1.0, "causal")(rope(q, cos, sin, start)[0], rope(k, cos, sin, start)[0], v)[0]
+    h = x + linear(a.reshape(batch, length, -1), wo)[0]
+    y = h + gated_mlp_with(silu)(rms(h, norm)[0], gate, up, down)[0]
+    ends = np.cumsum([chunk[0].shape[1] for chunk in chunks])
+    return [[part] for part in np.split(y, ends[:-1], 1)]
+
+
+@reference("narrowed_block")
+def narrowed_block(x, norm, w):
+    """Of all positions, then the last one."""
+    return [(x + linear(rms_norm_with(1e-5)(x, norm)[0], w)[0])[:, -1]]
+
+
+@reference("normed_heads")
+def normed_heads(x, wqkv, norm):
+    q, k, v = heads_of(x, wqkv)
+    return attention_with(root8, "causal")(rms_norm_with(1e-5)(q, norm)[0], k, v)
+
+
+# ------------------------------------------------------------------------------------------------------------------
 # arith, math, linalg, tensor, scf
 # ------------------------------------------------------------------------------------------------------------------
 

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 """Compares a tiny model of a decoder family with its goldens, interpreted and compiled.
 
-usage: check_family.py FAMILY FOLDER [--config KEY=JSON]... [--bare] [--chunk N]
+usage: check_family.py FAMILY FOLDER [--config KEY=JSON]... [--bare] [--chunk N] [--levels 0,1,3]
        check_family.py FAMILY FOLDER --differs --config KEY=JSON...
        check_family.py FAMILY FOLDER --missing
 
 Logits of `score` may differ by 1e-5 of a position's largest; the continuation of the first half of the ids, by prefill
-and decode, must be the golden's. Prints the largest difference of both; exits with 1 where one is too large. --differs
+and decode, must be the golden's, at every optimisation level given. No pass may change what an entry point computes, in
+f32 and in bf16, which tfopt --verify-numerics tells. Prints the largest difference of both; exits with 1 where one is too large. --differs
 expects the change of the config to show: interpreted logits beyond the tolerance. --missing leaves out one tensor after
 the other and expects tfopt to name it.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -45,7 +47,7 @@ def difference(path, golden):
     return worst
 
 
-def compare(family, folder, chunk, must_differ):
+def compare(family, folder, chunk, levels, must_differ):
     ids, golden = tiny_model.tokens(), GOLDENS / f"{family}.npy"
     tokens, logits, artifact = folder / "tokens.npy", folder / "logits.npy", folder / "model.tfa"
     npy.write(tokens, "i4", f"1,{len(ids)}", ids)
@@ -55,11 +57,24 @@ def compare(family, folder, chunk, must_differ):
     if must_differ:
         print(f"{family}: interpreted {interpreted:.1e}")
         return None if interpreted > TOLERANCE else "expected other logits"
-    run("tfopt", folder, "-o", artifact, "--precision=f32", "-q", *([f"--chunk={chunk}"] if chunk else []))
-    run("tfrun", artifact, *call, "-q")
+    if interpreted > TOLERANCE:
+        return f"interpreted: differs by more than {TOLERANCE}"
+    for precision in ("f32", "bf16"):
+        run("tfopt", folder, "--stop-at=optimized", "--verify-numerics", f"--precision={precision}", "-o", os.devnull)
+    for level in levels.split(","):
+        if problem := compare_compiled(family, folder, [f"-O{level}", *([f"--chunk={chunk}"] if chunk else [])], interpreted):
+            return problem
+    return None
+
+
+def compare_compiled(family, folder, options, interpreted):
+    ids, golden = tiny_model.tokens(), GOLDENS / f"{family}.npy"
+    tokens, logits, artifact = folder / "tokens.npy", folder / "logits.npy", folder / "model.tfa"
+    run("tfopt", folder, "-o", artifact, "--precision=f32", "-q", *options)
+    run("tfrun", artifact, "--entry=score", "--input", f"tokens={tokens}", "--output", f"logits={logits}", "-q")
     compiled = difference(logits, golden)
-    print(f"{family}: interpreted {interpreted:.1e}, compiled {compiled:.1e}")
-    if max(interpreted, compiled) > TOLERANCE:
+    print(f"{family}: interpreted {interpreted:.1e}, compiled with {' '.join(options)} {compiled:.1e}")
+    if compiled > TOLERANCE:
         return f"differs by more than {TOLERANCE}"
 
     prompt = ",".join(map(str, ids[:PROMPT]))
@@ -89,13 +104,14 @@ def main():
     parser.add_argument("--config", action="append", default=[], metavar="KEY=JSON")
     parser.add_argument("--bare", action="store_true")
     parser.add_argument("--chunk", type=int)
+    parser.add_argument("--levels", default="3")
     parser.add_argument("--differs", action="store_true")
     parser.add_argument("--missing", action="store_true")
     arguments = parser.parse_args()
     if arguments.missing:
         return check_missing(arguments.family, arguments.folder)
     tiny_model.write_model(arguments.folder, arguments.family, arguments.config, bare=arguments.bare)
-    return compare(arguments.family, arguments.folder, arguments.chunk, arguments.differs)
+    return compare(arguments.family, arguments.folder, arguments.chunk, arguments.levels, arguments.differs)
 
 
 if __name__ == "__main__":

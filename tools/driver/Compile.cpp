@@ -71,6 +71,10 @@ struct Options {
   cl::opt<std::string> reproducer{
       "reproducer", cl::desc("where --verify-numerics writes a failing case (default: PASS-reproducer.mlir)"),
       cl::value_desc("FILE.mlir"), cl::sub(command)};
+  cl::opt<bool> deterministic{
+      "deterministic",
+      cl::desc("results equal to the bit for any threads, batch, and cut of a prompt into calls"),
+      cl::sub(command)};
   cl::opt<unsigned> threads{"compile-threads", cl::desc("threads for the weights (default: one per core)"),
                             cl::init(0), cl::sub(command)};
   cl::opt<std::string> cache{"cache",
@@ -143,6 +147,7 @@ llvm::Error printModule(const Options &options, ModuleOp module) {
 LoweringOptions loweringOf(const Options &options) {
   LoweringOptions lowering;
   lowering.chunk = options.chunk;
+  lowering.deterministic = options.deterministic;
   lowering.strategyFile = options.strategy;
   lowering.optLevel = options.level;
   lowering.passes = options.passes;

@@ -212,7 +212,7 @@ static int64_t bytesToRead() {
 
 Limits measureLimits(int32_t threads) {
   std::unique_ptr<ThreadPool> pool;
-  if (Status status = ThreadPool::create(threads, pool); !status.ok())
+  if (Status status = ThreadPool::create(threads, /*affinity=*/false, pool); !status.ok())
     throw std::runtime_error(status.message);
   Work work = {chooseKernels(), nullptr, 20000};
   Limits limits;

@@ -29,7 +29,7 @@ static void log(void *user, xfm_log_level level, const char *message) {
 }
 
 static void dispatch(const Options &options) {
-  Model model(options.artifact, options.verify, options.profile);
+  Model model(options.artifact, {options.verify, options.profile, options.hugePages, options.affinity});
   switch (options.mode) {
   case Mode::prompt:
   case Mode::tokens:

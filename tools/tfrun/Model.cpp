@@ -23,11 +23,13 @@ void check(xfm_status status) {
   throw std::runtime_error(reason.empty() ? xfm_status_name(status) : reason);
 }
 
-Model::Model(const std::string &path, bool verify, bool profile) : handle(nullptr, xfm_model_close) {
+Model::Model(const std::string &path, const Choices &choices)
+    : handle(nullptr, xfm_model_close), keepsToCores(choices.affinity) {
   xfm_open_options options{};
   options.size = sizeof options;
-  options.skip_weight_hash = !verify;
-  options.profile = profile;
+  options.skip_weight_hash = !choices.verify;
+  options.profile = choices.profile;
+  options.huge_pages = choices.hugePages;
   xfm_model *opened = nullptr;
   check(xfm_model_open(path.c_str(), &options, &opened));
   handle.reset(opened);
@@ -68,6 +70,7 @@ std::unique_ptr<xfm_session, void (*)(xfm_session *)> createSession(const Model 
   options.threads = threads;
   options.batch = batch;
   options.context = context;
+  options.affinity = model.affinity();
   xfm_session *created = nullptr;
   check(xfm_session_create(model.get(), &options, &created));
   return {created, xfm_session_destroy};

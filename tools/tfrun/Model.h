@@ -23,9 +23,15 @@ void check(xfm_status status);
 /// An open artifact.
 class Model {
 public:
-  Model(const std::string &path, bool verify, bool profile = false);
+  /// How to open it.
+  struct Choices {
+    bool verify = true, profile = false, hugePages = false;
+    bool affinity = false; ///< of its sessions' threads
+  };
+  Model(const std::string &path, const Choices &choices);
 
   xfm_model *get() const { return handle.get(); }
+  bool affinity() const { return keepsToCores; }
   const xfm_model_info &info() const { return facts; }
   std::string manifest() const { return xfm_model_manifest(get()); }
   /// The path of a file in the artifact.
@@ -38,6 +44,7 @@ public:
 
 private:
   std::unique_ptr<xfm_model, void (*)(xfm_model *)> handle;
+  bool keepsToCores;
   xfm_model_info facts{};
 };
 

@@ -114,6 +114,9 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
   app.add_option("--context", options.context,
                  "Positions the cache holds (default: the model's, at most 4096)")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--huge-pages", options.hugePages,
+               "Copy the weights to pages of 2 MiB: opens slower, reads faster");
+  app.add_flag("--affinity", options.affinity, "Keep each thread to a core of its own");
   app.add_flag("--no-verify", raw.noVerify, "Do not verify the hash of the weights");
   app.add_flag("-v,--verbose", options.verbose, "Say more on stderr");
   app.add_flag("-q,--quiet", options.quiet, "Say nothing on stderr but errors");

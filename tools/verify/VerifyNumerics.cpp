@@ -98,6 +98,18 @@ namespace {
 
 using Results = SmallVector<RuntimeValue>;
 
+/// A pass by its argument, and as it would be written in a pipeline, with options.
+struct PassName {
+  std::string argument, text;
+
+  explicit PassName(Pass *pass) : argument(pass->getArgument().str()) {
+    llvm::raw_string_ostream os(text);
+    pass->printAsTextualPipeline(os);
+    if (argument.empty())
+      argument = text;
+  }
+};
+
 /// One state of the module: what its functions are, and what they compute, once asked.
 struct State {
   OwningOpRef<ModuleOp> module;
@@ -117,12 +129,12 @@ public:
 
   State capture(ModuleOp module);
   /// Compares two states around `pass`.
-  llvm::Error check(StringRef pass, State &before, State &after);
+  llvm::Error check(const PassName &name, State &before, State &after);
 
 private:
   llvm::Expected<Results *> resultsOf(State &state, StringRef function);
   llvm::Expected<Difference> differenceOf(StringRef function, State &before, State &after);
-  llvm::Error fail(StringRef pass, StringRef function, const Difference &difference, double tolerance,
+  llvm::Error fail(const PassName &name, StringRef function, const Difference &difference, double tolerance,
                    State &before);
   bool stillFails(ModuleOp module, StringRef pass, StringRef function, double tolerance);
 
@@ -195,7 +207,8 @@ llvm::Expected<Difference> Verifier::differenceOf(StringRef function, State &bef
   return difference;
 }
 
-llvm::Error Verifier::check(StringRef pass, State &before, State &after) {
+llvm::Error Verifier::check(const PassName &name, State &before, State &after) {
+  StringRef pass = name.argument;
   double tolerance = std::max(options.tolerance, lossBudget(pass));
   Difference worst;
   unsigned changed = 0;
@@ -215,7 +228,7 @@ llvm::Error Verifier::check(StringRef pass, State &before, State &after) {
       return makeError("verify-numerics: " + pass + ": @" + function + ": " +
                        llvm::toString(difference.takeError()));
     if (difference->relative > tolerance)
-      return fail(pass, function, *difference, tolerance, before);
+      return fail(name, function, *difference, tolerance, before);
     worst.add(*difference);
   }
   if (options.report && changed == 0)
@@ -252,14 +265,15 @@ bool Verifier::stillFails(ModuleOp module, StringRef pass, StringRef function, d
 }
 
 /// Takes out of `before` what the mistake does not need, one thing after the other.
-llvm::Error Verifier::fail(StringRef pass, StringRef function, const Difference &difference, double tolerance,
-                           State &before) {
+llvm::Error Verifier::fail(const PassName &name, StringRef function, const Difference &difference,
+                           double tolerance, State &before) {
+  StringRef pass = name.argument;
   std::string error;
   llvm::raw_string_ostream(error) << llvm::format("%.1e", difference.relative) << ", more than "
                                   << llvm::format("%.0e", tolerance);
   auto attempt = [&](llvm::function_ref<bool(ModuleOp)> reduce) {
     OwningOpRef<ModuleOp> smaller = before.module->clone();
-    if (reduce(*smaller) && stillFails(*smaller, pass, function, tolerance))
+    if (reduce(*smaller) && stillFails(*smaller, name.text, function, tolerance))
       before.module = std::move(smaller);
   };
   attempt([&](ModuleOp module) {
@@ -278,9 +292,11 @@ llvm::Error Verifier::fail(StringRef pass, StringRef function, const Difference 
   if (code)
     return makeError("verify-numerics: " + pass + " changes @" + function + " by a relative " + error +
                      "; the reproducer cannot be written to " + path + ": " + code.message());
-  file << "// tfopt compile " << path << " --passes=" << pass
-       << llvm::format(" --verify-numerics=%g", options.tolerance) << " --stop-at=" << kOptimizedPhase
+  file << "// tfopt compile " << path << " \"--passes=" << name.text
+       << llvm::format("\" --verify-numerics=%g", options.tolerance) << " --stop-at=" << kOptimizedPhase
        << '\n';
+  if (hasWeights)
+    file << "// in the folder of the model's files; elsewhere weights are random\n";
   before.module->print(file);
   return makeError("verify-numerics: " + pass + " changes @" + function + " by a relative " + error +
                    "; reproducer: " + path);
@@ -302,8 +318,7 @@ public:
     if (op != module.getOperation() || !problem.empty())
       return;
     State after = verifier.capture(module);
-    StringRef name = pass->getArgument().empty() ? pass->getName() : pass->getArgument();
-    if (llvm::Error error = verifier.check(name, before, after))
+    if (llvm::Error error = verifier.check(PassName(pass), before, after))
       problem = llvm::toString(std::move(error));
     before = std::move(after);
   }

@@ -28,7 +28,7 @@ protected:
     artifact.write();
     model = openModel(artifact.path());
     ASSERT_NE(model, nullptr);
-    xfm_session_options options = {sizeof options, threads, batch, context};
+    xfm_session_options options = {sizeof options, threads, batch, context, 0};
     ASSERT_EQ(xfm_session_create(model, &options, &session), XFM_OK) << xfm_last_error();
   }
 
@@ -244,7 +244,7 @@ TEST_F(SessionTest, Defaults) {
 TEST_F(SessionTest, BadOptions) {
   open();
   auto create = [&](int32_t threads, int64_t batch, int64_t context) {
-    xfm_session_options options = {sizeof options, threads, batch, context};
+    xfm_session_options options = {sizeof options, threads, batch, context, 0};
     xfm_session *other = nullptr;
     xfm_status status = xfm_session_create(model, &options, &other);
     EXPECT_EQ(other, nullptr);
@@ -260,7 +260,7 @@ TEST_F(SessionTest, CachesThatDoNotFitIntoMemory) {
   artifact.manifest["caches"][0]["buffers"][0]["shape"] = {"B", "C", 1LL << 50};
   artifact.write();
   model = openModel(artifact.path());
-  xfm_session_options options = {sizeof options, 1, 1 << 20, 0};
+  xfm_session_options options = {sizeof options, 1, 1 << 20, 0, 0};
   expectFailure(xfm_session_create(model, &options, &session), XFM_OUT_OF_MEMORY,
                 "1048576 rows and 64 positions");
 }
@@ -367,7 +367,7 @@ TEST_F(SessionTest, UnalignedInputs) {
 TEST_F(SessionTest, TwoSessionsAtOnce) {
   open();
   auto use = [this](int32_t token, int32_t threads) {
-    xfm_session_options options = {sizeof options, threads, 3, 60};
+    xfm_session_options options = {sizeof options, threads, 3, 60, 0};
     xfm_session *own = nullptr;
     ASSERT_EQ(xfm_session_create(model, &options, &own), XFM_OK) << xfm_last_error();
     std::vector<int32_t> tokens(3 * 60, token);

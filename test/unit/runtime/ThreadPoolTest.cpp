@@ -9,7 +9,10 @@
 #include "runtime/ThreadPool.h"
 
 #include <gtest/gtest.h>
+#include <map>
 #include <mutex>
+#include <pthread.h>
+#include <sched.h>
 #include <set>
 #include <thread>
 
@@ -41,11 +44,42 @@ struct Recorder {
 };
 } // namespace
 
-static std::unique_ptr<ThreadPool> makePool(int32_t threads) {
+static std::unique_ptr<ThreadPool> makePool(int32_t threads, bool affinity = false) {
   std::unique_ptr<ThreadPool> pool;
-  Status status = ThreadPool::create(threads, pool);
+  Status status = ThreadPool::create(threads, affinity, pool);
   EXPECT_TRUE(status.ok()) << status.message;
   return pool;
+}
+
+/// Workers keep to cores of their own; the caller, and workers without a core, do not.
+TEST(ThreadPool, Affinity) {
+  cpu_set_t before;
+  ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof before, &before), 0);
+  int32_t threads = availableCores() + 1;
+  std::unique_ptr<ThreadPool> pool = makePool(threads, /*affinity=*/true);
+  struct Seen {
+    std::mutex mutex;
+    std::map<std::thread::id, int> cores; // that a thread may use
+  } seen;
+  auto look = [](void *args, int64_t, int64_t) {
+    auto *seen = static_cast<Seen *>(args);
+    cpu_set_t set;
+    pthread_getaffinity_np(pthread_self(), sizeof set, &set);
+    std::lock_guard<std::mutex> lock(seen->mutex);
+    seen->cores[std::this_thread::get_id()] = CPU_COUNT(&set);
+  };
+  for (int i = 0; i < 10000 && static_cast<int32_t>(seen.cores.size()) < threads; ++i)
+    pool->parallelFor(look, &seen, 64, 1);
+  int pinned = 0;
+  for (auto &[id, cores] : seen.cores)
+    pinned += id != std::this_thread::get_id() && cores == 1;
+  if (CPU_COUNT(&before) > 1) {
+    EXPECT_GE(pinned, 1);
+    EXPECT_EQ(seen.cores[std::this_thread::get_id()], CPU_COUNT(&before));
+  }
+  cpu_set_t after;
+  ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
 TEST(ThreadPool, RunsEveryTaskOnce) {

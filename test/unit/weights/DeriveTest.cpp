@@ -73,6 +73,26 @@ TEST_F(Derive, MatchesGoldens) {
   EXPECT_EQ(checked, cantFail(store.tensorsOf("derive.expected.safetensors"))->size());
 }
 
+TEST_F(Derive, BoundsTheErrorOfFactors) {
+  OwningOpRef<ModuleOp> module = parse(R"(
+    transformer.weight @big : tensor<70x45xf32> from "derive.source.safetensors"
+    transformer.derive @few = factorize(@big) {rank = 3 : i64, part = "left", max_error = 0.1 : f64} : tensor<70x3xf32>
+    transformer.derive @wide = factorize(@big) {rank = 3 : i64, part = "left", max_error = 1.0 : f64} : tensor<70x3xf32>
+    transformer.derive @all = factorize(@big) {rank = 45 : i64, part = "right", max_error = 1.0e-6 : f64} : tensor<45x45xf32>
+  )");
+  WeightStore store(XFM_TEST_DIR "/goldens");
+  llvm::Expected<HostTensor> few = evaluateWeight(*module, "few", store);
+  ASSERT_FALSE(bool(few));
+  std::string message = toString(few.takeError());
+  // Random numbers have no low rank: nearly all of it is needed.
+  EXPECT_NE(message.find("derived weight @few: factors of rank 3 have a relative error of 0."),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message.find("more than 0.1; rank 4"), std::string::npos) << message;
+  cantFail(evaluateWeight(*module, "wide", store));
+  cantFail(evaluateWeight(*module, "all", store));
+}
+
 TEST_F(Derive, BorrowsWhatNeedsNoWork) {
   OwningOpRef<ModuleOp> module = parse(R"(
     transformer.weight @a : tensor<6x10xf32> from "derive.source.safetensors"

@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 
 #include <cstring>
+#include <filesystem>
 
 namespace mlir::transformer::test {
 
@@ -28,7 +29,10 @@ public:
     if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xfm-test", path))
       llvm::report_fatal_error(llvm::Twine("no temporary folder: ") + code.message());
   }
-  ~TempFolder() { llvm::sys::fs::remove_directories(path); }
+  ~TempFolder() {
+    std::error_code ignored; // LLVM's function leaves pipes
+    std::filesystem::remove_all(path.str().str(), ignored);
+  }
 
   std::string file(llvm::StringRef name) const {
     llvm::SmallString<128> result(path);

@@ -1,0 +1,118 @@
+//===- Limits.cpp - what the machine can do at most -----------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/bench/Limits.h"
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static std::atomic<uint64_t> sink{0};
+
+template <typename F> static void onThreads(int threads, F run) {
+  std::vector<std::thread> others;
+  for (int i = 1; i < threads; ++i)
+    others.emplace_back(run, i);
+  run(0);
+  for (std::thread &thread : others)
+    thread.join();
+}
+
+#if defined(__x86_64__)
+
+constexpr int64_t kSteps = 1 << 20;
+/// More chains than the latency of a multiplication.
+constexpr int kChains = 16;
+
+__attribute__((target("avx512f"))) static void multiplyWide() {
+  __m512 sums[kChains], a = _mm512_set1_ps(1.0000001F), b = _mm512_set1_ps(1e-9F);
+  for (__m512 &sum : sums)
+    sum = b;
+  for (int64_t i = 0; i < kSteps; ++i) {
+    for (__m512 &sum : sums)
+      sum = _mm512_fmadd_ps(a, sum, b);
+    asm volatile("" : "+v"(a));
+  }
+  float total = 0;
+  for (__m512 sum : sums)
+    total += _mm512_reduce_add_ps(sum);
+  sink += static_cast<uint64_t>(total);
+}
+
+__attribute__((target("avx2,fma"))) static void multiplyNarrow() {
+  __m256 sums[kChains], a = _mm256_set1_ps(1.0000001F), b = _mm256_set1_ps(1e-9F);
+  for (__m256 &sum : sums)
+    sum = b;
+  for (int64_t i = 0; i < kSteps; ++i) {
+    for (__m256 &sum : sums)
+      sum = _mm256_fmadd_ps(a, sum, b);
+    asm volatile("" : "+x"(a));
+  }
+  float out[8];
+  for (__m256 sum : sums) {
+    _mm256_storeu_ps(out, sum);
+    sink += static_cast<uint64_t>(out[0]);
+  }
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static void multiplyPairs() {
+  __m512 sums[kChains];
+  __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(1e-9F), _mm512_set1_ps(1e-9F)), b = a;
+  for (__m512 &sum : sums)
+    sum = _mm512_set1_ps(1);
+  for (int64_t i = 0; i < kSteps; ++i) {
+    for (__m512 &sum : sums)
+      sum = _mm512_dpbf16_ps(sum, a, b);
+    asm volatile("" : "+v"(a));
+  }
+  float total = 0;
+  for (__m512 sum : sums)
+    total += _mm512_reduce_add_ps(sum);
+  sink += static_cast<uint64_t>(total);
+}
+
+bool hasBF16() { return __builtin_cpu_supports("avx512bf16"); }
+
+double runPeak(bool isBF16, int threads) {
+  bool isWide = __builtin_cpu_supports("avx512f");
+  if ((isBF16 && !hasBF16()) || !__builtin_cpu_supports("fma"))
+    return 0;
+  onThreads(threads, [=](int) { isBF16 ? multiplyPairs() : isWide ? multiplyWide() : multiplyNarrow(); });
+  double lanes = isBF16 ? 32 : isWide ? 16 : 8;
+  return 2.0 * lanes * kChains * kSteps * threads;
+}
+
+#else
+
+bool hasBF16() { return false; }
+double runPeak(bool, int) { return 0; }
+
+#endif
+
+/// Sums 64-bit words in eight independent chains.
+static void read(const uint64_t *begin, const uint64_t *end) {
+  uint64_t sums[8] = {};
+  for (; begin + 8 <= end; begin += 8)
+    for (int i = 0; i < 8; ++i)
+      sums[i] += begin[i];
+  for (uint64_t sum : sums)
+    sink += sum;
+}
+
+double runRead(int threads) {
+  static const std::vector<uint64_t> buffer((size_t(1) << 30) / sizeof(uint64_t), 1);
+  onThreads(threads, [=](int i) {
+    read(buffer.data() + buffer.size() * i / threads, buffer.data() + buffer.size() * (i + 1) / threads);
+  });
+  return static_cast<double>(buffer.size() * sizeof(uint64_t));
+}

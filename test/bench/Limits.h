@@ -1,0 +1,24 @@
+//===- Limits.h - what the machine can do at most -------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TEST_BENCH_LIMITS_H
+#define TEST_BENCH_LIMITS_H
+
+/// Whether this machine multiplies pairs of bf16 in one instruction.
+bool hasBF16();
+
+/// Runs independent multiplications and additions in registers, with the widest
+/// vectors, on `threads` threads for some milliseconds. Returns the operations done
+/// (a fused multiplication and addition counting as two); 0 where there is no loop
+/// for this machine.
+double runPeak(bool isBF16, int threads);
+
+/// Reads 1 GiB once, on `threads` threads. Returns the bytes read.
+double runRead(int threads);
+
+#endif // TEST_BENCH_LIMITS_H
