@@ -478,7 +478,8 @@ def RaiseRopePass : Pass<"transformer-raise-rope", "::mlir::ModuleOp"> {
     Pairs are the halves of a row or neighbours; they may be sliced, negated, concatenated,
     inserted, split off and joined by reshapes in any order. Tables may repeat their
     columns for both halves if the IR shows that it is so: a table of all columns that a
-    file holds is not raised. Positions begin at 0, so offsets are zeros.
+    file holds is not raised. Positions begin at 0, so offsets are zeros. Columns that
+    follow a rotated part of their row, by concatenation, are left as they are.
 
     ```mlir
     func.func @rotate(%x: tensor<1x6x3x8xf32>, %cos: tensor<6x4xf32>, %sin: tensor<6x4xf32>) -> tensor<1x6x3x8xf32> {

@@ -78,22 +78,67 @@ std::optional<Operand> stepsOf(Places &places, ArrayRef<Access> heads) {
   return operand;
 }
 
-/// Pattern: concat(attention(slices of q, k, v), …) -> attention(q, k, v)
-struct MergeHeads : OpRewritePattern<tensor::ConcatOp> {
-  using OpRewritePattern::OpRewritePattern;
+/// Tensors of one type, one after the other along a dimension.
+struct Parts {
+  SmallVector<Value> values;
+  int64_t dimension = 0;
+};
 
-  LogicalResult matchAndRewrite(tensor::ConcatOp op, PatternRewriter &rewriter) const override {
+/// What a concatenation joins, or insertions one behind the other fill a tensor with.
+std::optional<Parts> partsOf(Operation *op) {
+  Parts parts;
+  if (auto concat = dyn_cast<tensor::ConcatOp>(op)) {
+    llvm::append_range(parts.values, concat.getInputs());
+    parts.dimension = concat.getDim();
+    return parts;
+  }
+  SmallVector<tensor::InsertSliceOp> inserts;
+  for (auto insert = dyn_cast<tensor::InsertSliceOp>(op); insert;
+       insert = insert.getDest().getDefiningOp<tensor::InsertSliceOp>())
+    inserts.insert(inserts.begin(), insert);
+  if (inserts.size() < 2)
+    return std::nullopt;
+  RankedTensorType part = inserts.front().getSourceType(), all = inserts.front().getDestType();
+  if (part.getRank() != all.getRank())
+    return std::nullopt;
+  // The one dimension in which the parts are not all of the tensor.
+  SmallVector<int64_t> differs;
+  for (int64_t i = 0; i < all.getRank(); ++i)
+    if (sizeOf(inserts.front().getSource(), i) != sizeOf(inserts.front().getDest(), i))
+      differs.push_back(i);
+  if (differs.size() != 1)
+    return std::nullopt;
+  parts.dimension = differs.front();
+  int64_t size = part.getDimSize(parts.dimension), end = 0;
+  for (tensor::InsertSliceOp insert : inserts) {
+    for (int64_t i = 0; i < all.getRank(); ++i)
+      if (insert.isDynamicOffset(i) || insert.getStaticOffset(i) != (i == parts.dimension ? end : 0))
+        return std::nullopt;
+    if (!insert.hasUnitStride() || insert.getSourceType() != part || ShapedType::isDynamic(size))
+      return std::nullopt;
+    end += size;
+    parts.values.push_back(insert.getSource());
+  }
+  return end == all.getDimSize(parts.dimension) ? std::optional(parts) : std::nullopt;
+}
+
+/// Pattern: concat(attention(slices of q, k, v), …) -> attention(q, k, v)
+struct MergeHeads : RewritePattern {
+  explicit MergeHeads(MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
+
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    std::optional<Parts> parts = partsOf(op);
+    if (!parts || parts->values.size() < 2)
+      return rewriter.notifyMatchFailure(op, "does not join several parts");
     Places places;
-    auto count = static_cast<int64_t>(op.getInputs().size());
-    auto part = cast<RankedTensorType>(op.getInputs().front().getType());
-    auto dimension = static_cast<int64_t>(op.getDim());
-    if (count < 2 || part.isDynamicDim(dimension))
-      return rewriter.notifyMatchFailure(op, "is not of several parts of known size");
+    auto part = cast<RankedTensorType>(parts->values.front().getType());
+    if (part.isDynamicDim(parts->dimension))
+      return rewriter.notifyMatchFailure(op, "the parts have no known size");
     // Each part at the same variables.
-    Place place = places.everywhere(op.getInputs().front());
+    Place place = places.everywhere(parts->values.front());
     SmallVector<AttentionOp> heads;
     std::optional<Access> result;
-    for (Value input : op.getInputs()) {
+    for (Value input : parts->values) {
       Access access = places.follow({input, place});
       auto attention = access.tensor.getDefiningOp<AttentionOp>();
       if (!attention || input.getType() != part || (result && !places.equal(result->at, access.at)) ||
@@ -105,15 +150,17 @@ struct MergeHeads : OpRewritePattern<tensor::ConcatOp> {
     AttentionOp first = heads.front();
     for (AttentionOp head : heads)
       if (head.getCache() || head.getBias() || head.getScale() != first.getScale() ||
-          head.getMask() != first.getMask() || head.getSoftcapAttr() != first.getSoftcapAttr())
+          head.getMask() != first.getMask() || head.getSoftcapAttr() != first.getSoftcapAttr() ||
+          head.getKey().getType() != first.getKey().getType())
         return missed(rewriter, head, DEBUG_TYPE, "attention",
-                      "differs from the first head's in scale, mask, cap or bias", "give all heads the same");
-    return merge(op, places, place, *result, heads, rewriter);
+                      "differs from the first head's in scale, mask, cap, bias or keys",
+                      "give all heads the same");
+    return merge(op, parts->dimension, places, place, *result, heads, rewriter);
   }
 
 private:
-  static LogicalResult merge(tensor::ConcatOp op, Places &places, const Place &part, const Access &result,
-                             ArrayRef<AttentionOp> heads, PatternRewriter &rewriter) {
+  static LogicalResult merge(Operation *op, int64_t dimension, Places &places, const Place &part,
+                             const Access &result, ArrayRef<AttentionOp> heads, PatternRewriter &rewriter) {
     // Operands at the places of the result, with a variable of their own for keys' positions.
     Place query = result.at, key = result.at;
     AttentionOp first = heads.front();
@@ -135,7 +182,7 @@ private:
     auto count = static_cast<int64_t>(heads.size()), shared = operands[1]->shared;
     Index group = places.over(Size{count / shared, {}}), member = places.over(Size{shared, {}});
     Index head = Places::sum(Places::scaled(group, Size{shared, {}}), member);
-    Location loc = op.getLoc();
+    Location loc = op->getLoc();
     auto whole = [&](const Operand &operand, const Index &head, Place target) -> Value {
       Access access = operand.first;
       if (operand.step != 0)
@@ -151,14 +198,15 @@ private:
       return rewriter.notifyMatchFailure(op, "queries, keys or values lie apart");
     passed(op, DEBUG_TYPE, "merged " + Twine(count) + " heads");
     auto type = RankedTensorType::get(cast<RankedTensorType>(q.getType()).getShape(),
-                                      cast<RankedTensorType>(op.getType()).getElementType());
+                                      cast<RankedTensorType>(op->getResult(0).getType()).getElementType());
     Value merged = AttentionOp::create(rewriter, loc, type, q, k, v, /*cache=*/Value(), /*bias=*/Value(),
                                        first.getScaleAttr(), first.getMask(), first.getSoftcapAttr());
     Place at = result.at, place = part;
     at[2] = head;
-    auto dimension = static_cast<int64_t>(op.getDim());
-    int64_t size = cast<RankedTensorType>(op.getInputs().front().getType()).getDimSize(dimension);
-    place[dimension] = Places::sum(part[dimension], Places::scaled(head, Size{size, {}}));
+    Size size;
+    for (const Term &term : part[dimension].terms)
+      size = size * term.var->size;
+    place[dimension] = Places::sum(part[dimension], Places::scaled(head, size));
     return replaceWith(rewriter, op, places, {merged, at}, place);
   }
 };

@@ -164,8 +164,8 @@ bool matchRoot(Norm &norm) {
   return false;
 }
 
-/// Pattern: x (sum(x^2)/n + eps)^-1/2 w -> rms_norm(x, w) ; (x - m) (v + eps)^-1/2 w + b -> layer_norm(x, w,
-/// b)
+/// Pattern: x (sum(x^2)/n + eps)^-1/2 w -> rms_norm(x, w)
+/// Pattern: (x - m) (v + eps)^-1/2 w + b, with mean m and variance v -> layer_norm(x, w, b)
 struct RaiseNorm : RewritePattern {
   RaiseNorm(MLIRContext *context, DerivedWeights &weights)
       : RewritePattern(MatchAnyOpTypeTag(), 1, context), weights(weights) {}
@@ -276,6 +276,9 @@ private:
 
   LogicalResult replace(Operation *op, Norm &norm, PatternRewriter &rewriter) const {
     Places &places = norm.algebra.places;
+    if (norm.mean.terms.empty() && norm.bias)
+      return missed(rewriter, op, DEBUG_TYPE, "bias", "is something transformer.rms_norm does not have",
+                    "add it to the norm's result");
     std::optional<Layout> layout = Layout::of(places, norm.x, norm.place);
     if (!layout)
       return rewriter.notifyMatchFailure(op, "the value is repeated");
@@ -294,12 +297,9 @@ private:
         RankedTensorType::get(cast<RankedTensorType>(x.getType()).getShape(), rootType.getElementType());
     FloatAttr epsilon = rewriter.getF64FloatAttr(norm.epsilon);
     Value scale = scaleOf(norm, loc, rewriter), value;
-    if (norm.mean.terms.empty() && !norm.bias) {
+    if (norm.mean.terms.empty()) {
       passed(op, DEBUG_TYPE, "raised to rms_norm");
       value = RMSNormOp::create(rewriter, loc, type, x, scale, epsilon);
-    } else if (norm.mean.terms.empty()) {
-      return missed(rewriter, op, DEBUG_TYPE, "bias", "is something transformer.rms_norm does not have",
-                    "add it to the norm's result");
     } else {
       passed(op, DEBUG_TYPE, "raised to layer_norm");
       value = LayerNormOp::create(rewriter, loc, type, x, scale, norm.bias, epsilon);

@@ -11,6 +11,8 @@
 //   y[2i]      = x[2i] cos[s, i] - x[2i + 1] sin[s, i]
 //   y[2i + 1]  = x[2i + 1] cos[s, i] + x[2i] sin[s, i]     -> rope interleaved x, cos, sin
 //
+//   concat(rope(x[:r]), x[r:])  -> rope x, which leaves columns from r on as they are
+//
 // The two halves of a pair are read as two formulas, so that it does not matter
 // whether a graph rotates halves and concatenates, or concatenates rotated halves.
 //
@@ -199,6 +201,13 @@ private:
     Value input = materialize(rewriter, loc, places, x, target);
     Value cos = table(rewriter, loc, places, r.cos, {row, r.pair});
     Value sin = table(rewriter, loc, places, r.sin, {row, r.pair});
+    // Tables of the same number of positions.
+    if (cos && sin &&
+        cast<RankedTensorType>(cos.getType()).getShape() !=
+            cast<RankedTensorType>(sin.getType()).getShape()) {
+      cos = materialize(rewriter, loc, places, r.cos, {row, r.pair});
+      sin = materialize(rewriter, loc, places, r.sin, {row, r.pair});
+    }
     if (!input || !cos || !sin || !Layout::of(places, {input, target}, place))
       return rewriter.notifyMatchFailure(op, "something is read in parts");
     passed(op, DEBUG_TYPE, "raised to rope " + stringifyRopeStyle(r.style));
@@ -226,13 +235,64 @@ private:
   /// A table [positions, pairs]; more positions than are read do no harm.
   static Value table(RewriterBase &rewriter, Location loc, Places &places, const Access &access,
                      const Place &place) {
-    if (places.equal(access.at, place) && sizeOf(access.tensor, 1) == place.back().terms.front().var->size)
+    bool isWide = places.equal(access.at, place) && !place.back().terms.empty() &&
+                  sizeOf(access.tensor, 1) == place.back().terms.front().var->size;
+    if (isWide)
       return access.tensor;
     return materialize(rewriter, loc, places, access, place);
   }
 
   Offsets &offsets;
 };
+
+/// Pattern: concat(rope(x[:r]), x[r:]) -> rope(x)
+struct RaisePartialRotation : OpRewritePattern<tensor::ConcatOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::ConcatOp op, PatternRewriter &rewriter) const override {
+    RankedTensorType type = op.getType();
+    if (op.getInputs().size() != 2 || static_cast<int64_t>(op.getDim()) + 1 != type.getRank() ||
+        type.isDynamicDim(op.getDim()))
+      return rewriter.notifyMatchFailure(op, "does not concatenate two parts of rows");
+    Places places;
+    auto widthOf = [](Value value) { return cast<RankedTensorType>(value.getType()).getShape().back(); };
+    Value rotated = op.getInputs()[0], rest = op.getInputs()[1];
+    if (ShapedType::isDynamic(widthOf(rotated)) || widthOf(rotated) < 2)
+      return rewriter.notifyMatchFailure(op, "the parts have no known width");
+    Place place = places.everywhere(op), begin = place, end = place;
+    begin.back() = places.over(Size{widthOf(rotated), {}});
+    end.back() = places.over(Size{widthOf(rest), {}});
+    Access result = places.follow({rotated, begin});
+    auto rope = result.tensor.getDefiningOp<RopeOp>();
+    if (!rope || !places.equal(result.at.back(), begin.back()) ||
+        2 * cast<RankedTensorType>(rope.getCos().getType()).getDimSize(1) != widthOf(rotated))
+      return rewriter.notifyMatchFailure(op, "the first part is no rotation");
+    Access x = places.follow({rope.getInput(), result.at}), other = places.follow({rest, end});
+    Var *column = begin.back().terms.front().var;
+    if (x.tensor != other.tensor ||
+        !places.equal(places.substitute(x.at, column, Places::shifted(end.back(), widthOf(rotated))),
+                      other.at))
+      return missed(rewriter, op, DEBUG_TYPE, "rest", "is not what follows the rotated part in its row",
+                    "concatenate the parts of one row");
+    Place target = result.at;
+    target.back() = place.back();
+    Value input = materialize(rewriter, op.getLoc(), places,
+                              {x.tensor, places.substitute(x.at, column, place.back())}, target);
+    if (!input)
+      return rewriter.notifyMatchFailure(op, "the row is read in parts");
+    passed(op, DEBUG_TYPE,
+           "rotates " + Twine(widthOf(rotated)) + " of " + Twine(type.getShape().back()) + " columns");
+    auto all =
+        RankedTensorType::get(cast<RankedTensorType>(input.getType()).getShape(), type.getElementType());
+    Value value = RopeOp::create(rewriter, op.getLoc(), all, rope.getStyle(), input, rope.getCos(),
+                                 rope.getSin(), rope.getOffsets());
+    return replaceWith(rewriter, op, places, {value, target}, place);
+  }
+};
+
+void populateRaisePartialRotationPatterns(RewritePatternSet &patterns) {
+  patterns.add<RaisePartialRotation>(patterns.getContext());
+}
 
 void populateRaiseRopePatterns(RewritePatternSet &patterns, Offsets &offsets) {
   patterns.add<RaiseRotation>(patterns.getContext(), offsets);
@@ -241,9 +301,12 @@ void populateRaiseRopePatterns(RewritePatternSet &patterns, Offsets &offsets) {
 struct RaiseRope : transformer::impl::RaiseRopePassBase<RaiseRope> {
   void runOnOperation() override {
     Offsets offsets;
-    RewritePatternSet patterns(&getContext());
-    populateRaiseRopePatterns(patterns, offsets);
-    applyFromLast(getOperation(), std::move(patterns));
+    RewritePatternSet whole(&getContext()), partial(&getContext());
+    populateRaiseRopePatterns(whole, offsets);
+    applyFromLast(getOperation(), std::move(whole));
+    // What a rotated part is concatenated with stands behind it.
+    populateRaisePartialRotationPatterns(partial);
+    applyFromLast(getOperation(), std::move(partial));
   }
 };
 

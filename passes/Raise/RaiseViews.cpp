@@ -35,8 +35,9 @@ struct ShortenMoves : RewritePattern {
   explicit ShortenMoves(MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
 
   LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
-    if (op->getNumResults() != 1 || !isa<RankedTensorType>(op->getResult(0).getType()))
-      return rewriter.notifyMatchFailure(op, "is no tensor");
+    if (op->getNumResults() != 1 || !isa<RankedTensorType>(op->getResult(0).getType()) ||
+        isa<tensor::CastOp>(op))
+      return rewriter.notifyMatchFailure(op, "is no tensor, or only another type of one");
     Places places;
     Place place = places.everywhere(op->getResult(0));
     Access access{op->getResult(0), place};
