@@ -84,13 +84,32 @@ static StringRef comparisonOf(Operation *op) {
   return {};
 }
 
+/// Whether the formula is of positions alone, and cannot be negative.
+static bool isNatural(const Poly &poly) {
+  return llvm::all_of(poly.terms, [](const Monomial &term) {
+    return term.scale >= 0 && llvm::all_of(term.factors, [](const Factor &factor) {
+             return factor.atom->kind == Atom::Variable && factor.power > 0;
+           });
+  });
+}
+
+static bool isUnsigned(Operation *op) {
+  auto compare = dyn_cast<arith::CmpIOp>(op);
+  return compare && compare.getPredicate() >= arith::CmpIPredicate::ult;
+}
+
 std::optional<Poly> Reader::apply(Operation *op, llvm::function_ref<Poly(Value)> operand) {
   if (depth == Sums && !isa<arith::AddFOp>(op))
     return std::nullopt;
   auto in = [&](unsigned i) { return operand(op->getOperand(i)); };
   auto call = [&](StringRef name) { return algebra.function(name, in(0)); };
-  if (StringRef comparison = comparisonOf(op); !comparison.empty())
-    return algebra.function(comparison, algebra.subtract(in(0), in(1)));
+  if (StringRef comparison = comparisonOf(op); !comparison.empty()) {
+    Poly a = in(0), b = in(1);
+    // Of a negative number, unsigned comparisons see a large one.
+    if (isUnsigned(op) && !(isNatural(a) && isNatural(b)))
+      return std::nullopt;
+    return algebra.function(comparison, algebra.subtract(a, b));
+  }
   return llvm::TypeSwitch<Operation *, std::optional<Poly>>(op)
       .Case<arith::AddFOp, arith::AddIOp>([&](auto) { return algebra.add(in(0), in(1)); })
       .Case<arith::SubFOp, arith::SubIOp>([&](auto) { return algebra.subtract(in(0), in(1)); })

@@ -486,6 +486,40 @@ func.func @off_by_one(%q: tensor<2x6x8xf32>, %k: tensor<2x6x8xf32>, %v: tensor<2
   return %y : tensor<2x6x8xf32>
 }
 
+// Unsigned, a key before the query is far behind it: a query sees its own position alone.
+// CHECK-LABEL: func.func @unsigned_distance
+// CHECK-NOT: transformer.attention
+func.func @unsigned_distance(%q: tensor<2x6x8xf32>, %k: tensor<2x6x8xf32>, %v: tensor<2x6x8xf32>) -> tensor<2x6x8xf32> {
+  %zero = arith.constant 0.0 : f32
+  %low = arith.constant 0xFF800000 : f32
+  %ez = tensor.empty() : tensor<2x6x6xf32>
+  %ey = tensor.empty() : tensor<2x6x8xf32>
+  %z0 = linalg.fill ins(%zero : f32) outs(%ez : tensor<2x6x6xf32>) -> tensor<2x6x6xf32>
+  %y0 = linalg.fill ins(%zero : f32) outs(%ey : tensor<2x6x8xf32>) -> tensor<2x6x8xf32>
+  %z = linalg.generic {indexing_maps = [#q, #k, #z], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%q, %k : tensor<2x6x8xf32>, tensor<2x6x8xf32>) outs(%z0 : tensor<2x6x6xf32>) {
+    ^bb0(%a: f32, %b: f32, %acc: f32):
+      %p = arith.mulf %a, %b : f32
+      %t = arith.addf %acc, %p : f32
+      linalg.yield %t : f32
+    } -> tensor<2x6x6xf32>
+  %l = linalg.generic {indexing_maps = [#s, #s], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%z : tensor<2x6x6xf32>) outs(%ez : tensor<2x6x6xf32>) {
+    ^bb0(%a: f32, %out: f32):
+      %i = linalg.index 1 : index
+      %j = linalg.index 2 : index
+      %one = arith.constant 1 : index
+      %apart = arith.subi %j, %i : index
+      %seen = arith.cmpi ult, %apart, %one : index
+      %m = arith.select %seen, %a, %low : f32
+      linalg.yield %m : f32
+    } -> tensor<2x6x6xf32>
+  %p = linalg.softmax dimension(2) ins(%l : tensor<2x6x6xf32>) outs(%ez : tensor<2x6x6xf32>) -> tensor<2x6x6xf32>
+  // REMARK: remark: {{.*}}raise-attention.mlir:[[@LINE+1]]:{{[0-9]+}}: raise-attention missed: mask: is no condition on the distance of key and query;
+  %y = linalg.batch_matmul ins(%p, %v : tensor<2x6x6xf32>, tensor<2x6x8xf32>) outs(%y0 : tensor<2x6x8xf32>) -> tensor<2x6x8xf32>
+  return %y : tensor<2x6x8xf32>
+}
+
 // A query sees one position ahead.
 // CHECK-LABEL: func.func @one_ahead
 // CHECK-NOT: transformer.attention
