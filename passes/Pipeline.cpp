@@ -16,6 +16,28 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Level 2, first: graphs that other programs decomposed, in linalg, become the ops that fusion knows.
+/// On what importers write there is nothing to find.
+static void addRaising(OpPassManager &pm) {
+  // Nothing in a norm is made by another raising, and its sums would only be in the way of others.
+  pm.addPass(createRaiseNormsPass());
+  // Activations may be read and made by ops in any form.
+  pm.addPass(createRaiseActivationsPass());
+  // Queries and keys are rotated before they meet.
+  pm.addPass(createRaiseRopePass());
+  // Before projections, which then see what lies between them and the heads.
+  pm.addPass(createRaiseAttentionPass());
+  // Of one attention for each head, one for all.
+  pm.addPass(createRaiseHeadsPass());
+  // Contractions that are left with a weight are projections.
+  pm.addPass(createRaiseLinearPass());
+  pm.addPass(createRaiseEmbeddingPass());
+  // What is left of sums and products joins raised ops: one form for fusion.
+  pm.addPass(createRaiseElementwisePass());
+  // Last: every op has the order it wants now, and most ways between them are none.
+  pm.addPass(createRaiseViewsPass());
+}
+
 /// Level 2: fewer and larger ops, without loss. The order is part of the meaning;
 /// each pass finds the forms that those before it leave.
 static void addFusion(OpPassManager &pm) {
@@ -63,8 +85,10 @@ llvm::Error mlir::transformer::buildOptimizationPipeline(OpPassManager &pm,
     return llvm::createStringError(llvm::inconvertibleErrorCode(), "the pipeline \"" + options.passes +
                                                                        "\": " + line.split("error: ").second);
   }
-  if (options.level >= 2)
+  if (options.level >= 2) {
+    addRaising(pm);
     addFusion(pm);
+  }
   return llvm::Error::success();
 }
 

@@ -7,9 +7,9 @@
 // AS-IS: tensor.extract_slice
 // AS-IS: tensor.expand_shape
 
-// Tensors without dimensions.
+// Tensors without dimensions. All of a tensor as a slice is the tensor.
 // CHECK-LABEL: func.func @ranks
-// CHECK: tensor.extract_slice
+// CHECK-NOT: tensor.extract_slice
 // CHECK: tensor.expand_shape
 // CHECK: tensor.collapse_shape
 func.func @ranks(%x: tensor<f32>, %y: tensor<1x1xf32>) -> (tensor<1xf32>, tensor<f32>, tensor<f32>) {
