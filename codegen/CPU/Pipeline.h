@@ -16,18 +16,21 @@ namespace mlir::transformer {
 struct CPUPipelineOptions {
   int64_t vectorBytes = 32;
   int64_t vectorRegisters = 16;
-  bool nativeBF16 = false;  ///< the target rounds to bf16 in one instruction
-  int64_t chunk = 512;      ///< positions one call computes at most
+  bool nativeBF16 = false;    ///< the target rounds to bf16 in one instruction
+  int64_t chunk = 512;        ///< positions one call computes at most
   bool deterministic = false; ///< no result depends on how work was cut
-  std::string strategyFile; ///< lowering configs that replace the chosen ones, or empty
-  std::string stopAt;       ///< the name of a phase, or empty for all of them
-  int64_t fusion = 2;       ///< how much dispatches fuse (see FormDispatches)
+  std::string strategyFile;   ///< lowering configs that replace the chosen ones, or empty
+  std::string tuningFile;     ///< lowering configs that were measured, or empty
+  std::string startAt;        ///< the name of the first phase, or empty for all of them
+  std::string stopAt;         ///< the name of a phase, or empty for all of them
+  int64_t fusion = 2;         ///< how much dispatches fuse (see FormDispatches)
 };
 
 /// The phases of the CPU pipeline, in order.
 ArrayRef<StringRef> cpuPhases();
 
-/// Appends the phases up to `options.stopAt`, which must be one of them or empty.
+/// Appends the phases from `options.startAt` to `options.stopAt`, which must be one
+/// of them or empty.
 void buildCPUPipeline(OpPassManager &pm, const CPUPipelineOptions &options);
 
 /// `--transformer-cpu-pipeline` for the opt driver.
