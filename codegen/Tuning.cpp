@@ -124,7 +124,7 @@ static std::optional<TunedConfig> readConfig(const json::Object &object) {
   config.block = *block;
   config.grain = *grain;
   config.name = object.getString("name").value_or("").str();
-  config.speedup = object.getNumber("speedup").value_or(1);
+  config.speedup = object.getNumber("percent").value_or(100) / 100;
   return config;
 }
 
@@ -166,8 +166,7 @@ json::Object Tuning::toJson() const {
                                       {"block", json::Array(config.block)},
                                       {"grain", config.grain},
                                       {"name", config.name},
-                                      // Three digits say all that was measured.
-                                      {"speedup", std::round(config.speedup * 1000) / 1000}};
+                                      {"percent", std::lround(config.speedup * 100)}};
   return json::Object{
       {"format", 1}, {"cpu", cpu}, {"features", json::Array(features)}, {"dispatches", std::move(entries)}};
 }

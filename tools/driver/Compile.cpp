@@ -295,14 +295,15 @@ llvm::Error tune(const Options &options, ModuleOp module) {
   llvm::StringRef(options.tune).getAsDouble(minutes);
   tune.seconds = minutes * 60;
   tune.report = options.quiet ? nullptr : &llvm::errs();
+  // A copy: each link parses options of its own, which resets all that there are.
+  std::string output = options.output.empty() ? "tuning.json" : options.output.getValue();
   llvm::Expected<Tuning> tuning = tuneModel(module, tune);
   if (!tuning)
     return tuning.takeError();
-  return writeFile(options.output.empty() ? llvm::StringRef("tuning.json") : llvm::StringRef(options.output),
-                   [&](llvm::raw_ostream &os) {
-                     os << llvm::formatv("{0:2}", llvm::json::Value(tuning->toJson())) << '\n';
-                     return llvm::Error::success();
-                   });
+  return writeFile(output, [&](llvm::raw_ostream &os) {
+    os << llvm::formatv("{0:2}", llvm::json::Value(tuning->toJson())) << '\n';
+    return llvm::Error::success();
+  });
 }
 
 llvm::Error run(Options &options) {

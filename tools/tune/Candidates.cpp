@@ -56,7 +56,8 @@ void Candidates::addTile(int64_t rows, int64_t vectors) {
   SmallVector<int64_t> block(base.getBlock());
   if (isContraction()) {
     // Columns of a last panel that are not there cost as much as those that are.
-    if (int64_t padded = llvm::alignTo(limits.columns, columns); padded > limits.columns + limits.columns / 3)
+    if (int64_t padded = static_cast<int64_t>(llvm::alignTo(limits.columns, columns));
+        padded > limits.columns + limits.columns / 3)
       return;
     block[0] = std::max(block[0] / rows, int64_t(1)) * rows;
     if (columns != base.getTile()[1])
@@ -104,7 +105,7 @@ void Candidates::addSteps() {
   for (int64_t steps : {base.getBlock()[1] / 2, base.getBlock()[1] * 2, all}) {
     block[1] = std::max<int64_t>(llvm::alignTo(steps, unit), unit);
     // Beyond all of k there is nothing to choose.
-    if (!isContraction() || block[1] <= llvm::alignTo(all, unit))
+    if (!isContraction() || block[1] <= static_cast<int64_t>(llvm::alignTo(all, unit)))
       add(base.getTile(), block, base.getGrain());
   }
 }

@@ -79,7 +79,10 @@ struct TemporaryFolder {
 /// What the search of one dispatch found.
 struct Found {
   LoweringConfigAttr config;
-  double speedup = 1, before = 0, after = 0; ///< seconds of the last of the shapes
+  double speedup = 1; ///< over all shapes; the less of two measurements
+  /// Seconds of the chosen config and of the best, at the last of the shapes.
+  double before = 0, after = 0;
+  int64_t positions = 1;
   int64_t configs = 1;
 };
 
@@ -183,10 +186,16 @@ llvm::Error Search::compareAt(llvm::ArrayRef<Trial *> trials, int64_t positions,
         return seconds.takeError();
       samples[i].push_back(*seconds / calls);
     }
+  found.positions = positions;
   found.before = median(samples.front());
   found.after = median(samples.back());
-  for (size_t i = 0; i < trials.size(); ++i)
-    speedups[i] *= found.before / median(samples[i]);
+  for (size_t i = 0; i < trials.size(); ++i) {
+    // Of pairs: what slows the machine down for a while slows both of one.
+    std::vector<double> ratios;
+    for (auto [first, other] : llvm::zip(samples.front(), samples[i]))
+      ratios.push_back(first / other);
+    speedups[i] *= median(std::move(ratios));
+  }
   return llvm::Error::success();
 }
 
@@ -247,16 +256,19 @@ llvm::Expected<Found> Search::run(const CPUTarget &target) {
     if (!isOver())
       if (llvm::Error error = searchStage(stage))
         return std::move(error);
-  // What was the best of many is so by chance in part: once more, alone.
+  // What was the best of many is so by chance in part: twice more, alone.
   SmallVector<Trial *> trials{base.get()};
   if (best)
     trials.push_back(best.get());
-  llvm::Expected<std::vector<double>> speedups = compare(trials, kFinalRounds);
-  if (!speedups)
-    return speedups.takeError();
-  bool isFaster = best && speedups->back() >= kLeastSpeedup;
-  found.speedup = best ? speedups->back() : 1;
-  found.config = isFaster ? best->config : chosen;
+  double speedup = best ? std::numeric_limits<double>::infinity() : 1;
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    llvm::Expected<std::vector<double>> speedups = compare(trials, kFinalRounds);
+    if (!speedups)
+      return speedups.takeError();
+    speedup = std::min(speedup, speedups->back());
+  }
+  found.speedup = speedup;
+  found.config = best && speedup >= kLeastSpeedup ? best->config : chosen;
   return found;
 }
 
@@ -297,12 +309,13 @@ static std::string membersOf(LoweringConfigAttr config) {
 
 static void reportFound(llvm::raw_ostream &os, StringRef name, LoweringConfigAttr chosen,
                         const Found &found) {
-  os << llvm::formatv("tune: {0}: {1:f1} us, ", name, found.before * 1e6);
+  os << llvm::formatv("tune: {0}: {1:f1} us", name, found.before * 1e6);
   if (found.config == chosen)
-    os << llvm::formatv("kept (best {0:f3}x of {1} configs)", found.speedup, found.configs);
+    os << llvm::formatv(", kept (best of {0} configs: {1:f3}x)", found.configs, found.speedup);
   else
-    os << llvm::formatv("{0:f1} us, {1:f3}x with {2} instead of {3} ({4} configs)", found.after * 1e6,
-                        found.speedup, membersOf(found.config), membersOf(chosen), found.configs);
+    os << llvm::formatv(" -> {0:f1} us at {1} positions, {2:f3}x with {3} instead of {4} ({5} configs)",
+                        found.after * 1e6, found.positions, found.speedup, membersOf(found.config),
+                        membersOf(chosen), found.configs);
   os << '\n';
 }
 
