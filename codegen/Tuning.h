@@ -12,8 +12,9 @@
 //     "<signature>": {"template": "contraction", "tile": [6, 64], "block": [132, 1024],
 //                     "grain": 1, "name": "layer.ffn_down", "percent": 104}}}
 //
-// `name` and `percent`, the time of the default by this one's, are for people. What follows from the target
-// and the options (the width of vectors, the k of a step) is in no file: the choice keeps it.
+// `name`, and `percent`, the time of the default config by this one's, are for people.
+// What follows from the target and the options (the width of vectors, the k of a step)
+// is in no file: the default's stays.
 //
 //===----------------------------------------------------------------------===//
 
