@@ -105,9 +105,26 @@ llvm::Error mlir::transformer::writeRandomWeights(llvm::StringRef folder,
 // Trials
 //===----------------------------------------------------------------------===//
 
+llvm::Error Trial::open(llvm::StringRef path, bool copiesWeights) {
+  xfm_open_options options = {};
+  options.size = sizeof options;
+  options.skip_weight_hash = 1; // it was written a moment ago
+  options.huge_pages = copiesWeights ? 1 : 0;
+  models.push_back(nullptr);
+  if (xfm_model_open(path.str().c_str(), &options, &models.back()) != XFM_OK)
+    return makeError(xfm_last_error());
+  xfm_session_options session = {};
+  session.size = sizeof session;
+  session.context = hasCache ? context : 0;
+  sessions.push_back(nullptr);
+  if (xfm_session_create(models.back(), &session, &sessions.back()) != XFM_OK)
+    return makeError(xfm_last_error());
+  return llvm::Error::success();
+}
+
 llvm::Expected<std::unique_ptr<Trial>> Trial::make(const DispatchModule &source, LoweringConfigAttr config,
                                                    llvm::StringRef folder, const CompileOptions &options,
-                                                   int64_t context) {
+                                                   int64_t context, int64_t copies) {
   OwningOpRef<ModuleOp> module(cast<ModuleOp>(source.module.get()->clone()));
   SymbolTable::lookupSymbolIn(*module, source.name)->setAttr(kConfigAttr, config);
   llvm::SmallString<128> path(folder);
@@ -118,34 +135,36 @@ llvm::Expected<std::unique_ptr<Trial>> Trial::make(const DispatchModule &source,
   trial->config = config;
   trial->hasCache = source.hasCache;
   trial->context = context;
-  xfm_open_options open = {};
-  open.size = sizeof open;
-  open.skip_weight_hash = 1; // it was written a moment ago
-  xfm_session_options session = {};
-  session.size = sizeof session;
-  session.context = source.hasCache ? context : 0;
-  bool ok = xfm_model_open(path.c_str(), &open, &trial->model) == XFM_OK &&
-            xfm_session_create(trial->model, &session, &trial->session) == XFM_OK;
+  llvm::Error error = llvm::Error::success();
+  for (int64_t i = 0; i < copies && !error; ++i)
+    error = trial->open(path, copies > 1);
   // What is open stays open.
   llvm::sys::fs::remove_directories(path);
-  if (!ok)
-    return makeError(xfm_last_error());
+  if (error)
+    return std::move(error);
   return trial;
 }
 
 Trial::~Trial() {
-  if (session)
-    xfm_session_destroy(session);
-  xfm_model_close(model);
+  for (xfm_session *session : sessions)
+    if (session)
+      xfm_session_destroy(session);
+  for (xfm_model *model : models)
+    xfm_model_close(model);
+}
+
+void Trial::reset() {
+  for (xfm_session *session : sessions)
+    xfm_session_reset(session);
 }
 
 TrialInputs Trial::inputsFor(int64_t positions) const {
   TrialInputs inputs;
   inputs.positions = positions;
-  int32_t count = xfm_model_input_count(model, kTuneEntry.data());
+  int32_t count = xfm_model_input_count(models[0], kTuneEntry.data());
   for (int32_t i = 0; i < count; ++i) {
     xfm_tensor_info info;
-    if (xfm_model_input(model, kTuneEntry.data(), i, &info) != XFM_OK)
+    if (xfm_model_input(models[0], kTuneEntry.data(), i, &info) != XFM_OK)
       break;
     xfm_tensor tensor = {};
     tensor.dtype = info.dtype;
@@ -165,18 +184,18 @@ TrialInputs Trial::inputsFor(int64_t positions) const {
 }
 
 llvm::Error Trial::call(const TrialInputs &inputs) {
-  if (xfm_session_call(session, kTuneEntry.data(), inputs.tensors.data(),
+  next = (next + 1) % sessions.size();
+  if (xfm_session_call(last(), kTuneEntry.data(), inputs.tensors.data(),
                        static_cast<int32_t>(inputs.tensors.size())) == XFM_OK)
     return llvm::Error::success();
   return makeError(xfm_last_error());
 }
 
 llvm::Expected<double> Trial::time(const TrialInputs &inputs, int64_t cached, int64_t calls) {
-  if (hasCache && xfm_session_length(session) + calls * inputs.positions > context)
-    xfm_session_reset(session);
-  if (hasCache && inputs.positions > 1)
-    xfm_session_reset(session);
-  while (hasCache && xfm_session_length(session) < cached)
+  // There is one copy where there are caches.
+  if (hasCache && (inputs.positions > 1 || xfm_session_length(last()) + calls * inputs.positions > context))
+    reset();
+  while (hasCache && xfm_session_length(last()) < cached)
     if (llvm::Error error = call(inputs))
       return std::move(error);
   auto start = Clock::now();
@@ -188,12 +207,12 @@ llvm::Expected<double> Trial::time(const TrialInputs &inputs, int64_t cached, in
 
 bool Trial::isNarrow() const {
   xfm_tensor tensor;
-  return xfm_session_output(session, 0, &tensor) == XFM_OK && tensor.dtype != XFM_F32;
+  return xfm_session_output(last(), 0, &tensor) == XFM_OK && tensor.dtype != XFM_F32;
 }
 
 std::vector<float> Trial::output() const {
   xfm_tensor tensor;
-  if (xfm_session_output(session, 0, &tensor) != XFM_OK)
+  if (xfm_session_output(last(), 0, &tensor) != XFM_OK)
     return {};
   size_t elements = 1, size = xfm_dtype_size(tensor.dtype);
   for (int32_t d = 0; d < tensor.rank; ++d)

@@ -36,16 +36,16 @@ struct TrialInputs {
 class Trial {
 public:
   /// Compiles `source` with `config` into `folder`, from which the artifact is gone
-  /// again afterwards.
+  /// again afterwards. With several copies, each has weights of its own in memory.
   static llvm::Expected<std::unique_ptr<Trial>> make(const DispatchModule &source, LoweringConfigAttr config,
                                                      llvm::StringRef folder, const CompileOptions &options,
-                                                     int64_t context);
+                                                     int64_t context, int64_t copies);
   ~Trial();
 
   TrialInputs inputsFor(int64_t positions) const;
-  /// Seconds of `calls` calls. Caches hold `cached` positions or a few more before.
+  /// Seconds of `calls` calls, each of the next copy. Caches hold `cached` positions or a few more before.
   llvm::Expected<double> time(const TrialInputs &inputs, int64_t cached, int64_t calls);
-  void reset() { xfm_session_reset(session); }
+  void reset();
   /// The result of the last call, in f32.
   std::vector<float> output() const;
   bool isNarrow() const;
@@ -54,10 +54,13 @@ public:
 
 private:
   Trial() = default;
+  llvm::Error open(llvm::StringRef path, bool copiesWeights);
   llvm::Error call(const TrialInputs &inputs);
+  xfm_session *last() const { return sessions[(next + sessions.size() - 1) % sessions.size()]; }
 
-  xfm_model *model = nullptr;
-  xfm_session *session = nullptr;
+  std::vector<xfm_model *> models;
+  std::vector<xfm_session *> sessions; ///< one of each model
+  size_t next = 0;
   bool hasCache = false;
   int64_t context = 0;
 };

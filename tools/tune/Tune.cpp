@@ -20,6 +20,7 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -36,6 +37,8 @@ constexpr int64_t kPrompts[] = {128, 512};
 constexpr int64_t kCached = 256, kMostContext = 1024;
 /// Bytes of weights that trials open at once may hold.
 constexpr int64_t kOpenBytes = int64_t(1) << 30;
+/// Copies of weights at most, of those that the model reads from memory.
+constexpr int64_t kMostCopies = 16;
 constexpr int64_t kStageRounds = 9, kFinalRounds = 25;
 
 llvm::Error makeError(const llvm::Twine &message) {
@@ -60,6 +63,15 @@ bool isClose(const std::vector<float> &result, const std::vector<float> &expecte
     error = std::max<double>(error, std::abs(result[i] - expected[i]));
   }
   return error <= tolerance * largest;
+}
+
+/// Bytes of the last-level cache that a core sees; the C library tells those of a whole
+/// package.
+int64_t cacheBytes() {
+  int64_t kibibytes = 0;
+  if (auto text = llvm::MemoryBuffer::getFileAsStream("/sys/devices/system/cpu/cpu0/cache/index3/size"))
+    (*text)->getBuffer().trim().rtrim('K').getAsInteger(10, kibibytes);
+  return (kibibytes > 0 ? kibibytes : 32 * 1024) * 1024;
 }
 
 /// A folder that goes with it.
@@ -90,8 +102,8 @@ struct Found {
 class Search {
 public:
   Search(const DispatchModule &source, LoweringConfigAttr chosen, const TuneOptions &options,
-         Clock::time_point deadline)
-      : source(source), chosen(chosen), options(options), deadline(deadline) {}
+         Clock::time_point deadline, bool isCold)
+      : source(source), chosen(chosen), options(options), deadline(deadline), isCold(isCold) {}
 
   llvm::Expected<Found> run(const CPUTarget &target);
 
@@ -110,6 +122,9 @@ private:
   LoweringConfigAttr chosen;
   const TuneOptions &options;
   Clock::time_point deadline;
+  /// Whether weights are read from memory, as the model has more than caches hold.
+  bool isCold;
+  int64_t copies = 1;
   TemporaryFolder folder;
   CandidateLimits limits;
   SmallVector<int64_t> shapes;
@@ -135,6 +150,10 @@ void Search::setLimits(const CPUTarget &target) {
   for (RankedTensorType type : source.weights)
     bytes += type.getNumElements() * type.getElementTypeBitWidth() / 8;
   if (!source.hasPositions) {
+    // Two trials in turn read more than the caches hold; small weights stay there in part.
+    if (isCold && bytes > 0 && !source.hasCache)
+      copies = std::clamp<int64_t>(llvm::divideCeilSigned(cacheBytes(), bytes), 1, kMostCopies);
+    bytes *= copies;
     shapes.push_back(1);
     return;
   }
@@ -147,7 +166,7 @@ void Search::setLimits(const CPUTarget &target) {
 /// Null where the config cannot be emitted: then it is none to choose.
 std::unique_ptr<Trial> Search::tryMake(LoweringConfigAttr config) {
   llvm::Expected<std::unique_ptr<Trial>> trial =
-      Trial::make(source, config, folder.path, options.compile, context);
+      Trial::make(source, config, folder.path, options.compile, context, copies);
   if (trial)
     return std::move(*trial);
   llvm::consumeError(trial.takeError());
@@ -176,7 +195,7 @@ llvm::Error Search::compareAt(llvm::ArrayRef<Trial *> trials, int64_t positions,
       speedups[i] = 0;
   }
   // A sample is long beside the clock and the threads' wake.
-  int64_t calls = positions > 1 && source.hasCache ? 1 : std::clamp<int64_t>(3e-4 / once, 1, 16);
+  int64_t calls = positions > 1 && source.hasCache ? 1 : std::clamp<int64_t>(3e-4 / once, copies, 16);
   std::vector<std::vector<double>> samples(trials.size());
   for (int64_t round = 0; round < rounds && (round < 3 || !isOver()); ++round)
     for (size_t n = 0; n < trials.size(); ++n) {
@@ -247,7 +266,7 @@ llvm::Expected<Found> Search::run(const CPUTarget &target) {
   if (llvm::Error error = writeRandomWeights(folder.path, source.weights))
     return std::move(error);
   llvm::Expected<std::unique_ptr<Trial>> trial =
-      Trial::make(source, chosen, folder.path, options.compile, context);
+      Trial::make(source, chosen, folder.path, options.compile, context, copies);
   if (!trial)
     return trial.takeError();
   base = std::move(*trial);
@@ -299,6 +318,20 @@ static SmallVector<LaunchOp> launchesToTune(ModuleOp module) {
   return launches;
 }
 
+/// Bytes of the weights that entry points read.
+static int64_t weightBytes(ModuleOp module) {
+  DenseMap<Attribute, int64_t> bytes;
+  module.walk([&](UseOp use) {
+    auto type = cast<RankedTensorType>(use.getType());
+    if (type.getElementType().isIntOrFloat())
+      bytes[use.getWeightAttr()] = type.getNumElements() * type.getElementTypeBitWidth() / 8;
+  });
+  int64_t sum = 0;
+  for (auto [symbol, size] : bytes)
+    sum += size;
+  return sum;
+}
+
 static std::string membersOf(LoweringConfigAttr config) {
   return llvm::formatv("tile [{0:$[, ]}] block [{1:$[, ]}] grain {2}",
                        llvm::make_range(config.getTile().begin(), config.getTile().end()),
@@ -339,6 +372,7 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
   Tuning tuning;
   tuning.cpu = target->cpu;
   tuning.features = target->features;
+  bool isCold = weightBytes(module) > cacheBytes();
   SmallVector<LaunchOp> launches = launchesToTune(module);
   auto end =
       start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
@@ -360,7 +394,7 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
     if ((*chosen).getTemplateName() != "contraction" && (*chosen).getTemplateName() != "attention")
       continue;
     auto deadline = Clock::now() + (end - Clock::now()) / static_cast<int64_t>(launches.size() - i);
-    llvm::Expected<Found> found = Search(*source, *chosen, options, deadline).run(*target);
+    llvm::Expected<Found> found = Search(*source, *chosen, options, deadline, isCold).run(*target);
     if (!found)
       return makeError("tuning " + name + ": " + llvm::toString(found.takeError()));
     reportFound(report, name, *chosen, *found);
