@@ -41,8 +41,9 @@ static llvm::Error optimize(ModuleOp module, const LoweringOptions &lowering) {
 
 llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target,
                                            const LoweringOptions &lowering, llvm::StringRef stopAt) {
-  if (llvm::Error error = optimize(module, lowering))
-    return error;
+  if (lowering.startAt.empty())
+    if (llvm::Error error = optimize(module, lowering))
+      return error;
   if (stopAt == kOptimizedPhase)
     return llvm::Error::success();
   FirstError errors(module.getContext());
@@ -58,6 +59,8 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.chunk = lowering.chunk;
   options.deterministic = lowering.deterministic;
   options.strategyFile = lowering.strategyFile;
+  options.tuningFile = lowering.tuningFile;
+  options.startAt = lowering.startAt;
   options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.stopAt = stopAt.str();
   buildCPUPipeline(pm, options);

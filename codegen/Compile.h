@@ -23,6 +23,11 @@ struct LoweringOptions {
   bool deterministic = false;
   /// Lowering configs that replace the chosen ones (JSON), or empty.
   std::string strategyFile;
+  /// Lowering configs that were measured on this CPU (`tfopt --tune`), or empty.
+  std::string tuningFile;
+  /// The phase to start at, of a module that has been lowered up to it; empty for the
+  /// optimisations and all phases.
+  std::string startAt;
   /// -O0 to -O3.
   int optLevel = 3;
   /// Optimisation passes to run instead of the level's, or empty.

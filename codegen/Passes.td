@@ -67,6 +67,9 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
     later decides; nothing later is needed to know what will be emitted. A config
     that is there already is kept.
 
+    `tuning` names a file that `tfopt --tune` wrote; a dispatch whose signature is in
+    it gets the config that was fastest. `overrides` goes before it.
+
     `overrides` names a JSON file in which a dispatch, by its name (`*` and `?`
     match as in file names), is given any of the config's members:
 
@@ -84,6 +87,8 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
                         "the target multiplies pairs of bf16 in one instruction">,
                  Option<"deterministic", "deterministic", "bool", "false",
                         "no result may depend on how work is cut into calls and tasks">,
+                 Option<"tuning", "tuning", "std::string", "\"\"",
+                        "JSON file of configs by dispatch signature, as measured on this CPU">,
                  Option<"overrides", "overrides", "std::string", "\"\"",
                         "JSON file of configs by dispatch name, instead of the choice">];
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];

@@ -59,6 +59,7 @@ static const Phase kPhases[] = {
        strategy.nativeBF16 = options.nativeBF16;
        strategy.deterministic = options.deterministic;
        strategy.overrides = options.strategyFile;
+       strategy.tuning = options.tuningFile;
        pm.addPass(createSelectStrategyPass(strategy));
        // What the configs ask of weights.
        pm.addPass(createPackWeightsPass());
@@ -123,8 +124,11 @@ ArrayRef<StringRef> mlir::transformer::cpuPhases() {
 }
 
 void mlir::transformer::buildCPUPipeline(OpPassManager &pm, const CPUPipelineOptions &options) {
+  bool started = options.startAt.empty();
   for (const Phase &phase : kPhases) {
-    phase.build(pm, options);
+    started |= phase.name == options.startAt;
+    if (started)
+      phase.build(pm, options);
     if (phase.name == options.stopAt)
       return;
   }
@@ -160,6 +164,7 @@ void mlir::transformer::registerCPUPipeline() {
       [](OpPassManager &pm, const PipelineOptions &options) {
         buildCPUPipeline(pm, {options.vectorBytes, options.vectorRegisters, options.nativeBF16,
                               /*nativeF16=*/true, /*nativeRounding=*/true, options.chunk,
-                              options.deterministic, options.strategy, options.stopAt, options.fusion});
+                              options.deterministic, options.strategy, /*tuningFile=*/"", /*startAt=*/"",
+                              options.stopAt, options.fusion});
       });
 }

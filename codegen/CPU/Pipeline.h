@@ -22,6 +22,8 @@ struct CPUPipelineOptions {
   int64_t chunk = 512;        ///< positions one call computes at most
   bool deterministic = false; ///< no result depends on how work was cut
   std::string strategyFile;   ///< lowering configs that replace the chosen ones, or empty
+  std::string tuningFile;     ///< lowering configs that were measured, or empty
+  std::string startAt;        ///< the name of the first phase, or empty for all of them
   std::string stopAt;         ///< the name of a phase, or empty for all of them
   int64_t fusion = 2;         ///< how much dispatches fuse (see FormDispatches)
 };
@@ -29,7 +31,8 @@ struct CPUPipelineOptions {
 /// The phases of the CPU pipeline, in order.
 ArrayRef<StringRef> cpuPhases();
 
-/// Appends the phases up to `options.stopAt`, which must be one of them or empty.
+/// Appends the phases from `options.startAt` to `options.stopAt`, which must be one
+/// of them or empty.
 void buildCPUPipeline(OpPassManager &pm, const CPUPipelineOptions &options);
 
 /// `--transformer-cpu-pipeline` for the opt driver.

@@ -17,6 +17,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
+#include "codegen/Tuning.h"
 
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/JSON.h"
@@ -108,12 +109,20 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     std::vector<Override> list;
     if (failed(readOverrides(list)))
       return signalPassFailure();
+    Tuning tuned;
+    if (failed(readTuning(tuned)))
+      return signalPassFailure();
     getOperation().walk(
         [&](LaunchOp launch) { launches[launch.getKernelAttr().getLeafReference()].push_back(launch); });
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
       if (!isDispatch(func) || getConfig(func))
         continue;
-      LoweringConfigAttr config = select(func);
+      llvm::Expected<LoweringConfigAttr> measured = tuned.configOf(func, select(func));
+      if (!measured) {
+        getOperation().emitError() << tuning << ": " << llvm::toString(measured.takeError());
+        return signalPassFailure();
+      }
+      LoweringConfigAttr config = *measured;
       for (Override &entry : list)
         if (entry.matches(func.getSymName()) && failed(apply(entry, func, config)))
           return signalPassFailure();
@@ -145,6 +154,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                << overrides << ": expected \"" << key.str() << "\" to have an object of config members";
       list.push_back({key.str(), *value.getAsObject()});
     }
+    return success();
+  }
+
+  LogicalResult readTuning(Tuning &tuned) {
+    if (tuning.empty())
+      return success();
+    llvm::Expected<Tuning> file = Tuning::read(tuning);
+    if (!file)
+      return getOperation().emitError() << llvm::toString(file.takeError());
+    tuned = std::move(*file);
     return success();
   }
 

@@ -12,12 +12,14 @@
 #include "passes/Pipeline.h"
 #include "passes/Remarks.h"
 #include "tools/driver/Driver.h"
+#include "tools/tune/Tune.h"
 #include "tools/verify/VerifyNumerics.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/ViewOpGraph.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
@@ -93,6 +95,12 @@ struct Options {
   cl::opt<std::string> strategy{"strategy",
                                 cl::desc("lowering configs by dispatch name, instead of the chosen ones"),
                                 cl::value_desc("FILE.json"), cl::sub(command)};
+  cl::opt<std::string> tune{"tune", cl::ValueOptional,
+                            cl::desc("time lowering configs on this machine instead, and write them to -o "
+                                     "(default: for 3 minutes, to tuning.json)"),
+                            cl::value_desc("minutes"), cl::sub(command)};
+  cl::opt<std::string> tuning{"tuning", cl::desc("use the lowering configs that --tune wrote"),
+                              cl::value_desc("FILE.json"), cl::sub(command)};
   cl::opt<bool> opGraph{"print-op-graph", cl::desc("with --emit or --stop-at: print the IR as a graph (dot)"),
                         cl::sub(command)};
   cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
@@ -108,10 +116,10 @@ llvm::Error makeError(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
 
-llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
-  llvm::StringRef path = options.output.empty() ? llvm::StringRef("-") : llvm::StringRef(options.output);
+/// Writes a file by another name first.
+llvm::Error writeFile(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
   if (llvm::sys::fs::is_directory(path))
-    return makeError(path + " is a folder; --emit and --stop-at write a file");
+    return makeError(path + " is a folder; --emit, --stop-at and --tune write a file");
   std::string temporary = path == "-" ? "-" : (path + ".partial").str();
   std::error_code code;
   llvm::ToolOutputFile file(temporary, code, llvm::sys::fs::OF_Text);
@@ -131,6 +139,10 @@ llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::r
       return makeError("cannot rename " + temporary + " to " + path + ": " + failed.message());
     }
   return llvm::Error::success();
+}
+
+llvm::Error print(const Options &options, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
+  return writeFile(options.output.empty() ? llvm::StringRef("-") : llvm::StringRef(options.output), write);
 }
 
 llvm::Error printModule(const Options &options, ModuleOp module) {
@@ -153,6 +165,7 @@ LoweringOptions loweringOf(const Options &options) {
   lowering.chunk = options.chunk;
   lowering.deterministic = options.deterministic;
   lowering.strategyFile = options.strategy;
+  lowering.tuningFile = options.tuning;
   lowering.optLevel = options.level;
   lowering.passes = options.passes;
   return lowering;
@@ -198,7 +211,13 @@ llvm::Error checkOptions(const Options &options) {
         "--print-op-graph needs the stage to print; add --emit=transformer or --stop-at=<phase>");
   if (!options.stopAt.empty() && !Options::isPhase(options.stopAt))
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
-  if (options.emit.empty() && options.stopAt.empty() && options.output.empty())
+  if (double minutes; options.tune.getNumOccurrences() && !options.tune.empty() &&
+                      (llvm::StringRef(options.tune).getAsDouble(minutes) || !(minutes > 0 && minutes < 1e6)))
+    return makeError("expected --tune of more than 0 minutes, but got " + options.tune);
+  bool tunes = options.tune.getNumOccurrences() > 0;
+  if (tunes && !(emit.empty() && options.stopAt.empty()))
+    return makeError("--tune prints no stage; leave --emit and --stop-at out");
+  if (!tunes && options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
   if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
     return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
@@ -242,8 +261,60 @@ llvm::Error startRemarks(const Options &options, MLIRContext &context) {
   return enableRemarks(context, remarks);
 }
 
-llvm::Error run(const Options &options) {
+CompileOptions compileOptionsOf(const Options &options) {
+  CompileOptions compile;
+  static_cast<LoweringOptions &>(compile) = loweringOf(options);
+  compile.mcpu = options.mcpu;
+  compile.mtriple = options.mtriple;
+  compile.threads = options.threads;
+  compile.cacheFolder = options.cache;
+  compile.progress = !options.quiet;
+  compile.notes = options.quiet ? nullptr : &llvm::errs();
+  return compile;
+}
+
+/// Reads the file of --tuning, so that a damaged one is an error before any work. One
+/// of another CPU is left out with a note.
+llvm::Error checkTuning(Options &options) {
+  if (options.tuning.empty())
+    return llvm::Error::success();
+  llvm::Expected<Tuning> tuning = Tuning::read(options.tuning);
+  if (!tuning)
+    return tuning.takeError();
+  llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu, options.mtriple);
+  if (!target)
+    return target.takeError();
+  if (tuning->isFor(*target))
+    return llvm::Error::success();
+  if (!options.quiet)
+    llvm::errs() << options.tuning << " is not used: it was measured for the CPU " << tuning->cpu
+                 << (tuning->cpu == target->cpu ? " with other features" : ", not " + target->cpu) << '\n';
+  options.tuning = "";
+  return llvm::Error::success();
+}
+
+llvm::Error tune(const Options &options, ModuleOp module) {
+  TuneOptions tune;
+  tune.compile = compileOptionsOf(options);
+  double minutes = 3;
+  llvm::StringRef(options.tune).getAsDouble(minutes);
+  tune.seconds = minutes * 60;
+  tune.report = options.quiet ? nullptr : &llvm::errs();
+  // A copy: each link parses options of its own, which resets all that there are.
+  std::string output = options.output.empty() ? "tuning.json" : options.output.getValue();
+  llvm::Expected<Tuning> tuning = tuneModel(module, tune);
+  if (!tuning)
+    return tuning.takeError();
+  return writeFile(output, [&](llvm::raw_ostream &os) {
+    os << llvm::formatv("{0:2}", llvm::json::Value(tuning->toJson())) << '\n';
+    return llvm::Error::success();
+  });
+}
+
+llvm::Error run(Options &options) {
   if (llvm::Error error = checkOptions(options))
+    return error;
+  if (llvm::Error error = checkTuning(options))
     return error;
   DialectRegistry registry;
   registerAll(registry);
@@ -261,17 +332,11 @@ llvm::Error run(const Options &options) {
       return error;
   if (llvm::Error error = startRemarks(options, context))
     return error;
+  if (options.tune.getNumOccurrences())
+    return tune(options, *model->module);
   if (!options.emit.empty() || !options.stopAt.empty())
     return emitStage(options, *model->module);
-  CompileOptions compile;
-  static_cast<LoweringOptions &>(compile) = loweringOf(options);
-  compile.mcpu = options.mcpu;
-  compile.mtriple = options.mtriple;
-  compile.threads = options.threads;
-  compile.cacheFolder = options.cache;
-  compile.progress = !options.quiet;
-  compile.notes = options.quiet ? nullptr : &llvm::errs();
-  return compileToArtifact(*model->module, model->folder, options.output, compile);
+  return compileToArtifact(*model->module, model->folder, options.output, compileOptionsOf(options));
 }
 
 /// What `action` writes to stderr: LLVM's parser lets nobody redirect it.
@@ -316,6 +381,9 @@ bool mlir::transformer::isCompilation(int argc, char **argv) {
     llvm::StringRef argument = argv[i];
     if (argument == "-o" && i + 1 < argc && llvm::StringRef(argv[i + 1]).rtrim('/').ends_with(".tfa"))
       return true;
+    llvm::StringRef option = argument.ltrim('-').split('=').first;
+    if (option == "tune" || option == "tuning")
+      return argument.starts_with("-");
     if (argument.ltrim('-').starts_with("emit=") || argument.ltrim('-').starts_with("stop-at="))
       return argument.starts_with("-");
     // A folder, or a file that is no MLIR, can only be meant as a model.
