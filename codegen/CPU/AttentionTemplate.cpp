@@ -88,6 +88,7 @@ private:
 
   //===--- a tile of keys ---===//
   void emitKeyTile(OpBuilder &b, Value begin, Value end);
+  void computeRows(OpBuilder &b, Value tensor, Value target, Value begin, Value count);
   void packKeys(OpBuilder &b, Value count);
   void packValues(OpBuilder &b, Value count);
   Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
@@ -132,6 +133,7 @@ private:
   Value exp2(OpBuilder &b, Value x, ArrayRef<double> coefficients);
   Value maximum(OpBuilder &b, Value x, Value y);
   bool isDecode() const { return blockPositions == 1; }
+  bool isComputed(Value memref) const { return memref == keyRows || memref == valueRows; }
   /// Keys that decoding multiplies at a time: where a vector has four lanes and there are
   /// registers for it all four, which leaves no tree to hold; with more lanes one.
   int64_t keysTogether() const { return lanes == 4 && tileColumns / lanes >= 4 ? 4 : 1; }
@@ -155,6 +157,7 @@ private:
   bool copiesValues;
   Type operand, valueOperand; ///< of what is multiplied: bf16 for dot products, else f32
   Value query, key, value, length, appended;
+  Value keyRows, valueRows; ///< where keys and values of a tile are computed; null for arguments
   /// Scratch of a task: queries [rows, D], keys [panels, words, tileColumns * depth], values
   /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
   /// output [rows, D], maximum, sum and correction [rows].
@@ -181,9 +184,11 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
     key = parts[0], value = parts[1], length = parts[2], appended = parts[3];
     kvHeads = op.getCache().getType().getHeads();
   } else {
-    key = context.argument(op.getKey());
-    value = context.argument(op.getValue());
-    kvHeads = cast<MemRefType>(key.getType()).getDimSize(2);
+    if (isa<BlockArgument>(op.getKey()))
+      key = context.argument(op.getKey());
+    if (isa<BlockArgument>(op.getValue()))
+      value = context.argument(op.getValue());
+    kvHeads = cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
   }
   group = heads / kvHeads;
   words = headDim / depth;
@@ -249,6 +254,14 @@ void AttentionEmitter::allocate(OpBuilder &b) {
   scores = scratch({std::min(tileRows, most), blockKeys}, f32);
   weights = valueDepth > 1 ? scratch({tileRows, blockKeys}, valueOperand) : scores;
   output = scratch({most, paddedDim}, f32);
+  // Keys and values that are computed stand as rows of the tile, [1, keys, 1, D].
+  auto rowsOf = [&](Value tensor) {
+    return scratch({1, blockKeys, 1, headDim}, getElementTypeOrSelf(tensor.getType()));
+  };
+  if (!key)
+    key = keyRows = rowsOf(op.getKey());
+  if (!value)
+    value = valueRows = rowsOf(op.getValue());
   maxima = scratch({most}, f32);
   sums = scratch({most}, f32);
   corrections = scratch({tileRows}, f32);
@@ -265,8 +278,8 @@ void AttentionEmitter::beginTask(OpBuilder &b, Value task) {
   Value count = arith::MinUIOp::create(b, loc, arith::SubIOp::create(b, loc, positions, firstPosition),
                                        constant(b, blockPositions));
   rows = arith::MulIOp::create(b, loc, count, constant(b, group));
-  held =
-      length ? heldPositions(b, loc, length, appended, batch) : Value(memref::DimOp::create(b, loc, key, 1));
+  held = length ? heldPositions(b, loc, length, appended, batch)
+                : indexValue(b, loc, Evaluator(context, lanes).dimSize(b, op.getKey(), 1));
 }
 
 /// A row's position in the call and its query head.
@@ -370,10 +383,11 @@ Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value colum
                                 int64_t left, Type as) {
   Type stored = cast<MemRefType>(memref.getType()).getElementType();
   VectorType type = vectorOf(width, stored);
-  j = arith::AddIOp::create(b, loc, place, j);
-  SmallVector<Value> at{batch, kvHead, j, column};
+  SmallVector<Value> at{batch, kvHead, arith::AddIOp::create(b, loc, place, j), column};
   if (!op.getCache())
-    at = {batch, j, kvHead, column};
+    std::swap(at[1], at[2]);
+  if (isComputed(memref))
+    at = {constant(b, 0), j, constant(b, 0), column};
   Value x;
   if (left < width) {
     Value mask = vector::CreateMaskOp::create(b, loc, vectorOf(width, b.getI1Type()), constant(b, left));
@@ -393,6 +407,8 @@ Value AttentionEmitter::tileOf(OpBuilder &b, Value memref, Value count) {
     std::swap(offsets[1], offsets[2]);
     std::swap(sizes[1], sizes[2]);
   }
+  if (isComputed(memref))
+    offsets.assign(4, zero);
   SmallVector<OpFoldResult> strides(4, one);
   SmallVector<int64_t> shape{ShapedType::kDynamic, headDim};
   auto type = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
@@ -470,9 +486,24 @@ void AttentionEmitter::packValues(OpBuilder &b, Value count) {
   });
 }
 
+/// The rows of a tile of keys or values that are no argument.
+void AttentionEmitter::computeRows(OpBuilder &b, Value tensor, Value target, Value begin, Value count) {
+  if (!target)
+    return;
+  RowEmitter emitter(context, tensor, lanes);
+  forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value j) {
+    Value zero = constant(b, 0), at = arith::AddIOp::create(b, loc, begin, j);
+    emitter.emit(b, {batch, at, kvHead}, [&](OpBuilder &b, Value x, LaneIndex column, Value mask) {
+      storeElements(b, loc, x, target, {zero, j, zero, column.base}, mask);
+    });
+  });
+}
+
 void AttentionEmitter::emitKeyTile(OpBuilder &b, Value begin, Value end) {
   Value count = arith::SubIOp::create(b, loc, end, begin);
   tileEnd = end;
+  computeRows(b, op.getKey(), keyRows, begin, count);
+  computeRows(b, op.getValue(), valueRows, begin, count);
   if (!isDecode())
     packKeys(b, count);
   if (copiesValues)

@@ -75,9 +75,13 @@ static bool collectReads(Value value, const DispatchGroup &group, ArrayRef<Opera
         return false;
       reads.push_back({user, generic.getMatchingIndexingMap(&use)});
     } else {
-      // A query is read once; keys and values of an append too, those of an attention often.
-      bool once = isa<AttentionOp>(user) ? use.getOperandNumber() == 0 : isa<CacheAppendOp>(user);
-      if (!once)
+      // A query, and keys and values of an append, are read once; those of an attention once
+      // for each block of queries, where they are packed anyway. A bias is read in place.
+      auto attention = dyn_cast<AttentionOp>(user);
+      bool byRow = attention ? use.getOperandNumber() < 3 && use.get() != attention.getBias() &&
+                                   use.get() != attention.getCache()
+                             : isa<CacheAppendOp>(user);
+      if (!byRow)
         return false;
       reads.push_back({user, AffineMap()});
     }

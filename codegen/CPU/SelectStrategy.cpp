@@ -298,6 +298,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
     // Values are packed for dot products alone; both are packed in the type they are multiplied in.
     int64_t keyBytes = headDim * (dots ? 2 * 2 : 4);
+    if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
+      keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
     return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
                                    {positions, block, dots ? 2 : 1, deterministic ? block : 1}, lanes, grain);
