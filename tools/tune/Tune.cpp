@@ -301,7 +301,7 @@ llvm::Expected<double> Search::confirm() {
   if (best)
     trials.push_back(best.get());
   double speedup = std::numeric_limits<double>::infinity();
-  for (int repeat = 0; repeat < 2; ++repeat) {
+  for (int repeat = 0; repeat < (best ? 2 : 1); ++repeat) {
     llvm::Expected<std::vector<double>> speedups = compare(trials, kFinalRounds);
     if (!speedups)
       return speedups.takeError();
@@ -319,17 +319,16 @@ llvm::Error Search::searchTogether() {
       if (llvm::Error error = trial->setThreads(threads))
         return error;
   best = std::move(alone);
-  bestSpeedup = 1;
   if (best) {
     llvm::Expected<double> speedup = confirm();
     if (!speedup)
       return speedup.takeError();
+    found.speedup = *speedup;
     if (*speedup < 1)
       best = nullptr;
-    else
-      found.speedup = bestSpeedup = *speedup;
   }
   LoweringConfigAttr before = best ? best->config : chosen;
+  double speedupBefore = bestSpeedup = best ? found.speedup : 1;
   if (llvm::Error error = searchStage(Stage::Grain))
     return error;
   if (!best || best->config == before)
@@ -337,14 +336,11 @@ llvm::Error Search::searchTogether() {
   llvm::Expected<double> speedup = confirm();
   if (!speedup)
     return speedup.takeError();
-  // Of two that help, both have to.
-  if (*speedup < std::max(kLeastSpeedup, found.speedup)) {
-    best = nullptr;
-    if (before != chosen)
-      best = tryMake(before);
-  } else {
+  if (*speedup >= std::max(kLeastSpeedup, speedupBefore)) {
     found.speedup = *speedup;
+    return llvm::Error::success();
   }
+  best = before == chosen ? nullptr : tryMake(before);
   return llvm::Error::success();
 }
 
