@@ -302,6 +302,13 @@ llvm::Error tune(const Options &options, ModuleOp module) {
   tune.report = options.quiet ? nullptr : &llvm::errs();
   // A copy: each link parses options of its own, which resets all that there are.
   std::string output = options.output.empty() ? "tuning.json" : options.output.getValue();
+  // Before minutes of work: the place must be usable.
+  llvm::StringRef folder = llvm::sys::path::parent_path(output);
+  if (std::error_code code =
+          llvm::sys::fs::access(folder.empty() ? "." : folder, llvm::sys::fs::AccessMode::Write))
+    return makeError("cannot write " + output + ": " + code.message());
+  if (llvm::sys::fs::is_directory(output))
+    return makeError(output + " is a folder; --tune writes a file");
   llvm::Expected<Tuning> tuning = tuneModel(module, tune);
   if (!tuning)
     return tuning.takeError();

@@ -43,6 +43,11 @@ public:
 private:
   bool isContraction() const { return base.getTemplateName() == "contraction"; }
   void addTile(int64_t rows, int64_t vectors);
+  /// Those of all of k, in pairs.
+  int64_t allSteps() const {
+    int64_t steps = llvm::divideCeilSigned(limits.depth, chosen.getBlock()[2]);
+    return static_cast<int64_t>(llvm::alignTo(std::max<int64_t>(steps, 1), 2));
+  }
 
   LoweringConfigAttr base, chosen;
   const CandidateLimits &limits;
@@ -61,7 +66,7 @@ void Candidates::addTile(int64_t rows, int64_t vectors) {
       return;
     block[0] = std::max(block[0] / rows, int64_t(1)) * rows;
     if (columns != base.getTile()[1])
-      block[1] = std::max<int64_t>(block[1] * base.getTile()[1] / columns / 2 * 2, 2);
+      block[1] = std::clamp<int64_t>(block[1] * base.getTile()[1] / columns / 2 * 2, 2, allSteps());
   } else {
     block[1] = llvm::alignTo(block[1], columns);
   }
@@ -101,11 +106,11 @@ void Candidates::addRows() {
 void Candidates::addSteps() {
   SmallVector<int64_t> block(base.getBlock());
   int64_t unit = isContraction() ? 2 : base.getTile()[1];
-  int64_t all = isContraction() ? llvm::divideCeilSigned(limits.depth, block[2]) : block[1];
+  int64_t all = isContraction() ? allSteps() : block[1];
   for (int64_t steps : {base.getBlock()[1] / 2, base.getBlock()[1] * 2, all}) {
     block[1] = std::max<int64_t>(llvm::alignTo(steps, unit), unit);
     // Beyond all of k there is nothing to choose.
-    if (!isContraction() || block[1] <= static_cast<int64_t>(llvm::alignTo(all, unit)))
+    if (!isContraction() || block[1] <= all)
       add(base.getTile(), block, base.getGrain());
   }
 }

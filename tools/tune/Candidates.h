@@ -26,7 +26,6 @@ struct CandidateLimits {
 /// Members of a config are searched one after the other: the best of a stage is
 /// where the next begins.
 enum class Stage { Tile, Rows, Steps, Grain };
-inline constexpr Stage kStages[] = {Stage::Tile, Stage::Rows, Stage::Steps, Stage::Grain};
 
 /// Configs like `base` but for what `stage` changes, the likeliest first. All of them
 /// may replace `chosen`, and none is `base`.

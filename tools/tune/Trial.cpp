@@ -15,6 +15,7 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 
+#include <ctime>
 #include <random>
 
 using namespace mlir;
@@ -105,26 +106,26 @@ llvm::Error mlir::transformer::writeRandomWeights(llvm::StringRef folder,
 // Trials
 //===----------------------------------------------------------------------===//
 
-llvm::Error Trial::open(llvm::StringRef path, bool copiesWeights) {
-  xfm_open_options options = {};
-  options.size = sizeof options;
-  options.skip_weight_hash = 1; // it was written a moment ago
-  options.huge_pages = copiesWeights ? 1 : 0;
-  models.push_back(nullptr);
-  if (xfm_model_open(path.str().c_str(), &options, &models.back()) != XFM_OK)
-    return makeError(xfm_last_error());
-  xfm_session_options session = {};
-  session.size = sizeof session;
-  session.context = hasCache ? context : 0;
-  sessions.push_back(nullptr);
-  if (xfm_session_create(models.back(), &session, &sessions.back()) != XFM_OK)
-    return makeError(xfm_last_error());
+llvm::Error Trial::setThreads(int count) {
+  threads = count;
+  sessions.resize(models.size());
+  for (auto [model, session] : llvm::zip(models, sessions)) {
+    if (session)
+      xfm_session_destroy(session);
+    session = nullptr;
+    xfm_session_options options = {};
+    options.size = sizeof options;
+    options.threads = threads;
+    options.context = hasCache ? context : 0;
+    if (xfm_session_create(model, &options, &session) != XFM_OK)
+      return makeError(xfm_last_error());
+  }
   return llvm::Error::success();
 }
 
 llvm::Expected<std::unique_ptr<Trial>> Trial::make(const DispatchModule &source, LoweringConfigAttr config,
                                                    llvm::StringRef folder, const CompileOptions &options,
-                                                   int64_t context, int64_t copies) {
+                                                   int64_t context, int64_t copies, int threads) {
   OwningOpRef<ModuleOp> module(cast<ModuleOp>(source.module.get()->clone()));
   SymbolTable::lookupSymbolIn(*module, source.name)->setAttr(kConfigAttr, config);
   llvm::SmallString<128> path(folder);
@@ -135,12 +136,21 @@ llvm::Expected<std::unique_ptr<Trial>> Trial::make(const DispatchModule &source,
   trial->config = config;
   trial->hasCache = source.hasCache;
   trial->context = context;
-  llvm::Error error = llvm::Error::success();
-  for (int64_t i = 0; i < copies && !error; ++i)
-    error = trial->open(path, copies > 1);
+  xfm_open_options open = {};
+  open.size = sizeof open;
+  open.skip_weight_hash = 1; // it was written a moment ago
+  open.huge_pages = copies > 1;
+  bool ok = true;
+  for (int64_t i = 0; i < copies && ok; ++i) {
+    xfm_model *model = nullptr;
+    ok = xfm_model_open(path.c_str(), &open, &model) == XFM_OK;
+    trial->models.push_back(model);
+  }
   // What is open stays open.
   llvm::sys::fs::remove_directories(path);
-  if (error)
+  if (!ok)
+    return makeError(xfm_last_error());
+  if (llvm::Error error = trial->setThreads(threads))
     return std::move(error);
   return trial;
 }
@@ -191,6 +201,13 @@ llvm::Error Trial::call(const TrialInputs &inputs) {
   return makeError(xfm_last_error());
 }
 
+/// Of this thread alone, or of the wall's clock.
+static double seconds(bool ofThread) {
+  timespec time = {};
+  clock_gettime(ofThread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
 llvm::Expected<double> Trial::time(const TrialInputs &inputs, int64_t cached, int64_t calls) {
   // There is one copy where there are caches.
   if (hasCache && (inputs.positions > 1 || xfm_session_length(last()) + calls * inputs.positions > context))
@@ -198,11 +215,11 @@ llvm::Expected<double> Trial::time(const TrialInputs &inputs, int64_t cached, in
   while (hasCache && xfm_session_length(last()) < cached)
     if (llvm::Error error = call(inputs))
       return std::move(error);
-  auto start = Clock::now();
+  double start = seconds(threads == 1);
   for (int64_t i = 0; i < calls; ++i)
     if (llvm::Error error = call(inputs))
       return std::move(error);
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return seconds(threads == 1) - start;
 }
 
 bool Trial::isNarrow() const {

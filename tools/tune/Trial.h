@@ -39,11 +39,15 @@ public:
   /// again afterwards. With several copies, each has weights of its own in memory.
   static llvm::Expected<std::unique_ptr<Trial>> make(const DispatchModule &source, LoweringConfigAttr config,
                                                      llvm::StringRef folder, const CompileOptions &options,
-                                                     int64_t context, int64_t copies);
+                                                     int64_t context, int64_t copies, int threads);
   ~Trial();
 
+  /// Starts sessions with another number of threads; 0: one per core.
+  llvm::Error setThreads(int count);
   TrialInputs inputsFor(int64_t positions) const;
-  /// Seconds of `calls` calls, each of the next copy. Caches hold `cached` positions or a few more before.
+  /// Seconds of `calls` calls, each of the next copy: of one thread by its own clock,
+  /// which stands still while others have the core; of several by the wall's. Caches hold `cached` positions
+  /// or a few more before.
   llvm::Expected<double> time(const TrialInputs &inputs, int64_t cached, int64_t calls);
   void reset();
   /// The result of the last call, in f32.
@@ -54,7 +58,6 @@ public:
 
 private:
   Trial() = default;
-  llvm::Error open(llvm::StringRef path, bool copiesWeights);
   llvm::Error call(const TrialInputs &inputs);
   xfm_session *last() const { return sessions[(next + sessions.size() - 1) % sessions.size()]; }
 
@@ -63,6 +66,7 @@ private:
   size_t next = 0;
   bool hasCache = false;
   int64_t context = 0;
+  int threads = 1;
 };
 
 } // namespace mlir::transformer

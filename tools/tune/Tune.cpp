@@ -21,6 +21,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Threading.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -102,8 +103,9 @@ struct Found {
 class Search {
 public:
   Search(const DispatchModule &source, LoweringConfigAttr chosen, const TuneOptions &options,
-         Clock::time_point deadline, bool isCold)
-      : source(source), chosen(chosen), options(options), deadline(deadline), isCold(isCold) {}
+         Clock::time_point deadline, bool isCold, bool isBusy)
+      : source(source), chosen(chosen), options(options), deadline(deadline), isCold(isCold), isBusy(isBusy) {
+  }
 
   llvm::Expected<Found> run(const CPUTarget &target);
 
@@ -112,6 +114,8 @@ private:
   bool isOver() const { return Clock::now() >= deadline; }
   std::unique_ptr<Trial> tryMake(LoweringConfigAttr config);
   llvm::Error searchStage(Stage stage);
+  llvm::Error searchTogether();
+  llvm::Expected<double> confirm();
   /// Times of each trial beside the first: the mean over shapes of its speedup, or 0
   /// where its results differ.
   llvm::Expected<std::vector<double>> compare(llvm::ArrayRef<Trial *> trials, int64_t rounds);
@@ -124,7 +128,10 @@ private:
   Clock::time_point deadline;
   /// Whether weights are read from memory, as the model has more than caches hold.
   bool isCold;
+  /// Whether others have the cores: what several threads take is chance then.
+  bool isBusy;
   int64_t copies = 1;
+  int threads = 1;
   TemporaryFolder folder;
   CandidateLimits limits;
   SmallVector<int64_t> shapes;
@@ -166,7 +173,7 @@ void Search::setLimits(const CPUTarget &target) {
 /// Null where the config cannot be emitted: then it is none to choose.
 std::unique_ptr<Trial> Search::tryMake(LoweringConfigAttr config) {
   llvm::Expected<std::unique_ptr<Trial>> trial =
-      Trial::make(source, config, folder.path, options.compile, context, copies);
+      Trial::make(source, config, folder.path, options.compile, context, copies, threads);
   if (trial)
     return std::move(*trial);
   llvm::consumeError(trial.takeError());
@@ -266,29 +273,75 @@ llvm::Expected<Found> Search::run(const CPUTarget &target) {
   if (llvm::Error error = writeRandomWeights(folder.path, source.weights))
     return std::move(error);
   llvm::Expected<std::unique_ptr<Trial>> trial =
-      Trial::make(source, chosen, folder.path, options.compile, context, copies);
+      Trial::make(source, chosen, folder.path, options.compile, context, copies, threads);
   if (!trial)
     return trial.takeError();
   base = std::move(*trial);
   tried.insert(chosen.getAsOpaquePointer());
-  for (Stage stage : kStages)
-    if (!isOver())
-      if (llvm::Error error = searchStage(stage))
-        return std::move(error);
-  // What was the best of many is so by chance in part: twice more, alone.
+  // One thread tells kernels apart, whatever else runs.
+  for (Stage stage : {Stage::Tile, Stage::Rows, Stage::Steps})
+    if (llvm::Error error = searchStage(stage))
+      return std::move(error);
+  llvm::Expected<double> alone = confirm();
+  if (!alone)
+    return alone.takeError();
+  found.speedup = *alone;
+  if (*alone < kLeastSpeedup)
+    best = nullptr;
+  if (!isBusy)
+    if (llvm::Error error = searchTogether())
+      return std::move(error);
+  found.config = best ? best->config : chosen;
+  return found;
+}
+
+/// What was the best of many is so by chance in part: twice more, alone.
+llvm::Expected<double> Search::confirm() {
   SmallVector<Trial *> trials{base.get()};
   if (best)
     trials.push_back(best.get());
-  double speedup = best ? std::numeric_limits<double>::infinity() : 1;
-  for (int repeat = 0; repeat < 2; ++repeat) {
+  double speedup = std::numeric_limits<double>::infinity();
+  for (int repeat = 0; repeat < (best ? 2 : 1); ++repeat) {
     llvm::Expected<std::vector<double>> speedups = compare(trials, kFinalRounds);
     if (!speedups)
       return speedups.takeError();
     speedup = std::min(speedup, speedups->back());
   }
-  found.speedup = speedup;
-  found.config = best && speedup >= kLeastSpeedup ? best->config : chosen;
-  return found;
+  return speedup;
+}
+
+/// With all threads: whether they agree, and how much work is worth handing over.
+llvm::Error Search::searchTogether() {
+  threads = 0;
+  std::unique_ptr<Trial> alone = std::move(best);
+  for (Trial *trial : {base.get(), alone.get()})
+    if (trial)
+      if (llvm::Error error = trial->setThreads(threads))
+        return error;
+  best = std::move(alone);
+  if (best) {
+    llvm::Expected<double> speedup = confirm();
+    if (!speedup)
+      return speedup.takeError();
+    found.speedup = *speedup;
+    if (*speedup < 1)
+      best = nullptr;
+  }
+  LoweringConfigAttr before = best ? best->config : chosen;
+  double speedupBefore = bestSpeedup = best ? found.speedup : 1;
+  if (llvm::Error error = searchStage(Stage::Grain))
+    return error;
+  if (!best || best->config == before)
+    return llvm::Error::success();
+  llvm::Expected<double> speedup = confirm();
+  if (!speedup)
+    return speedup.takeError();
+  if (*speedup >= std::max(kLeastSpeedup, speedupBefore)) {
+    found.speedup = *speedup;
+    return llvm::Error::success();
+  }
+  best = before == chosen ? nullptr : tryMake(before);
+  return llvm::Error::success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -373,6 +426,10 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
   tuning.cpu = target->cpu;
   tuning.features = target->features;
   bool isCold = weightBytes(module) > cacheBytes();
+  double load = 0;
+  bool isBusy = getloadavg(&load, 1) == 1 && load > 0.5 * llvm::hardware_concurrency().compute_thread_count();
+  if (isBusy)
+    report << "tune: the machine is busy, so that configs are compared on one thread and the grain stays\n";
   SmallVector<LaunchOp> launches = launchesToTune(module);
   auto end =
       start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
@@ -394,7 +451,7 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
     if ((*chosen).getTemplateName() != "contraction" && (*chosen).getTemplateName() != "attention")
       continue;
     auto deadline = Clock::now() + (end - Clock::now()) / static_cast<int64_t>(launches.size() - i);
-    llvm::Expected<Found> found = Search(*source, *chosen, options, deadline, isCold).run(*target);
+    llvm::Expected<Found> found = Search(*source, *chosen, options, deadline, isCold, isBusy).run(*target);
     if (!found)
       return makeError("tuning " + name + ": " + llvm::toString(found.takeError()));
     reportFound(report, name, *chosen, *found);
