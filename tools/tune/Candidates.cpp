@@ -58,6 +58,8 @@ private:
 /// What else is in the config keeps its size: the rows of a block, the bytes of a panel.
 void Candidates::addTile(int64_t rows, int64_t vectors) {
   int64_t columns = vectors * base.getVector();
+  if (limits.keepsColumns && columns != chosen.getTile()[1])
+    return;
   SmallVector<int64_t> block(base.getBlock());
   if (isContraction()) {
     // Columns of a last panel that are not there cost as much as those that are.
@@ -82,7 +84,7 @@ void Candidates::addTiles() {
       addTile(base.getTile()[0], vectors);
       continue;
     }
-    for (int64_t rows : {most, int64_t(6), int64_t(8), int64_t(4)})
+    for (int64_t rows : {most, int64_t(6), int64_t(8), int64_t(4), int64_t(5)})
       if (rows <= most)
         addTile(rows, vectors);
   }

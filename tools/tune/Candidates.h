@@ -21,6 +21,9 @@ struct CandidateLimits {
   int64_t columns = 0;    ///< N of a contraction
   int64_t depth = 0;      ///< K of a contraction
   bool manyRows = false;  ///< whether there are more rows than one
+  /// Whether other dispatches read the same weights: panels of another width would be
+  /// a second copy of them in the artifact.
+  bool keepsColumns = false;
 };
 
 /// Members of a config are searched one after the other: the best of a stage is

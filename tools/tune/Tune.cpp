@@ -103,8 +103,9 @@ struct Found {
 class Search {
 public:
   Search(const DispatchModule &source, LoweringConfigAttr chosen, const TuneOptions &options,
-         Clock::time_point deadline, bool isCold, bool isBusy)
+         Clock::time_point deadline, bool isCold, bool isBusy, bool sharesWeights)
       : source(source), chosen(chosen), options(options), deadline(deadline), isCold(isCold), isBusy(isBusy) {
+    limits.keepsColumns = sharesWeights;
   }
 
   llvm::Expected<Found> run(const CPUTarget &target);
@@ -385,6 +386,27 @@ static int64_t weightBytes(ModuleOp module) {
   return sum;
 }
 
+/// Kernels that read a weight which another of `launches` reads too.
+static llvm::StringSet<> sharingWeights(ModuleOp module, ArrayRef<LaunchOp> launches) {
+  llvm::StringSet<> kernels, sharing;
+  for (LaunchOp launch : launches)
+    if (!isa<AttentionOp>(
+            outputOf(cast<func::FuncOp>(SymbolTable::lookupSymbolIn(module, launch.getKernel())))))
+      kernels.insert(launch.getKernel());
+  DenseMap<Attribute, llvm::StringSet<>> readers;
+  module.walk([&](LaunchOp launch) {
+    for (Value input : launch.getInputs())
+      if (auto use = input.getDefiningOp<UseOp>();
+          use && kernels.contains(launch.getKernel()) && cast<RankedTensorType>(use.getType()).getRank() == 2)
+        readers[use.getWeightAttr()].insert(launch.getKernel());
+  });
+  for (auto &[weight, names] : readers)
+    if (names.size() > 1)
+      for (auto &name : names)
+        sharing.insert(name.getKey());
+  return sharing;
+}
+
 static std::string membersOf(LoweringConfigAttr config) {
   return llvm::formatv("tile [{0:$[, ]}] block [{1:$[, ]}] grain {2}",
                        llvm::make_range(config.getTile().begin(), config.getTile().end()),
@@ -431,13 +453,15 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
   if (isBusy)
     report << "tune: the machine is busy, so that configs are compared on one thread and the grain stays\n";
   SmallVector<LaunchOp> launches = launchesToTune(module);
+  llvm::StringSet<> sharing = sharingWeights(module, launches);
   auto end =
       start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.seconds));
   for (auto [i, launch] : llvm::enumerate(launches)) {
     StringRef name = launch.getKernel();
     // The first is timed whatever the time is: a file without entries helps nobody.
     if (i > 0 && Clock::now() >= end) {
-      report << "tune: the time is over before " << name << " and " << launches.size() - i - 1 << " more\n";
+      report << "tune: the time is over before " << name << "; dispatches left: " << launches.size() - i
+             << '\n';
       break;
     }
     llvm::Expected<DispatchModule> source = makeDispatchModule(launch);
@@ -451,7 +475,8 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
     if ((*chosen).getTemplateName() != "contraction" && (*chosen).getTemplateName() != "attention")
       continue;
     auto deadline = Clock::now() + (end - Clock::now()) / static_cast<int64_t>(launches.size() - i);
-    llvm::Expected<Found> found = Search(*source, *chosen, options, deadline, isCold, isBusy).run(*target);
+    llvm::Expected<Found> found =
+        Search(*source, *chosen, options, deadline, isCold, isBusy, sharing.contains(name)).run(*target);
     if (!found)
       return makeError("tuning " + name + ": " + llvm::toString(found.takeError()));
     reportFound(report, name, *chosen, *found);
