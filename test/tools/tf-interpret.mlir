@@ -26,7 +26,7 @@ func.func @thirds(%x: tensor<?x3xf32> {transformer.name = "x", transformer.dims 
 // RUN: tf-interpret %s --entry=length --input ids=%t.ids.npy --output n=%t.n.npy
 // RUN: %python %test_tools/npy.py show %t.n.npy | FileCheck %s --check-prefix=LENGTH
 // LENGTH: i8 (2,) 0 0
-func.func @length(%ids: tensor<?x?xi32> {transformer.name = "ids", transformer.dims = ["B", "S"], transformer.range = [0, 3]}, %c: !transformer.kv_cache<1 x 1 x f32, full>) -> (tensor<?xi32> {transformer.name = "n"}, !transformer.kv_cache<1 x 1 x f32, full>) {
+func.func @length(%ids: tensor<?x?xi32> {transformer.name = "ids", transformer.dims = ["B", "S"], transformer.range = array<i64: 0, 3>}, %c: !transformer.kv_cache<1 x 1 x f32, full>) -> (tensor<?xi32> {transformer.name = "n"}, !transformer.kv_cache<1 x 1 x f32, full>) {
   %0 = transformer.cache_length %c : !transformer.kv_cache<1 x 1 x f32, full> -> tensor<?xi32>
   return %0, %c : tensor<?xi32>, !transformer.kv_cache<1 x 1 x f32, full>
 }

@@ -79,10 +79,10 @@ static llvm::Expected<func::FuncOp> findEntry(ModuleOp module, StringRef name) {
 
 /// Checks the range that the entry point states for its integers.
 static llvm::Error checkRange(func::FuncOp entry, unsigned i, const Tensor &tensor, StringRef name) {
-  auto range = entry.getArgAttrOfType<ArrayAttr>(i, "transformer.range");
+  auto range = entry.getArgAttrOfType<DenseI64ArrayAttr>(i, "transformer.range");
   if (!range || range.size() != 2)
     return llvm::Error::success();
-  int64_t low = cast<IntegerAttr>(range[0]).getInt(), high = cast<IntegerAttr>(range[1]).getInt();
+  int64_t low = range[0], high = range[1];
   for (int64_t value : tensor.getInts())
     if (value < low || value >= high)
       return error("input '" + name + "' holds " + llvm::Twine(value) + ", outside [" + llvm::Twine(low) +
