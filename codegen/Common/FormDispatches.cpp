@@ -22,12 +22,12 @@
 #include "codegen/Common/Outline.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
+#include "passes/Remarks.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
-#include "mlir/IR/Remarks.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 #define DEBUG_TYPE "transformer-form-dispatches"
@@ -112,9 +112,11 @@ bool Grower::growOnce() {
       take(candidate, answer.how);
       return true;
     }
-    if (answer.nearMiss && told.insert(candidate.producer).second)
-      remark::missed(candidate.producer.getLoc(), remark::RemarkOpts::name("Prologue").category(DEBUG_TYPE))
-          << "not computed inside the kernel that reads it: " << answer.reason;
+    if (answer.nearMiss && told.insert(candidate.producer).second) {
+      IRRewriter rewriter(candidate.producer.getContext());
+      (void)missed(rewriter, candidate.producer, DEBUG_TYPE, "result", answer.reason,
+                   "one reader would let that reader's kernel compute it");
+    }
   }
   return false;
 }
@@ -127,8 +129,7 @@ void Grower::take(Candidate &candidate, Inlined how) {
   if (how == Inlined::Prologue) {
     group.prologue.insert(candidate.views.begin(), candidate.views.end());
     group.prologue.insert(candidate.producer);
-    remark::passed(candidate.producer.getLoc(), remark::RemarkOpts::name("Prologue").category(DEBUG_TYPE))
-        << "computed inside the kernel that reads it";
+    passed(candidate.producer, DEBUG_TYPE, "computed inside the kernel that reads it");
   }
 }
 
