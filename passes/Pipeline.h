@@ -16,7 +16,7 @@ namespace mlir::transformer {
 
 struct OptimizationOptions {
   /// 0: nothing. 1: as imported; code generation fuses neighbours. 2: fusion.
-  /// 3: as 2; code generation tunes costs.
+  /// 3: as 2: what measured configs add is asked for by name (tfopt --tuning).
   int level = 3;
   /// Passes to run instead of the level's ("transformer-merge-qkv,cse"), or empty.
   std::string passes;
