@@ -56,12 +56,12 @@ static void profilingParallelFor(void *context, xfm_task_fn fn, void *args, int6
 
 // What differs per session is in the call's context.
 const xfm_abi &xfm::plainServices() {
-  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, plainParallelFor};
+  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, plainParallelFor, nullptr};
   return table;
 }
 
 const xfm_abi &xfm::profilingServices() {
-  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, profilingParallelFor};
+  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, profilingParallelFor, nullptr};
   return table;
 }
 

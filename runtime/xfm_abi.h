@@ -50,6 +50,14 @@ typedef struct xfm_abi {
   /// index into the manifest's `dispatches`) and is only read by the profiler.
   void (*parallel_for)(void *context, xfm_task_fn fn, void *args, int64_t total, int64_t grain,
                        int32_t dispatch);
+  /// Puts a kernel of a GPU artifact in the stream of the session whose `context`
+  /// this is. `kernel` is its row in the manifest's table. The grid has the product of
+  /// ceil(dims[i] / tile[i]) blocks, `tile` being the row's. `words` are the kernel's
+  /// arguments, 64 bits each (codegen/GPU/README.md). Both arrays are read before
+  /// launch returns. A failure is kept in the session and ends the call. Null where
+  /// the session is not of a GPU.
+  void (*launch)(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
+                 int32_t dispatch);
 } xfm_abi;
 
 /// The arguments of one call of an entry point.
