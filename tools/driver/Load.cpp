@@ -8,6 +8,7 @@
 
 #include "codegen/CPU/Pipeline.h"
 #include "codegen/Common/FirstError.h"
+#include "codegen/GPU/IR/XGPU.h"
 #include "codegen/Passes.h"
 #include "import/HuggingFace.h"
 #include "passes/Passes.h"
@@ -29,7 +30,7 @@ namespace fs = llvm::sys::fs;
 void mlir::transformer::registerAll(DialectRegistry &registry) {
   registerAllDialects(registry);
   registerAllExtensions(registry);
-  registry.insert<TransformerDialect>();
+  registry.insert<TransformerDialect, xgpu::XGPUDialect>();
   static bool passesOnce = [] {
     registerAllPasses();
     registerTransformerPasses();

@@ -1,0 +1,115 @@
+//===- XGPU.td - what kernels need beside nvvm ------------------*- tablegen -*-===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===--------------------------------------------------------------------------===//
+
+#ifndef CODEGEN_GPU_IR_XGPU
+#define CODEGEN_GPU_IR_XGPU
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def XGPU_Dialect : Dialect {
+  let name = "xgpu";
+  let cppNamespace = "::mlir::xgpu";
+  let summary = "GPU kernels before they are lowered to LLVM";
+  let description = [{
+    The marks of a kernel and of its tensor maps, and the few operations that the
+    `nvvm` dialect has no op for. They are ops rather than inline assembly, so that
+    the emulator sees what they do; the last step of lowering writes the assembly.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
+}
+
+class XGPU_Attr<string name, string attrMnemonic> : AttrDef<XGPU_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+class XGPU_Op<string mnemonic, list<Trait> traits = []> : Op<XGPU_Dialect, mnemonic, traits>;
+
+def XGPU_KernelAttr : XGPU_Attr<"Kernel", "kernel"> {
+  let summary = "marks a function as a kernel and states its block";
+  let description = [{
+    `threads` of a block (x alone), bytes of dynamic `shared` memory, blocks of a
+    `cluster`. A `persistent` kernel takes any number of blocks up to that of its
+    tiles, and walks the rest itself.
+
+    Constraints:
+    - C1: `threads` is a multiple of 32 from 32 to 1024.
+    - C2: `shared` is from 0 to 232448, what a block of sm_90 may have.
+    - C3: `cluster` is from 1 to 8.
+
+    ```mlir
+    func.func private @copy(%x: memref<?xf32>, %out: memref<?xf32>)
+        attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 0, cluster = 1>}
+    ```
+  }];
+  let parameters = (ins "int64_t":$threads, "int64_t":$shared, "int64_t":$cluster,
+                        DefaultValuedParameter<"bool", "false">:$persistent);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static constexpr ::llvm::StringLiteral kName = "xgpu.kernel";
+    /// The mark of a function, or null.
+    static KernelAttr of(::mlir::Operation *function);
+  }];
+}
+
+def XGPU_TensorMapAttr : XGPU_Attr<"TensorMap", "tensor_map"> {
+  let summary = "how TMA sees a memref argument";
+  let description = [{
+    On an argument of type `!llvm.ptr`: it is the tensor map of memref argument number
+    `argument`, whose dimensions are taken together in `groups` (their number each,
+    outermost first, together the rank). `box` states the elements that one copy moves in
+    each of these dimensions, `swizzle` the bytes of the pattern that spreads 16-byte
+    pieces over banks (0: none). Strides are dense; what is out of bounds reads as zero.
+
+    Constraints:
+    - C1: 1 to 5 groups, each of one dimension or more, and as many members of `box`,
+      each from 1 to 256.
+    - C2: `swizzle` is 0, 32, 64 or 128.
+
+    ```mlir
+    func.func private @k(%x: memref<?x?x768xbf16>,
+        %map: !llvm.ptr {xgpu.tensor_map = #xgpu.tensor_map<argument = 0, groups = [2, 1], box = [128, 64], swizzle = 128>})
+        attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 16384, cluster = 1>}
+    ```
+  }];
+  let parameters = (ins "int64_t":$argument, ArrayRefParameter<"int64_t">:$groups,
+                        ArrayRefParameter<"int64_t">:$box, "int64_t":$swizzle);
+  let assemblyFormat = [{
+    `<` `argument` `=` $argument `,` `groups` `=` `[` $groups `]` `,` `box` `=` `[` $box `]` `,`
+    `swizzle` `=` $swizzle `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    static constexpr ::llvm::StringLiteral kName = "xgpu.tensor_map";
+  }];
+}
+
+def XGPU_SharedMemoryOp : XGPU_Op<"shared_memory", [Pure]> {
+  let summary = "the dynamic shared memory of the block";
+  let description = [{
+    Its base, aligned to 1024 bytes; there are as many bytes as the kernel's `shared`.
+
+    ```mlir
+    func.func private @k() attributes {xgpu.kernel = #xgpu.kernel<threads = 32, shared = 128, cluster = 1>} {
+      %base = xgpu.shared_memory : !llvm.ptr<3>
+      return
+    }
+    ```
+  }];
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+#endif // CODEGEN_GPU_IR_XGPU
