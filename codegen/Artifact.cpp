@@ -47,6 +47,10 @@ static const llvm::StringLiteral kArtifactFiles[] = {"manifest.json",  "module.s
                                                      "module.so.o",    "weights.safetensors",
                                                      "tokenizer.json", "tokenizer_config.json"};
 
+/// The folder of a GPU artifact's kernels, and what may be in it.
+static const llvm::StringLiteral kKernelFolder = "kernels";
+static bool isKernelFile(llvm::StringRef path) { return path.ends_with(".ptx") || path.ends_with(".cubin"); }
+
 /// Removes the files of an artifact and its folder, and nothing else.
 static void removeArtifact(llvm::StringRef folder) {
   // Temporary files of the writers carry the final name as prefix.
@@ -59,6 +63,11 @@ static void removeArtifact(llvm::StringRef folder) {
     if (llvm::any_of(kArtifactFiles, [&](llvm::StringRef known) { return name.starts_with(known); }))
       fs::remove(entry);
   }
+  std::string kernels = (folder + "/" + kKernelFolder).str();
+  for (fs::directory_iterator it(kernels, code), end; it != end && !code; it.increment(code))
+    if (isKernelFile(it->path()))
+      fs::remove(it->path());
+  fs::remove(kernels);
   fs::remove(folder);
 }
 
@@ -71,7 +80,16 @@ static bool isArtifact(llvm::StringRef folder) {
     return false;
   std::error_code code;
   for (fs::directory_iterator it(folder, code), end; it != end && !code; it.increment(code))
-    if (!llvm::is_contained(kArtifactFiles, llvm::sys::path::filename(it->path())))
+    if (llvm::StringRef name = llvm::sys::path::filename(it->path());
+        !llvm::is_contained(kArtifactFiles, name) && name != kKernelFolder)
+      return false;
+  if (code)
+    return false;
+  std::string kernels = (folder + "/" + kKernelFolder).str();
+  if (!fs::exists(kernels))
+    return true;
+  for (fs::directory_iterator it(kernels, code), end; it != end && !code; it.increment(code))
+    if (!isKernelFile(it->path()))
       return false;
   return !code;
 }
@@ -113,6 +131,23 @@ llvm::Error ArtifactWriter::addFile(llvm::StringRef name) {
     return makeError("cannot read back " + pathOf(name) + ": " + data.getError().message());
   llvm::StringRef bytes = (*data)->getBuffer();
   addFile(name, bytes.size(), llvm::xxh3_64bits(bytes));
+  return llvm::Error::success();
+}
+
+llvm::Error ArtifactWriter::writeFile(llvm::StringRef name, llvm::StringRef contents) {
+  std::error_code code = fs::create_directories(llvm::sys::path::parent_path(pathOf(name)));
+  if (code)
+    return makeError("cannot create the folder of " + pathOf(name) + ": " + code.message());
+  llvm::raw_fd_ostream stream(pathOf(name), code);
+  if (!code) {
+    stream << contents;
+    stream.close();
+    code = stream.error();
+    stream.clear_error();
+  }
+  if (code)
+    return makeError("cannot write " + pathOf(name) + ": " + code.message());
+  addFile(name, contents.size(), llvm::xxh3_64bits(contents));
   return llvm::Error::success();
 }
 
@@ -301,15 +336,18 @@ json::Object mlir::transformer::buildManifest(ModuleOp module, const CPUTarget &
     }
   for (const std::string &feature : target.features)
     features.push_back(feature);
+  json::Object device{{"device", options.gpuArchs.empty() ? "cpu" : "cuda"},
+                      {"triple", target.triple},
+                      {"cpu", target.cpu},
+                      {"features", std::move(features)}};
+  if (!options.gpuArchs.empty())
+    device["archs"] = json::Array(options.gpuArchs);
   return json::Object{
       {"format", "xfm-artifact"},
       {"format_version", 1},
       {"abi_version", XFM_ABI_VERSION},
       {"compiler", json::Object{{"name", "tfopt"}, {"version", XFM_VERSION}}},
-      {"target", json::Object{{"device", "cpu"},
-                              {"triple", target.triple},
-                              {"cpu", target.cpu},
-                              {"features", std::move(features)}}},
+      {"target", std::move(device)},
       {"model", modelOf(module, options, sourceHash)},
       {"entry_points", std::move(entries)},
       {"caches", std::move(caches)},

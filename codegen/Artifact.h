@@ -31,6 +31,8 @@ public:
   /// Records a file for the manifest; hashes it unless its hash is known.
   llvm::Error addFile(llvm::StringRef name);
   void addFile(llvm::StringRef name, uint64_t bytes, uint64_t hash);
+  /// Writes and adds a file; `name` may be in a folder of the artifact.
+  llvm::Error writeFile(llvm::StringRef name, llvm::StringRef contents);
   /// Copies a file into the folder if it exists.
   llvm::Error copyIfPresent(llvm::StringRef source, llvm::StringRef name);
   /// Writes the manifest and puts the folder in its place.

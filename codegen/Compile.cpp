@@ -10,47 +10,24 @@
 
 #include "codegen/Artifact.h"
 #include "codegen/CPU/Backend.h"
-#include "codegen/CPU/Pipeline.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
 #include "codegen/Common/FirstError.h"
 #include "codegen/Compile.h"
+#include "codegen/GPU/Backend.h"
+#include "codegen/Pipeline.h"
 #include "passes/Pipeline.h"
 #include "weights/WeightWriter.h"
 
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// The passes of the level, on the transformer dialect.
-static llvm::Error optimize(ModuleOp module, const LoweringOptions &lowering) {
-  FirstError errors(module.getContext());
-  PassManager pm(module.getContext());
-  pm.enableVerifier(false); // as below
-  OptimizationOptions options;
-  options.level = lowering.optLevel;
-  options.passes = lowering.passes;
-  if (llvm::Error error = buildOptimizationPipeline(pm, options))
-    return error;
-  if (succeeded(pm.run(module)))
-    return llvm::Error::success();
-  return errors.take("an optimisation failed without a reason");
-}
-
-llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target,
-                                           const LoweringOptions &lowering, llvm::StringRef stopAt) {
-  if (lowering.startAt.empty())
-    if (llvm::Error error = optimize(module, lowering))
-      return error;
-  if (stopAt == kOptimizedPhase)
-    return llvm::Error::success();
-  FirstError errors(module.getContext());
-  PassManager pm(module.getContext());
-  // The module was verified when it was made; the tests verify after every pass.
-  pm.enableVerifier(false);
-  CPUPipelineOptions options;
+static LoweringPipelineOptions pipelineOptions(const CPUTarget &target, const LoweringOptions &lowering) {
+  LoweringPipelineOptions options;
   options.vectorBytes = target.vectorBytes();
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.multipliesBF16();
@@ -62,11 +39,110 @@ llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &tar
   options.tuningFile = lowering.tuningFile;
   options.startAt = lowering.startAt;
   options.fusion = std::min<int64_t>(lowering.optLevel, 2);
-  options.stopAt = stopAt.str();
-  buildCPUPipeline(pm, options);
+  options.gpuArchs = lowering.gpuArchs;
+  return options;
+}
+
+/// Whether a phase, of those of a GPU, runs while kernels and host code are together.
+static bool isBeforeLaunches(llvm::StringRef phase) {
+  ArrayRef<llvm::StringRef> phases = loweringPhases(/*gpu=*/true);
+  return llvm::is_contained(phases, phase) && llvm::find(phases, phase) < llvm::find(phases, "launches");
+}
+
+static llvm::Error runPipeline(ModuleOp module, llvm::function_ref<void(OpPassManager &)> build) {
+  FirstError errors(module.getContext());
+  PassManager pm(module.getContext());
+  // The module was verified when it was made; the tests verify after every pass.
+  pm.enableVerifier(false);
+  build(pm);
   if (succeeded(pm.run(module)))
     return llvm::Error::success();
   return errors.take("a pass failed without a reason");
+}
+
+/// The passes of the level, on the transformer dialect.
+static llvm::Error optimize(ModuleOp module, const LoweringOptions &lowering) {
+  OptimizationOptions options;
+  options.level = lowering.optLevel;
+  options.passes = lowering.passes;
+  llvm::Error unknown = llvm::Error::success();
+  llvm::Error failed = runPipeline(module, [&](OpPassManager &pm) {
+    unknown = buildOptimizationPipeline(static_cast<PassManager &>(pm), options);
+  });
+  return unknown ? std::move(unknown) : std::move(failed);
+}
+
+llvm::Error mlir::transformer::lowerModule(ModuleOp module, const CPUTarget &target,
+                                           const LoweringOptions &lowering, llvm::StringRef stopAt,
+                                           std::vector<KernelModule> *kernels) {
+  if (lowering.startAt.empty())
+    if (llvm::Error error = optimize(module, lowering))
+      return error;
+  if (stopAt == kOptimizedPhase)
+    return llvm::Error::success();
+  LoweringPipelineOptions options = pipelineOptions(target, lowering);
+  options.stopAt = stopAt.str();
+  bool splits = !lowering.gpuArchs.empty() && !isBeforeLaunches(stopAt);
+  if (splits)
+    options.stopAt = "outline";
+  if (llvm::Error error = runPipeline(module, [&](OpPassManager &pm) { buildLoweringPipeline(pm, options); }))
+    return error;
+  if (!splits)
+    return llvm::Error::success();
+  // Kernels go their own way from here.
+  for (auto nested : llvm::make_early_inc_range(module.getOps<ModuleOp>())) {
+    nested->remove();
+    OwningOpRef<ModuleOp> owned(nested);
+    if (kernels)
+      kernels->push_back({nested.getName()->str(), std::move(owned)});
+  }
+  options.startAt = "launches";
+  options.stopAt = stopAt.str();
+  return runPipeline(module, [&](OpPassManager &pm) { buildLoweringPipeline(pm, options); });
+}
+
+llvm::Expected<std::string> mlir::transformer::compileKernels(KernelModule &kernels) {
+  ModuleOp module = *kernels.module;
+  if (llvm::Error error = runPipeline(module, [](OpPassManager &pm) { buildKernelPipeline(pm); }))
+    return std::move(error);
+  return translateToPTX(module, kernels.arch);
+}
+
+/// Writes the kernels of each architecture into the artifact and says what they are.
+static llvm::Expected<llvm::json::Array> writeKernels(std::vector<KernelModule> &kernels,
+                                                      ArtifactWriter &writer, llvm::raw_ostream *notes) {
+  llvm::json::Array list;
+  std::string ptxas = findPtxas();
+  if (notes && ptxas.empty())
+    *notes << "kernels: PTX alone, which the driver compiles when it is loaded; with ptxas (of the CUDA "
+              "Toolkit) "
+              "in the PATH there would be cubins\n";
+  for (KernelModule &arch : kernels) {
+    llvm::json::Object entry{{"arch", arch.arch}, {"table", kernelTable(*arch.module)}};
+    llvm::Expected<std::string> ptx = compileKernels(arch);
+    if (!ptx)
+      return ptx.takeError();
+    std::string name = llvm::formatv("kernels/{0:x-16}", llvm::xxh3_64bits(*ptx));
+    // PTX of an architecture whose name ends in a letter runs on that one alone, as a cubin does.
+    bool isPortable = llvm::isDigit(arch.arch.back());
+    if (isPortable || ptxas.empty()) {
+      if (llvm::Error error = writer.writeFile(name + ".ptx", *ptx))
+        return std::move(error);
+      entry["ptx"] = name + ".ptx";
+    }
+    if (!ptxas.empty()) {
+      std::string cubin = name + "." + arch.arch + ".cubin";
+      llvm::Expected<std::vector<KernelResources>> resources =
+          assemble(ptxas, *ptx, arch.arch, writer.pathOf(cubin));
+      if (!resources)
+        return resources.takeError();
+      if (llvm::Error error = writer.addFile(cubin))
+        return std::move(error);
+      entry["cubin"] = cubin;
+    }
+    list.push_back(std::move(entry));
+  }
+  return std::move(list);
 }
 
 /// Identifies what was compiled: the IR, with the names of its weights.
@@ -97,12 +173,18 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     cache = std::move(*opened);
   }
   uint64_t sourceHash = hashOf(module);
-  if (llvm::Error error = lowerModule(module, *target, options, ""))
+  std::vector<KernelModule> kernels;
+  if (llvm::Error error = lowerModule(module, *target, options, "", &kernels))
     return error;
   // Not before: an error of the model is to be the only line.
+  if (options.notes && !options.gpuArchs.empty())
+    *options.notes << "target: cuda " << llvm::join(options.gpuArchs, " ") << "\n";
   if (options.notes)
-    *options.notes << "target: cpu " << target->cpu << " of " << target->triple << " ("
-                   << llvm::join(target->features, " ") << ")\n";
+    *options.notes << (options.gpuArchs.empty() ? "target: cpu " : "host: ") << target->cpu << " of "
+                   << target->triple << " (" << llvm::join(target->features, " ") << ")\n";
+  llvm::Expected<llvm::json::Array> kernelList = writeKernels(kernels, **writer, options.notes);
+  if (!kernelList)
+    return kernelList.takeError();
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
   if (!backend)
     return backend.takeError();
@@ -132,5 +214,8 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   for (llvm::StringRef name : {"tokenizer.json", "tokenizer_config.json"})
     if (llvm::Error error = (*writer)->copyIfPresent((sourceFolder + "/" + name).str(), name))
       return error;
-  return (*writer)->commit(buildManifest(module, *target, options, sourceHash));
+  llvm::json::Object manifest = buildManifest(module, *target, options, sourceHash);
+  if (!options.gpuArchs.empty())
+    manifest["kernels"] = std::move(*kernelList);
+  return (*writer)->commit(std::move(manifest));
 }

@@ -12,6 +12,7 @@
 #include "codegen/CPU/Target.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
 
 namespace mlir::transformer {
 
@@ -32,6 +33,14 @@ struct LoweringOptions {
   int optLevel = 3;
   /// Optimisation passes to run instead of the level's, or empty.
   std::string passes;
+  /// Architectures of a GPU that kernels are made for (parseGPUArchs); empty: the CPU.
+  std::vector<std::string> gpuArchs;
+};
+
+/// The kernels of one architecture, in the form of codegen/GPU/README.md.
+struct KernelModule {
+  std::string arch;
+  OwningOpRef<ModuleOp> module;
 };
 
 struct CompileOptions : LoweringOptions {
@@ -54,9 +63,13 @@ struct CompileOptions : LoweringOptions {
 llvm::Error compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder, llvm::StringRef output,
                               const CompileOptions &options);
 
-/// Optimises `module` and lowers it up to the phase `stopAt` (all the way if empty).
+/// Optimises `module` and lowers it up to the phase `stopAt` (all the way if empty). Kernels of
+/// GPUs are handed over in `kernels`, which may be null where nobody wants them.
 llvm::Error lowerModule(ModuleOp module, const CPUTarget &target, const LoweringOptions &options,
-                        llvm::StringRef stopAt);
+                        llvm::StringRef stopAt, std::vector<KernelModule> *kernels = nullptr);
+
+/// Brings kernels to PTX; consumes them.
+llvm::Expected<std::string> compileKernels(KernelModule &kernels);
 
 } // namespace mlir::transformer
 

@@ -56,7 +56,8 @@ def FormDispatchesPass : Pass<"transformer-form-dispatches", "::mlir::ModuleOp">
     projection, rotations before attention and appends) and projections of one input
     whose results meet (gate and up).
   }];
-  let options = [Option<"fusion", "fusion", "int64_t", "2", "how much to fuse: 0, 1 or 2">];
+  let options = [Option<"fusion", "fusion", "int64_t", "2", "how much to fuse: 0, 1 or 2">,
+                 Option<"gpu", "gpu", "bool", "false", "fuse what kernels of the GPU can inline">];
   let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::func::FuncDialect"];
 }
 
@@ -170,7 +171,12 @@ def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
     Each launch stores the addresses and dynamic sizes of its buffers in an argument block on the stack
     and calls `parallel_for` of the ABI table; each kernel gets a task function
     that unpacks the block. Adds `xfm_module_init`, which takes the table.
+
+    With `gpu` each launch calls `launch` of the table instead, with the number of its
+    kernel and the factors of its grid; the declarations of kernels, which
+    `transformer-outline-gpu-kernels` left, go.
   }];
+  let options = [Option<"gpu", "gpu", "bool", "false", "launch kernels of a GPU">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::func::FuncDialect",
                            "::mlir::arith::ArithDialect"];
 }
@@ -215,6 +221,54 @@ def CheckLoweredPass : Pass<"transformer-check-lowered", "::mlir::ModuleOp"> {
     Stands before translation: lists each op that is left, with its location, so
     that no internal error of a conversion is the last word.
   }];
+}
+
+def SelectGPUKernelsPass : Pass<"transformer-select-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "Choose template and tiles of each dispatch for each architecture";
+  let description = [{
+    Attaches `xgpu.configs` to every dispatch function: a dictionary from architecture to
+    `#xgpu.config`. Nothing later decides. A dictionary that is there already is kept.
+  }];
+  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">];
+  let dependentDialects = ["::mlir::xgpu::XGPUDialect"];
+}
+
+def EmitGPUKernelsPass : Pass<"transformer-emit-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "Turn dispatch functions into kernels";
+  let description = [{
+    Reads the tensor-level body of each dispatch as its specification and writes a kernel
+    on memrefs, inputs then outputs, marked `#xgpu.kernel`; its form is described in
+    `codegen/GPU/README.md`. Where architectures have different configs, the first one's
+    kernel has the name of the dispatch and every other's that name with the architecture
+    behind it.
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect"];
+}
+
+def OutlineGPUKernelsPass : Pass<"transformer-outline-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "Move kernels into a module for each architecture";
+  let description = [{
+    Each architecture gets a nested module, named like it, with one kernel for every
+    dispatch; in the host's module a declaration stays, with the kernel's number in the
+    table. Kernels that are loops over a range of tasks (what entry functions need beside
+    dispatches) become one thread per task.
+  }];
+  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">];
+  let dependentDialects = ["::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def LowerGPUKernelsPass : Pass<"transformer-lower-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "Give kernels of one architecture's module the parameters of PTX";
+  let description = [{
+    Kernels become `llvm.func` whose parameters are tensor maps, then the words of the
+    launch; memrefs are described from them. Operations of xgpu become what PTX has.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect",
+                           "::mlir::arith::ArithDialect"];
 }
 
 #endif // CODEGEN_PASSES

@@ -38,11 +38,16 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
   // also while the launch is still on tensors.
   SmallVector<Type> expected;
   ArrayRef<Type> arguments = kernel.getArgumentTypes();
-  bool emitted = getGrid() || (!arguments.empty() && isa<IndexType>(arguments.back()));
+  // One of a GPU finds its tasks itself, and may have tensor maps behind the buffers.
+  bool onGPU = kernel->hasAttr("xgpu.kernel") || kernel->hasAttr("transformer.number");
+  bool emitted = onGPU || getGrid() || (!arguments.empty() && isa<IndexType>(arguments.back()));
   if (emitted) {
     for (Type type : operands)
       appendKernelTypes(type, expected);
-    expected.append(2, IndexType::get(getContext()));
+    if (onGPU)
+      arguments = arguments.take_front(expected.size());
+    else
+      expected.append(2, IndexType::get(getContext()));
   } else {
     expected = operands;
   }

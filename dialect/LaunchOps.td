@@ -25,7 +25,7 @@ def Transformer_LaunchOp : Transformer_Op<"launch", [
 
     Constraints:
     - C1: the kernel is a function of this module whose arguments are `ins`, then
-      `outs` (then, once emitted, the bounds of the tasks).
+      `outs` (then, once emitted, the bounds of the tasks on a CPU, tensor maps on a GPU).
     - C2: there is a result for each tensor or cache in `outs`, of its type.
     - C3: the kernel returns what the launch returns.
 

@@ -29,10 +29,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/MicroKernel.h"
-#include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
+#include "codegen/Common/RowEmitter.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"

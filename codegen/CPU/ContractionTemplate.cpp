@@ -24,11 +24,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/MicroKernel.h"
-#include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/Projection.h"
+#include "codegen/Common/RowEmitter.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"

@@ -11,9 +11,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/CPU/RowEmitter.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/RowEmitter.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
@@ -23,53 +23,6 @@
 
 using namespace mlir;
 using namespace mlir::transformer;
-
-Operation *mlir::transformer::outputOf(func::FuncOp dispatch) {
-  return dispatch.getBody().front().getTerminator()->getOperand(0).getDefiningOp();
-}
-
-linalg::GenericOp mlir::transformer::contractionOf(func::FuncOp dispatch) {
-  auto output = dyn_cast<linalg::GenericOp>(outputOf(dispatch));
-  if (!output || output.getNumReductionLoops() != 0)
-    return output;
-  // A reduction read at every index of the result is the contraction.
-  linalg::GenericOp found;
-  dispatch.walk([&](linalg::GenericOp op) {
-    if (op.getNumReductionLoops() == 0)
-      return;
-    bool whole = llvm::any_of(op.getResult(0).getUses(), [&](OpOperand &use) {
-      auto consumer = dyn_cast<linalg::GenericOp>(use.getOwner());
-      return consumer && consumer.getNumReductionLoops() == 0 &&
-             consumer.getMatchingIndexingMap(&use).isIdentity() &&
-             consumer.getNumLoops() == output.getNumLoops();
-    });
-    if (whole)
-      found = op;
-  });
-  return found;
-}
-
-SmallVector<Value> mlir::transformer::delinearize(OpBuilder &b, Location loc, Value task,
-                                                  ArrayRef<OpFoldResult> sizes) {
-  SmallVector<Value> indices(sizes.size());
-  for (size_t i = sizes.size(); i-- > 1;) {
-    Value size = indexValue(b, loc, sizes[i]);
-    indices[i] = arith::RemUIOp::create(b, loc, task, size);
-    task = arith::DivUIOp::create(b, loc, task, size);
-  }
-  if (!indices.empty())
-    indices[0] = task;
-  return indices;
-}
-
-void mlir::transformer::forLoop(OpBuilder &b, Location loc, Value from, Value to, int64_t step,
-                                function_ref<void(OpBuilder &, Value)> body) {
-  scf::ForOp::create(b, loc, from, to, arith::ConstantIndexOp::create(b, loc, step), ValueRange(),
-                     [&](OpBuilder &b, Location loc, Value i, ValueRange) {
-                       body(b, i);
-                       scf::YieldOp::create(b, loc);
-                     });
-}
 
 void mlir::transformer::forEachTask(OpBuilder &b, KernelContext &context,
                                     function_ref<void(OpBuilder &, Value)> body) {

@@ -8,7 +8,7 @@
 
 #include "codegen/CPU/MicroKernel.h"
 
-#include "codegen/CPU/Evaluator.h"
+#include "codegen/Common/Evaluator.h"
 #include "codegen/Common/GenericBuilder.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"

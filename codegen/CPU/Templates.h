@@ -9,14 +9,10 @@
 #ifndef CODEGEN_CPU_TEMPLATES_H
 #define CODEGEN_CPU_TEMPLATES_H
 
-#include "codegen/CPU/Evaluator.h"
+#include "codegen/Common/DispatchBody.h"
+#include "codegen/Common/Evaluator.h"
 
 namespace mlir::transformer {
-
-/// The op that makes the dispatch's result, and the contraction under it if its
-/// accumulators are the elements of the result.
-Operation *outputOf(func::FuncOp dispatch);
-linalg::GenericOp contractionOf(func::FuncOp dispatch);
 
 /// Elementwise results, with row reductions computed before the inner loop. One
 /// task per row (all dimensions but the last).
@@ -39,13 +35,6 @@ LogicalResult emitAttention(OpBuilder &b, KernelContext &context, LoweringConfig
 /// Writes keys and values behind those in the cache. One task per batch row,
 /// position and head.
 LogicalResult emitCacheAppend(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
-
-/// The indices of task `task` in a grid of the given sizes, the last fastest.
-SmallVector<Value> delinearize(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes);
-
-/// for (i = from; i < to; i += step) body(builder, i)
-void forLoop(OpBuilder &b, Location loc, Value from, Value to, int64_t step,
-             function_ref<void(OpBuilder &, Value)> body);
 
 /// Runs `body(builder, task)` for each task of the kernel.
 void forEachTask(OpBuilder &b, KernelContext &context, function_ref<void(OpBuilder &, Value)> body);

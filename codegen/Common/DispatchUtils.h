@@ -16,6 +16,7 @@
 //                         its arguments; on a bufferized launch, by symbolic sizes
 //   transformer.label     on a launch: the name it has in profiles
 //   transformer.entry     on a bufferized entry function: its facts for the manifest
+//   transformer.number    on the declaration of a GPU kernel: its row in the table of kernels
 //   transformer.arena     on an entry function: its memory plan, a section each
 //
 //===----------------------------------------------------------------------===//
@@ -37,6 +38,7 @@ constexpr StringLiteral kFlopsAttr = "transformer.flops";
 constexpr StringLiteral kBytesAttr = "transformer.bytes";
 constexpr StringLiteral kLabelAttr = "transformer.label";
 constexpr StringLiteral kEntryAttr = "transformer.entry";
+constexpr StringLiteral kKernelNumberAttr = "transformer.number";
 constexpr StringLiteral kArenaAttr = "transformer.arena";
 
 inline void markDispatch(func::FuncOp func) {

@@ -162,7 +162,7 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
       group.level = fusion;
       group.ops.insert(&op);
       if (!isa<linalg::FillOp>(op))
-        Grower(group, taken, cpuTemplates()).grow();
+        Grower(group, taken, gpu ? gpuTemplates() : cpuTemplates()).grow();
       taken.insert(group.ops.begin(), group.ops.end());
       groups.push_back(std::move(group));
     }

@@ -39,6 +39,17 @@ inline Value widen(OpBuilder &b, Location loc, Value value) {
   return arith::ExtFOp::create(b, loc, wide, value);
 }
 
+/// A float (or vector of floats) as `element`: widened to f32, rounded to what is narrower.
+inline Value convertTo(OpBuilder &b, Location loc, Value value, Type element) {
+  if (getElementTypeOrSelf(value.getType()) == element)
+    return value;
+  value = widen(b, loc, value);
+  Type type = element;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    type = vector.clone(element);
+  return value.getType() == type ? value : Value(arith::TruncFOp::create(b, loc, type, value));
+}
+
 inline AffineMap identityMap(Value tensor) {
   return AffineMap::getMultiDimIdentityMap(cast<ShapedType>(tensor.getType()).getRank(), tensor.getContext());
 }

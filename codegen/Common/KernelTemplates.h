@@ -60,8 +60,9 @@ public:
                                  ArrayRef<Operation *> views) const = 0;
 };
 
-/// Those of codegen/CPU.
+/// Those of codegen/CPU and of codegen/GPU.
 const KernelTemplates &cpuTemplates();
+const KernelTemplates &gpuTemplates();
 
 } // namespace mlir::transformer
 

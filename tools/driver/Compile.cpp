@@ -8,7 +8,8 @@
 
 #include "codegen/Compile.h"
 #include "codegen/CPU/Backend.h"
-#include "codegen/CPU/Pipeline.h"
+#include "codegen/GPU/Backend.h"
+#include "codegen/Pipeline.h"
 #include "passes/Pipeline.h"
 #include "passes/Remarks.h"
 #include "tools/driver/Driver.h"
@@ -41,8 +42,11 @@ struct Options {
   cl::opt<std::string> output{"o",
                               cl::desc("the artifact to write, or the file with --emit (default: stdout)"),
                               cl::value_desc("OUT.tfa"), cl::sub(command)};
-  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu"), cl::init("cpu"),
-                              cl::sub(command)};
+  cl::opt<std::string> target{"target", cl::desc("what to generate code for: cpu (default) or cuda"),
+                              cl::init("cpu"), cl::sub(command)};
+  cl::opt<std::string> arch{
+      "arch", cl::desc("with --target=cuda: architectures to make kernels for (default: sm_80,sm_90a)"),
+      cl::value_desc("sm_80,…"), cl::init("sm_80,sm_90a"), cl::sub(command)};
   cl::opt<std::string> mcpu{"mcpu", cl::desc("the CPU: native (default), x86-64-v3, znver4, neoverse-n1, …"),
                             cl::init("native"), cl::sub(command)};
   cl::opt<std::string> mtriple{"mtriple",
@@ -86,9 +90,9 @@ struct Options {
   cl::opt<std::string> cache{"cache",
                              cl::desc("a folder where evaluated weights are kept for later compiles"),
                              cl::value_desc("DIR"), cl::sub(command)};
-  cl::opt<std::string> emit{"emit",
-                            cl::desc("print a stage instead: transformer, asm, llvm or a phase of --stop-at"),
-                            cl::sub(command)};
+  cl::opt<std::string> emit{
+      "emit", cl::desc("print a stage instead: transformer, asm, ptx, llvm or a phase of --stop-at"),
+      cl::sub(command)};
   // Descriptions are not copied.
   std::string stopAtText = "print the IR after a phase instead: " + phaseNames();
   cl::opt<std::string> stopAt{"stop-at", cl::desc(stopAtText), cl::value_desc("phase"), cl::sub(command)};
@@ -106,9 +110,13 @@ struct Options {
   cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
   cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
 
-  static std::string phaseNames() { return kOptimizedPhase.str() + ", " + llvm::join(cpuPhases(), ", "); }
-  static bool isPhase(llvm::StringRef name) {
-    return name == kOptimizedPhase || llvm::is_contained(cpuPhases(), name);
+  bool isGPU() const { return target == "cuda"; }
+  static std::string phaseNames() {
+    return kOptimizedPhase.str() + ", " + llvm::join(loweringPhases(), ", ") +
+           "; with --target=cuda also outline";
+  }
+  bool isPhase(llvm::StringRef name) const {
+    return name == kOptimizedPhase || llvm::is_contained(loweringPhases(isGPU()), name);
   }
 };
 
@@ -168,6 +176,8 @@ LoweringOptions loweringOf(const Options &options) {
   lowering.tuningFile = options.tuning;
   lowering.optLevel = options.level;
   lowering.passes = options.passes;
+  if (options.isGPU())
+    lowering.gpuArchs = llvm::cantFail(parseGPUArchs(options.arch)); // checked with the other options
   return lowering;
 }
 
@@ -181,9 +191,18 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
   if (!target)
     return target.takeError();
   // --emit=llvm is LLVM's own IR, --stop-at=llvm the dialect of that name.
-  bool ownIR = !options.stopAt.empty() || (stage != "llvm" && stage != "asm");
-  if (llvm::Error error = lowerModule(module, *target, loweringOf(options), ownIR ? stage : ""))
+  bool ownIR = !options.stopAt.empty() || (stage != "llvm" && stage != "asm" && stage != "ptx");
+  std::vector<KernelModule> kernels;
+  if (llvm::Error error = lowerModule(module, *target, loweringOf(options), ownIR ? stage : "", &kernels))
     return error;
+  if (stage == "ptx")
+    return print(options, [&](llvm::raw_ostream &os) -> llvm::Error {
+      llvm::Expected<std::string> ptx = compileKernels(kernels.front());
+      if (!ptx)
+        return ptx.takeError();
+      os << *ptx;
+      return llvm::Error::success();
+    });
   if (ownIR)
     return printModule(options, module);
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);
@@ -198,18 +217,25 @@ llvm::Error emitStage(const Options &options, ModuleOp module) {
 }
 
 llvm::Error checkOptions(const Options &options) {
-  if (options.target != "cpu")
-    return makeError("unknown target \"" + options.target + "\"; this version generates code for cpu");
+  if (options.target != "cpu" && options.target != "cuda")
+    return makeError("unknown target \"" + options.target + "\"; use cpu or cuda");
+  if (options.arch.getNumOccurrences() && !options.isGPU())
+    return makeError("--arch names architectures of GPUs; add --target=cuda");
+  if (options.isGPU())
+    if (llvm::Expected<std::vector<std::string>> archs = parseGPUArchs(options.arch); !archs)
+      return archs.takeError();
   llvm::StringRef emit = options.emit;
-  if (!emit.empty() && emit != "transformer" && emit != "asm" && !Options::isPhase(emit))
-    return makeError("unknown stage \"" + emit + "\" for --emit; use transformer, asm, " +
+  if (!emit.empty() && emit != "transformer" && emit != "asm" && !(emit == "ptx" && options.isGPU()) &&
+      !options.isPhase(emit))
+    return makeError("unknown stage \"" + emit +
+                     "\" for --emit; use transformer, asm, ptx (with --target=cuda), " +
                      Options::phaseNames());
   if (!emit.empty() && !options.stopAt.empty())
     return makeError("--emit and --stop-at name one stage each; give one of them");
   if (options.opGraph && emit.empty() && options.stopAt.empty())
     return makeError(
         "--print-op-graph needs the stage to print; add --emit=transformer or --stop-at=<phase>");
-  if (!options.stopAt.empty() && !Options::isPhase(options.stopAt))
+  if (!options.stopAt.empty() && !options.isPhase(options.stopAt))
     return makeError("unknown phase \"" + options.stopAt + "\" for --stop-at; use " + Options::phaseNames());
   if (double minutes; options.tune.getNumOccurrences() && !options.tune.empty() &&
                       (llvm::StringRef(options.tune).getAsDouble(minutes) || !(minutes > 0 && minutes < 1e6)))

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/CPU/Pipeline.h"
+#include "codegen/Pipeline.h"
 #include "codegen/Common/FirstError.h"
 #include "codegen/GPU/IR/XGPU.h"
 #include "codegen/Passes.h"
@@ -36,7 +36,7 @@ void mlir::transformer::registerAll(DialectRegistry &registry) {
     registerTransformerPasses();
     registerOptimizationPipeline();
     registerTransformerCodegenPasses();
-    registerCPUPipeline();
+    registerLoweringPipelines();
     return true;
   }();
   (void)passesOnce;

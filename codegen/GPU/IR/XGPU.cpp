@@ -83,6 +83,16 @@ LogicalResult KernelAttr::verify(function_ref<InFlightDiagnostic()> emitError, i
   return success();
 }
 
+LogicalResult ConfigAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef, ArrayRef<int64_t>,
+                                 int64_t threads, int64_t stages, int64_t vector) {
+  // C1
+  if (threads < 32 || threads > 1024 || threads % 32 != 0 || stages < 1 || vector < 1)
+    return emitError() << "expected threads to be a multiple of 32 from 32 to 1024, stages and vector 1 or "
+                          "more, but got "
+                       << threads << ", " << stages << " and " << vector;
+  return success();
+}
+
 LogicalResult TensorMapAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t,
                                     ArrayRef<int64_t> groups, ArrayRef<int64_t> box, int64_t swizzle) {
   // C1

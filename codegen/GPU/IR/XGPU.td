@@ -63,6 +63,31 @@ def XGPU_KernelAttr : XGPU_Attr<"Kernel", "kernel"> {
   }];
 }
 
+def XGPU_ConfigAttr : XGPU_Attr<"Config", "config"> {
+  let summary = "how a dispatch becomes a kernel";
+  let description = [{
+    The choice of `transformer-select-gpu-kernels` for one architecture: the template, the
+    `tile` of a block (its members are the template's), its `threads`, the `stages` of
+    its pipeline of copies and the elements of a `vector` that a thread moves at once. A
+    dispatch has a dictionary of them by architecture, `xgpu.configs`.
+
+    Constraints:
+    - C1: `threads` is a multiple of 32 from 32 to 1024, `stages` and `vector` are 1 or more.
+
+    ```mlir
+    func.func private @dispatch_norm(%x: tensor<?x64xf32>, %out: tensor<?x64xf32>) -> tensor<?x64xf32>
+        attributes {xgpu.configs = {sm_80 = #xgpu.config<"rows", tile = [4, 32], threads = 128, stages = 1, vector = 4>}}
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$templateName, ArrayRefParameter<"int64_t">:$tile,
+                        "int64_t":$threads, "int64_t":$stages, "int64_t":$vector);
+  let assemblyFormat = [{
+    `<` $templateName `,` `tile` `=` `[` $tile `]` `,` `threads` `=` $threads `,` `stages` `=` $stages
+    `,` `vector` `=` $vector `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
 def XGPU_TensorMapAttr : XGPU_Attr<"TensorMap", "tensor_map"> {
   let summary = "how TMA sees a memref argument";
   let description = [{

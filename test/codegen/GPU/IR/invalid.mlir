@@ -24,6 +24,12 @@ func.func private @k() attributes {xgpu.kernel = 3}
 
 // -----
 
+// config C1
+// expected-error @+1 {{expected threads to be a multiple of 32 from 32 to 1024, stages and vector 1 or more, but got 128, 0 and 4}}
+func.func private @d() attributes {xgpu.configs = {sm_80 = #xgpu.config<"rows", tile = [1, 32], threads = 128, stages = 0, vector = 4>}}
+
+// -----
+
 // tensor_map C1
 // expected-error @+2 {{expected 1 to 5 groups and as many members of box, but got 2 and 1}}
 func.func private @k(%x: memref<4x4xf32>,

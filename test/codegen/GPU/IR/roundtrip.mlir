@@ -16,3 +16,7 @@ func.func private @mapped(%x: memref<?x?x768xbf16>,
 func.func private @plain() attributes {xgpu.kernel = #xgpu.kernel<threads = 32, shared = 0, cluster = 1>} {
   return
 }
+
+// CHECK: sm_80 = #xgpu.config<"rows", tile = [4, 32], threads = 128, stages = 1, vector = 4>
+func.func private @chosen()
+    attributes {xgpu.configs = {sm_80 = #xgpu.config<"rows", tile = [4, 32], threads = 128, stages = 1, vector = 4>}}

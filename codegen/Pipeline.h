@@ -6,14 +6,14 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CODEGEN_CPU_PIPELINE_H
-#define CODEGEN_CPU_PIPELINE_H
+#ifndef CODEGEN_PIPELINE_H
+#define CODEGEN_PIPELINE_H
 
 #include "mlir/Pass/PassManager.h"
 
 namespace mlir::transformer {
 
-struct CPUPipelineOptions {
+struct LoweringPipelineOptions {
   int64_t vectorBytes = 32;
   int64_t vectorRegisters = 16;
   bool nativeBF16 = false;    ///< the target multiplies pairs of bf16, and rounds to it, in one instruction
@@ -26,18 +26,26 @@ struct CPUPipelineOptions {
   std::string startAt;        ///< the name of the first phase, or empty for all of them
   std::string stopAt;         ///< the name of a phase, or empty for all of them
   int64_t fusion = 2;         ///< how much dispatches fuse (see FormDispatches)
+  /// Architectures of a GPU (sm_80, sm_90a); the code of entry functions is the CPU's
+  /// then, and kernels are for them. Empty: everything is for the CPU.
+  std::vector<std::string> gpuArchs;
 };
 
-/// The phases of the CPU pipeline, in order.
-ArrayRef<StringRef> cpuPhases();
+/// The phases, in order. `outline` is of GPUs alone: after it, kernels are in modules of
+/// their own, which must be taken out (`takeKernels`) before the rest is run.
+ArrayRef<StringRef> loweringPhases(bool gpu = false);
 
 /// Appends the phases from `options.startAt` to `options.stopAt`, which must be one
 /// of them or empty.
-void buildCPUPipeline(OpPassManager &pm, const CPUPipelineOptions &options);
+void buildLoweringPipeline(OpPassManager &pm, const LoweringPipelineOptions &options);
 
-/// `--transformer-cpu-pipeline` for the opt driver.
-void registerCPUPipeline();
+/// Appends what brings the kernels of one architecture from their module to LLVM.
+void buildKernelPipeline(OpPassManager &pm);
+
+/// `--transformer-cpu-pipeline`, `--transformer-gpu-pipeline` and
+/// `--transformer-gpu-kernel-pipeline` for the opt driver.
+void registerLoweringPipelines();
 
 } // namespace mlir::transformer
 
-#endif // CODEGEN_CPU_PIPELINE_H
+#endif // CODEGEN_PIPELINE_H

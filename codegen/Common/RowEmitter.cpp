@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/CPU/RowEmitter.h"
+#include "codegen/Common/RowEmitter.h"
 
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -26,8 +26,7 @@ namespace {
 /// expressions of the row's dimensions; null where it is not one.
 class ReductionFinder {
 public:
-  ReductionFinder(int64_t rank, llvm::MapVector<Operation *, SmallVector<AffineExpr>> &found)
-      : rank(rank), found(found) {}
+  ReductionFinder(int64_t rank, RowReductions &found) : rank(rank), found(found) {}
 
   void visit(Value value, ArrayRef<AffineExpr> at);
 
@@ -36,7 +35,7 @@ private:
   static AffineExpr indexOf(Value index, ArrayRef<AffineExpr> loops);
 
   int64_t rank;
-  llvm::MapVector<Operation *, SmallVector<AffineExpr>> &found;
+  RowReductions &found;
 };
 } // namespace
 
@@ -116,14 +115,18 @@ void ReductionFinder::visit(Value value, ArrayRef<AffineExpr> at) {
 // Rows
 //===----------------------------------------------------------------------===//
 
-RowEmitter::RowEmitter(KernelContext &context, Value tensor, int64_t width)
-    : evaluator(context, width), tensor(tensor) {
+RowReductions mlir::transformer::rowReductionsOf(Value tensor) {
+  RowReductions found;
   int64_t rank = cast<RankedTensorType>(tensor.getType()).getRank();
   SmallVector<AffineExpr> at;
   for (int64_t i = 0; i < rank; ++i)
     at.push_back(getAffineDimExpr(i, tensor.getContext()));
-  ReductionFinder(rank, reductions).visit(tensor, at);
+  ReductionFinder(rank, found).visit(tensor, at);
+  return found;
 }
+
+RowEmitter::RowEmitter(KernelContext &context, Value tensor, int64_t width)
+    : evaluator(context, width), tensor(tensor), reductions(rowReductionsOf(tensor)) {}
 
 void RowEmitter::emit(OpBuilder &b, ArrayRef<Value> leading, Sink sink) {
   Location loc = tensor.getLoc();

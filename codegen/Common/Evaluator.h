@@ -13,8 +13,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CODEGEN_CPU_EVALUATOR_H
-#define CODEGEN_CPU_EVALUATOR_H
+#ifndef CODEGEN_COMMON_EVALUATOR_H
+#define CODEGEN_COMMON_EVALUATOR_H
 
 #include "codegen/Common/DispatchCost.h"
 #include "dialect/Transformer.h"
@@ -57,6 +57,10 @@ public:
   /// in `lanes` advance by one per lane.
   bool canVectorize(Value tensor, ArrayRef<bool> lanes);
 
+  /// The same for what the region of `op` reads and computes, by loops; `skipInits` where its
+  /// accumulator is given.
+  bool canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits);
+
   /// The element of `tensor` at `at`: a scalar if no index has lanes.
   Value evaluate(OpBuilder &b, Value tensor, ArrayRef<LaneIndex> at);
 
@@ -89,7 +93,6 @@ private:
   OpFoldResult toValue(OpBuilder &b, Location loc, const Extent &extent);
   Value evaluateReshape(OpBuilder &b, Operation *op, ArrayRef<LaneIndex> at);
   bool canVectorizeReshape(Operation *op, ArrayRef<bool> lanes);
-  bool canVectorizeRegion(linalg::GenericOp op, ArrayRef<bool> loops, bool skipInits);
 
   KernelContext &context;
   int64_t width;
@@ -112,4 +115,4 @@ Value addIndex(OpBuilder &b, Location loc, Value a, int64_t offset);
 
 } // namespace mlir::transformer
 
-#endif // CODEGEN_CPU_EVALUATOR_H
+#endif // CODEGEN_COMMON_EVALUATOR_H

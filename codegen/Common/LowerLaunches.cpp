@@ -7,8 +7,10 @@
 //===----------------------------------------------------------------------===//
 //
 // launch @k grid(%n) ins(%a) outs(%b)
-//   -> store the addresses and sizes of a and b in %block ; abi->parallel_for(context, @k.task, %block, n,
-//   grain, id)
+//   CPU -> store the addresses and sizes of a and b in %block;
+//          abi->parallel_for(context, @k.task, %block, n, grain, id)
+//   GPU -> the same, every one of 64 bits; abi->launch(context, number of @k, factors of the grid, %block,
+//   id)
 //
 // Runs on bufferized functions with a planned arena. What remains is memref,
 // vector, scf and arith code for the upstream conversions to LLVM. The layout of
@@ -18,11 +20,10 @@
 
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/EntryInfo.h"
+#include "codegen/Common/MemrefDescriptor.h"
 #include "codegen/Passes.h"
 #include "runtime/xfm_abi.h"
 
-#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
-#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/ADT/MapVector.h"
@@ -43,16 +44,16 @@ constexpr StringLiteral kAbiGlobal = "xfm_abi";
 
 // Fields of xfm_call and xfm_abi by number.
 enum CallField { kContext = 2, kBuffers = 3, kSizes = 4, kWeights = 5, kArena = 6 };
-enum AbiField { kAbiSize = 0, kAbiVersion = 1, kParallelFor = 2 };
+enum AbiField { kAbiSize = 0, kAbiVersion = 1, kParallelFor = 2, kLaunch = 3 };
 
 class Lowering {
 public:
-  explicit Lowering(ModuleOp module)
-      : module(module), converter(module.getContext()), b(module.getContext()),
+  Lowering(ModuleOp module, bool gpu)
+      : module(module), gpu(gpu), converter(module.getContext()), b(module.getContext()),
         pointer(LLVM::LLVMPointerType::get(module.getContext())), i32(b.getI32Type()), i64(b.getI64Type()),
         callType(LLVM::LLVMStructType::getLiteral(b.getContext(),
                                                   {i32, i32, pointer, pointer, pointer, pointer, pointer})),
-        abiType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer})) {}
+        abiType(LLVM::LLVMStructType::getLiteral(b.getContext(), {i32, i32, pointer, pointer})) {}
 
   void run();
 
@@ -63,6 +64,7 @@ private:
   void lowerSize(SizeOp op);
   Value bindingAddress(BindingOp op);
   void lowerLaunch(LaunchOp op, Value block, Value context, int32_t id);
+  void lowerGPULaunch(LaunchOp op, Value words, Value dims, Value context, int32_t id);
 
   /// What a launch hands over of each operand: a dense memref's address and dynamic
   /// sizes, a scalar itself. The rest of a descriptor follows from its type.
@@ -80,8 +82,6 @@ private:
   /// through views, without a descriptor for any of them.
   Value addressOf(Value memref);
   Value sizeOf(Value memref, int64_t dim);
-  /// The dense row-major memref at `address`; `dims` are its dynamic sizes (i64).
-  Value describe(Location loc, MemRefType type, Value address, ArrayRef<Value> dims);
   Value field(Location loc, Type structure, Value base, int32_t index, Type type) {
     Value address = LLVM::GEPOp::create(b, loc, pointer, structure, base, ArrayRef<LLVM::GEPArg>{0, index});
     return LLVM::LoadOp::create(b, loc, type, address);
@@ -105,7 +105,26 @@ private:
     return LLVM::ConstantOp::create(b, loc, type, b.getIntegerAttr(type, value));
   }
 
+  /// The table that the runtime handed over, and its function `index`.
+  Value abiFunction(Location loc, int32_t index) {
+    Value abi = LLVM::LoadOp::create(b, loc, pointer, LLVM::AddressOfOp::create(b, loc, pointer, kAbiGlobal));
+    return field(loc, abiType, abi, index, pointer);
+  }
+  void storeWord(Location loc, Value value, Value array, int32_t index) {
+    Value address = LLVM::GEPOp::create(b, loc, pointer, i64, array, ArrayRef<LLVM::GEPArg>{index});
+    LLVM::StoreOp::create(b, loc, value, address);
+  }
+  /// A scalar operand as the 64 bits that a kernel gets.
+  Value wordOf(Location loc, Value scalar) {
+    if (scalar.getType().isF32())
+      scalar = LLVM::BitcastOp::create(b, loc, i32, scalar);
+    else
+      scalar = convert(loc, scalar);
+    return scalar.getType() == i64 ? scalar : Value(LLVM::ZExtOp::create(b, loc, i64, scalar));
+  }
+
   ModuleOp module;
+  bool gpu;
   LLVMTypeConverter converter;
   OpBuilder b;
   DenseMap<Value, Value> addresses; // of the entry function being lowered
@@ -165,10 +184,10 @@ void Lowering::emitInit() {
   b.setInsertionPointToStart(body);
   Value abi = body->getArgument(0);
   Value version = field(loc, abiType, abi, kAbiVersion, i32), size = field(loc, abiType, abi, kAbiSize, i32);
+  size_t needed = (gpu ? offsetof(xfm_abi, launch) : offsetof(xfm_abi, parallel_for)) + sizeof(void *);
   Value same =
       LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::eq, version, constant(loc, i32, XFM_ABI_VERSION));
-  Value whole = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::uge, size,
-                                     constant(loc, i32, offsetof(xfm_abi, parallel_for) + sizeof(void *)));
+  Value whole = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::uge, size, constant(loc, i32, needed));
   LLVM::CondBrOp::create(b, loc, LLVM::AndOp::create(b, loc, same, whole), keep, refuse);
   b.setInsertionPointToStart(keep);
   LLVM::StoreOp::create(b, loc, abi, LLVM::AddressOfOp::create(b, loc, global));
@@ -200,7 +219,7 @@ void Lowering::emitTask(func::FuncOp kernel) {
       SmallVector<Value> dims;
       for (size_t i = 0; i < memref.getNumDynamicDims(); ++i)
         dims.push_back(read());
-      value = describe(loc, memref, value, dims);
+      value = describeMemref(b, loc, converter, memref, value, dims);
     } else if (value.getType() != type) {
       value = UnrealizedConversionCastOp::create(b, loc, type, value).getResult(0);
     }
@@ -210,22 +229,6 @@ void Lowering::emitTask(func::FuncOp kernel) {
   operands.push_back(toIndex(loc, body->getArgument(2)));
   func::CallOp::create(b, loc, kernel, operands);
   func::ReturnOp::create(b, loc);
-}
-
-Value Lowering::describe(Location loc, MemRefType type, Value address, ArrayRef<Value> dims) {
-  MemRefDescriptor descriptor = MemRefDescriptor::poison(b, loc, converter.convertType(type));
-  descriptor.setAllocatedPtr(b, loc, address);
-  descriptor.setAlignedPtr(b, loc, address);
-  descriptor.setConstantOffset(b, loc, 0);
-  Value stride = constant(loc, i64, 1);
-  size_t dynamic = dims.size();
-  for (int64_t i = type.getRank() - 1; i >= 0; --i) {
-    Value size = type.isDynamicDim(i) ? dims[--dynamic] : constant(loc, i64, type.getDimSize(i));
-    descriptor.setSize(b, loc, i, size);
-    descriptor.setStride(b, loc, i, stride);
-    stride = LLVM::MulOp::create(b, loc, stride, size);
-  }
-  return UnrealizedConversionCastOp::create(b, loc, type, Value(descriptor)).getResult(0);
 }
 
 void Lowering::lowerSize(SizeOp op) {
@@ -312,8 +315,7 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
   auto task = module.lookupSymbol<func::FuncOp>(taskName(op.getKernel()));
   Value taskAddress = func::ConstantOp::create(b, loc, task.getFunctionType(), SymbolRefAttr::get(task));
   taskAddress = UnrealizedConversionCastOp::create(b, loc, pointer, taskAddress).getResult(0);
-  Value abi = LLVM::LoadOp::create(b, loc, pointer, LLVM::AddressOfOp::create(b, loc, pointer, kAbiGlobal));
-  Value parallelFor = field(loc, abiType, abi, kParallelFor, pointer);
+  Value parallelFor = abiFunction(loc, kParallelFor);
   auto signature = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
                                                {pointer, pointer, pointer, i64, i64, i32});
   Value grain = constant(loc, i64, getConfig(kernel).getGrain());
@@ -323,26 +325,74 @@ void Lowering::lowerLaunch(LaunchOp op, Value block, Value context, int32_t id) 
   op.erase();
 }
 
+void Lowering::lowerGPULaunch(LaunchOp op, Value words, Value dims, Value context, int32_t id) {
+  Location loc = op.getLoc();
+  b.setInsertionPoint(op);
+  SmallVector<Value> operands(op.getInputs());
+  llvm::append_range(operands, op.getOutputs());
+  int32_t next = 0;
+  for (Value operand : operands) {
+    auto memref = dyn_cast<MemRefType>(operand.getType());
+    if (!memref) {
+      storeWord(loc, wordOf(loc, operand), words, next++);
+      continue;
+    }
+    storeWord(loc, LLVM::PtrToIntOp::create(b, loc, i64, addressOf(operand)), words, next++);
+    for (int64_t i = 0; i < memref.getRank(); ++i)
+      if (memref.isDynamicDim(i))
+        storeWord(loc, sizeOf(operand, i), words, next++);
+  }
+  auto kernel = module.lookupSymbol<func::FuncOp>(op.getKernel());
+  // Factors that an architecture's tile divides: the runtime knows which.
+  next = 0;
+  for (const GridDim &factor : getGrid(kernel)) {
+    Value operand = operands[factor.argument], size;
+    if (!isa<MemRefType>(operand.getType()))
+      size = wordOf(loc, operand);
+    else
+      for (int64_t i = factor.dim; i < factor.dim + factor.count; ++i) {
+        Value extent = sizeOf(operand, i);
+        size = size ? LLVM::MulOp::create(b, loc, size, extent) : extent;
+      }
+    storeWord(loc, size, dims, next++);
+  }
+  auto signature = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()),
+                                               {pointer, i32, pointer, pointer, i32});
+  int64_t number = kernel->getAttrOfType<IntegerAttr>(kKernelNumberAttr).getInt();
+  LLVM::CallOp::create(b, loc, signature,
+                       ValueRange{abiFunction(loc, kLaunch), context, constant(loc, i32, number), dims, words,
+                                  constant(loc, i32, id)});
+  op.erase();
+}
+
 void Lowering::lowerEntry(func::FuncOp entry) {
   Location loc = entry.getLoc();
   SmallVector<LaunchOp> launches(entry.getOps<LaunchOp>());
-  // One block serves all launches: parallel_for returns when all is done. Every
+  // One block serves all launches: nothing of it is read after a launch returns. Every
   // field takes at most eight bytes.
-  int64_t words = 1;
+  int64_t words = 1, factors = 1;
   llvm::MapVector<StringRef, Dispatch> counts;
   for (LaunchOp launch : launches) {
     int64_t fields = 0;
     for (Type type : launch->getOperandTypes())
       fields += isa<MemRefType>(type) ? 1 + cast<MemRefType>(type).getNumDynamicDims() : 1;
     words = std::max(words, fields);
+    auto kernel = module.lookupSymbol<func::FuncOp>(launch.getKernel());
+    factors = std::max<int64_t>(factors, getGrid(kernel).size());
     counts[getLabel(launch)].add(launch);
   }
   b.setInsertionPointToStart(&entry.getBody().front());
   Value block = LLVM::AllocaOp::create(b, loc, pointer, i64, constant(loc, i64, words), /*alignment=*/8);
+  Value dims;
+  if (gpu)
+    dims = LLVM::AllocaOp::create(b, loc, pointer, i64, constant(loc, i64, factors), /*alignment=*/8);
   Value context = field(loc, callType, entry.getArgument(0), kContext, pointer);
   for (LaunchOp launch : launches) {
     int32_t id = static_cast<int32_t>(counts.find(getLabel(launch)) - counts.begin());
-    lowerLaunch(launch, block, context, id);
+    if (gpu)
+      lowerGPULaunch(launch, block, dims, context, id);
+    else
+      lowerLaunch(launch, block, context, id);
   }
   SmallVector<Attribute> list;
   for (auto &[label, dispatch] : counts)
@@ -361,15 +411,20 @@ void Lowering::run() {
   emitInit();
   SmallVector<func::FuncOp> functions(module.getOps<func::FuncOp>());
   for (func::FuncOp func : functions)
-    if (isDispatch(func))
+    if (isDispatch(func) && !gpu)
       emitTask(func);
   for (func::FuncOp func : functions)
     if (func->hasAttr(kEntryAttr))
       lowerEntry(func);
+  // Kernels of a GPU have been moved away; what stood for them is of no use now.
+  for (func::FuncOp func : functions)
+    if (isDispatch(func) && gpu)
+      func.erase();
 }
 
 struct LowerLaunches : transformer::impl::LowerLaunchesPassBase<LowerLaunches> {
-  void runOnOperation() override { Lowering(getOperation()).run(); }
+  using Base::Base;
+  void runOnOperation() override { Lowering(getOperation(), gpu).run(); }
 };
 
 } // namespace

@@ -6,14 +6,19 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CODEGEN_CPU_ROWEMITTER_H
-#define CODEGEN_CPU_ROWEMITTER_H
+#ifndef CODEGEN_COMMON_ROWEMITTER_H
+#define CODEGEN_COMMON_ROWEMITTER_H
 
-#include "codegen/CPU/Evaluator.h"
+#include "codegen/Common/Evaluator.h"
 
 #include "llvm/ADT/MapVector.h"
 
 namespace mlir::transformer {
+
+/// Each reduction that the rows of a tensor read, with the indices, of the row's
+/// dimensions, that it is read at, in an order in which each comes after those it reads.
+using RowReductions = llvm::MapVector<Operation *, SmallVector<AffineExpr>>;
+RowReductions rowReductionsOf(Value tensor);
 
 /// Writes the code of whole rows (the last dimension) of a tensor of a dispatch:
 /// first the reductions that a row reads, once, then its elements in vectors.
@@ -31,9 +36,7 @@ public:
 private:
   Evaluator evaluator;
   Value tensor;
-  /// Each reduction with the indices, of the row's dimensions, that it is read at,
-  /// in an order in which each comes after those it reads.
-  llvm::MapVector<Operation *, SmallVector<AffineExpr>> reductions;
+  RowReductions reductions;
 };
 
 /// Stores a scalar or vector (masked where `mask` is given).
@@ -41,4 +44,4 @@ void storeElements(OpBuilder &b, Location loc, Value value, Value memref, ArrayR
 
 } // namespace mlir::transformer
 
-#endif // CODEGEN_CPU_ROWEMITTER_H
+#endif // CODEGEN_COMMON_ROWEMITTER_H

@@ -1,0 +1,103 @@
+//===- SelectKernels.cpp - template and tiles of each dispatch ----------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/Projection.h"
+#include "codegen/GPU/Templates.h"
+#include "codegen/Passes.h"
+
+#define DEBUG_TYPE "transformer-select-gpu-kernels"
+
+namespace mlir::transformer {
+#define GEN_PASS_DEF_SELECTGPUKERNELSPASS
+#include "codegen/Passes.h.inc"
+} // namespace mlir::transformer
+
+using namespace mlir;
+using namespace mlir::transformer;
+using xgpu::ConfigAttr;
+
+namespace {
+constexpr int64_t kAccessBytes = 16;   ///< what a thread moves at once
+constexpr int64_t kBlockThreads = 128; ///< of kernels that wait for memory
+
+/// The bytes of an element of the widest tensor among the arguments of a dispatch.
+int64_t widestElement(func::FuncOp dispatch) {
+  int64_t bytes = 1;
+  for (Type type : dispatch.getArgumentTypes())
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      bytes = std::max<int64_t>(bytes, tensor.getElementTypeBitWidth() / 8);
+  return bytes;
+}
+
+struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUKernels> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    for (func::FuncOp dispatch : getOperation().getOps<func::FuncOp>()) {
+      if (!isDispatch(dispatch) || dispatch->hasAttr(kGPUConfigsAttr))
+        continue;
+      SmallVector<NamedAttribute> configs;
+      for (const std::string &arch : archs)
+        configs.push_back({StringAttr::get(&getContext(), arch), select(dispatch, arch)});
+      dispatch->setAttr(kGPUConfigsAttr, DictionaryAttr::get(&getContext(), configs));
+    }
+  }
+
+  ConfigAttr config(StringRef name, ArrayRef<int64_t> tile, int64_t threads, int64_t vector) {
+    return ConfigAttr::get(&getContext(), name, tile, threads, /*stages=*/1, vector);
+  }
+
+  /// Rows of `size` elements (dynamic where unknown), `vector` at a time.
+  ConfigAttr rowsConfig(StringRef name, int64_t size, int64_t vector) {
+    if (ShapedType::isDynamic(size))
+      return config(name, {1, kBlockThreads}, kBlockThreads, 1);
+    int64_t steps = llvm::divideCeilSigned(std::max<int64_t>(size, 1), vector);
+    // Beyond half a thousand threads a row goes in several steps.
+    int64_t threads = std::min<int64_t>(llvm::PowerOf2Ceil(steps), 4 * kBlockThreads);
+    if (threads >= kBlockThreads)
+      return config(name, {1, threads}, threads, vector);
+    return config(name, {kBlockThreads / threads, threads}, kBlockThreads, vector);
+  }
+
+  /// The projections of a dispatch whose operands lie in memory.
+  SmallVector<Projection> plainProjections(func::FuncOp dispatch) {
+    SmallVector<Projection> projections = projectionsOf(dispatch);
+    for (Projection &projection : projections)
+      if (!isa<BlockArgument>(projection.weight->get()) || !isa<BlockArgument>(projection.input->get()) ||
+          projection.input->get() != projections[0].input->get() ||
+          projection.weightType() != projections[0].weightType())
+        return {};
+    return projections;
+  }
+
+  ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
+    Operation *output = outputOf(dispatch);
+    if (auto attention = dyn_cast<AttentionOp>(output))
+      return config("row_attention", {1}, kBlockThreads, kAccessBytes / widestElement(dispatch));
+    if (auto append = dyn_cast<CacheAppendOp>(output)) {
+      KVCacheType type = append.getCache().getType();
+      int64_t vector = kAccessBytes / std::max<int64_t>(4, type.getElement().getIntOrFloatBitWidth() / 8);
+      return rowsConfig("append", type.getHeadDim(), vector);
+    }
+    auto type = cast<RankedTensorType>(output->getResult(0).getType());
+    if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty()) {
+      auto input = cast<RankedTensorType>(projections[0].input->get().getType());
+      int64_t narrow =
+          std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
+      if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
+        return config("gemv", {4, 4}, kBlockThreads, kAccessBytes / narrow);
+      return config("simt_gemm", {64, 64, 16}, 256, 4);
+    }
+    if (contractionOf(dispatch))
+      return config("elements", {1}, kBlockThreads, 1);
+    int64_t size = type.getRank() == 0 ? 1 : type.getShape().back();
+    return rowsConfig("rows", size, kAccessBytes / std::max<int64_t>(widestElement(dispatch), 2));
+  }
+};
+} // namespace

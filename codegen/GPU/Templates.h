@@ -1,0 +1,54 @@
+//===- Templates.h - kernel templates of the GPU --------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_GPU_TEMPLATES_H
+#define CODEGEN_GPU_TEMPLATES_H
+
+#include "codegen/Common/DispatchBody.h"
+#include "codegen/Common/Evaluator.h"
+#include "codegen/GPU/IR/XGPU.h"
+#include "codegen/GPU/KernelBuilder.h"
+
+namespace mlir::transformer {
+
+/// On a dispatch: its #xgpu.config by architecture. On a kernel: those of other
+/// architectures, where they have one of their own.
+constexpr StringLiteral kGPUConfigsAttr = "xgpu.configs";
+constexpr StringLiteral kGPUVariantsAttr = "xgpu.variants";
+
+/// A kernel being written. A template sets its grid (`setGrid`) and takes the shared
+/// memory it needs; the builder stands in the kernel's body.
+struct GPUKernelContext : KernelContext {
+  xgpu::ConfigAttr config;
+  SharedMemory shared;
+};
+
+/// Elementwise results and row reductions: `tile` = [rows of a block, threads of a row].
+LogicalResult emitRowsKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// Writes keys and values behind those in the cache; `tile` as of rows, a row being one
+/// head of one position.
+LogicalResult emitAppendKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// One element of the result per thread, whatever it takes: for contractions that no
+/// other template makes.
+LogicalResult emitElementsKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// Products with few rows: a warp makes `tile` = [columns, rows] sums at a time and
+/// reads each weight once for them.
+LogicalResult emitGemvKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// Products in f32: `tile` = [rows, columns, k] of a block, through shared memory.
+LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
+LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_GPU_TEMPLATES_H
