@@ -36,6 +36,7 @@ private:
   void emitRows(OpBuilder &b, Value first, int64_t count);
   /// The sums of `count` rows and the warp's columns, by weight, row and column, in all lanes.
   SmallVector<Value> sumsOf(OpBuilder &b, ArrayRef<Value> rows);
+  Value addProducts(OpBuilder &b, Value x, Value factor, Value sum);
   int64_t numberOf(int64_t weight, int64_t row, int64_t column, int64_t rows) const {
     return (weight * rows + row) * columns + column;
   }
@@ -81,10 +82,7 @@ void GemvEmitter::emit(OpBuilder &b) {
 SmallVector<Value> GemvEmitter::sumsOf(OpBuilder &b, ArrayRef<Value> rows) {
   int64_t count = rows.size(), weights = contraction.weights.size();
   Type f32 = b.getF32Type();
-  Value zero = constantF32(b, loc, 0.0);
-  if (width > 1)
-    zero = vector::BroadcastOp::create(b, loc, VectorType::get({width}, f32), zero);
-  SmallVector<Value> start(weights * count * columns, zero);
+  SmallVector<Value> start(weights * count * columns, constantF32(b, loc, 0.0));
   Value from = arith::MulIOp::create(b, loc, lane, constantIndex(b, loc, width));
   auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange carried) {
     SmallVector<Value> next(carried), x;
@@ -93,24 +91,29 @@ SmallVector<Value> GemvEmitter::sumsOf(OpBuilder &b, ArrayRef<Value> rows) {
     for (auto [w, weight] : llvm::enumerate(contraction.weights))
       for (int64_t c = 0; c < columns; ++c) {
         Value factor = convertTo(b, loc, weight.load(b, columnAt[c], k, width), f32);
-        for (int64_t r = 0; r < count; ++r) {
-          Value &sum = next[numberOf(w, r, c, count)];
-          Value product = arith::MulFOp::create(b, loc, x[r], factor, arith::FastMathFlags::contract);
-          sum = arith::AddFOp::create(b, loc, product, sum, arith::FastMathFlags::contract);
-        }
+        for (int64_t r = 0; r < count; ++r)
+          next[numberOf(w, r, c, count)] = addProducts(b, x[r], factor, next[numberOf(w, r, c, count)]);
       }
     scf::YieldOp::create(b, loc, next);
   };
   SmallVector<Value> sums(scf::ForOp::create(b, loc, from, constantIndex(b, loc, contraction.depth),
                                              constantIndex(b, loc, kWarp * width), start, body)
                               .getResults());
-  for (Value &sum : sums) {
-    if (width > 1)
-      sum =
-          vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
+  for (Value &sum : sums)
     sum = reduceLanes(b, loc, vector::CombiningKind::ADD, sum, kWarp);
-  }
   return sums;
+}
+
+/// One accumulator however wide the vectors are: there are enough of them to hide its latency.
+Value GemvEmitter::addProducts(OpBuilder &b, Value x, Value factor, Value sum) {
+  for (int64_t i = 0; i < width; ++i) {
+    auto part = [&](Value v) -> Value {
+      return width > 1 ? Value(vector::ExtractOp::create(b, loc, v, i)) : v;
+    };
+    Value product = arith::MulFOp::create(b, loc, part(x), part(factor), arith::FastMathFlags::contract);
+    sum = arith::AddFOp::create(b, loc, product, sum, arith::FastMathFlags::contract);
+  }
+  return sum;
 }
 
 void GemvEmitter::emitRows(OpBuilder &b, Value first, int64_t count) {

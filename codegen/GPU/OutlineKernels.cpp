@@ -12,6 +12,7 @@
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/StringExtras.h"
 
 #define DEBUG_TYPE "transformer-outline-gpu-kernels"
 
@@ -56,6 +57,18 @@ LogicalResult distributeTasks(func::FuncOp kernel) {
   return success();
 }
 
+/// A name of PTX: letters, digits, `_` and `$`, which stands for a dot here.
+std::string ptxName(StringRef name) {
+  std::string result;
+  for (char c : name) {
+    if (llvm::isAlnum(c) || c == '_')
+      result += c;
+    else
+      result += c == '.' ? "$" : "$" + llvm::utohexstr(static_cast<unsigned char>(c)) + "$";
+  }
+  return llvm::isDigit(result[0]) ? "_" + result : result;
+}
+
 struct OutlineGPUKernels : transformer::impl::OutlineGPUKernelsPassBase<OutlineGPUKernels> {
   using Base::Base;
 
@@ -80,7 +93,7 @@ struct OutlineGPUKernels : transformer::impl::OutlineGPUKernelsPassBase<OutlineG
       OpBuilder inner = OpBuilder::atBlockEnd(module.getBody());
       for (func::FuncOp kernel : kernels) {
         auto clone = cast<func::FuncOp>(inner.clone(*variantOf(kernel, arch)));
-        clone.setSymName(kernel.getSymName());
+        clone.setSymName(ptxName(kernel.getSymName()));
         clone.setPublic();
         clone->removeAttr(kGPUVariantsAttr);
       }

@@ -91,7 +91,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
       int64_t narrow =
           std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
       if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
-        return config("gemv", {4, 4}, kBlockThreads, kAccessBytes / narrow);
+        return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
       return config("simt_gemm", {64, 64, 16}, 256, 4);
     }
     if (contractionOf(dispatch))
