@@ -1,0 +1,324 @@
+//===- Execution.cpp - blocks, warps and lanes at work ------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "emulator/Execution.h"
+
+#include "emulator/Program.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstring>
+#include <random>
+
+using namespace mlir;
+using namespace mlir::emulator;
+
+static constexpr size_t kStackBytes = 256 << 10;
+/// Bytes that a warp reads from 32 banks of shared memory in one pass, and of a sector of global memory.
+static constexpr unsigned kBanks = 32, kBankBytes = 4, kSectorBytes = 32;
+
+//===----------------------------------------------------------------------===//
+// Warps
+//===----------------------------------------------------------------------===//
+
+Warp::Warp(class Block &block, unsigned number, unsigned words)
+    : block(block), number(number), registers(size_t(words) * kLanes) {}
+
+uint64_t Warp::uniform(unsigned slot) { return at(slot)[mask ? llvm::countr_zero(mask) : 0]; }
+
+void Warp::fail(Operation *op, const std::string &message, int lane) {
+  llvm::raw_string_ostream stream(block.report.error);
+  stream << "kernel " << block.program.name << ", block " << block.number << ", ";
+  if (lane >= 0)
+    stream << "thread " << number * kLanes + lane << ": ";
+  else
+    stream << "warp " << number << ": ";
+  stream << op->getName() << ' ' << message << " (" << op->getLoc() << ')';
+  finished = true;
+  block.backToScheduler(*this);
+  abort(); // a warp that failed is not resumed
+}
+
+void Warp::requireAllLanes(Operation *op) {
+  if (mask != kAllLanes)
+    fail(op, "is executed by some lanes of the warp alone; all of them must take part");
+}
+
+void Warp::block_until(Operation *op, const char *what, const std::function<bool()> &isReady) {
+  if (isReady())
+    return;
+  waitingAt = op;
+  waitingFor = what;
+  ready = isReady;
+  block.backToScheduler(*this);
+  waitingAt = nullptr;
+  ready = nullptr;
+}
+
+void Warp::checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsigned lane) {
+  unsigned alignment = std::min(16u, bytes & -bytes);
+  if (address % alignment != 0)
+    fail(op,
+         "accesses " + std::to_string(bytes) + " bytes at an address that is no multiple of " +
+             std::to_string(alignment),
+         lane);
+}
+
+void Warp::checkGlobal(Operation *op, uint64_t address, unsigned bytes, unsigned lane, bool writes) {
+  if (!lastRegion || !lastRegion->holds(address, bytes))
+    lastRegion = block.memory.findBefore(address);
+  if (!lastRegion || !lastRegion->holds(address, bytes)) {
+    std::string place = lastRegion
+                            ? std::to_string(address - lastRegion->begin) + " bytes behind the begin of " +
+                                  lastRegion->name + ", which has " + std::to_string(lastRegion->bytes)
+                            : "address " + std::to_string(address);
+    lastRegion = nullptr;
+    fail(op, std::string(writes ? "writes" : "reads") + " global memory out of bounds: " + place, lane);
+  }
+  if (writes && !lastRegion->writable)
+    fail(op, "writes " + lastRegion->name + ", which is read-only", lane);
+}
+
+void Warp::countGlobal(const uint64_t *address, unsigned bytes) {
+  SmallVector<uint64_t, 64> sectors;
+  uint64_t lanes = 0;
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    if (active(lane)) {
+      ++lanes;
+      for (uint64_t s = address[lane] / kSectorBytes; s <= (address[lane] + bytes - 1) / kSectorBytes; ++s)
+        sectors.push_back(s);
+    }
+  llvm::sort(sectors);
+  sectors.erase(llvm::unique(sectors), sectors.end());
+  block.report.globalSectors += sectors.size();
+  block.report.neededSectors +=
+      std::min<uint64_t>(sectors.size(), (lanes * bytes + kSectorBytes - 1) / kSectorBytes);
+}
+
+/// Lanes are served in groups whose bytes fill the banks once; in each, a bank serves one word a pass.
+void Warp::countShared(const uint64_t *address, unsigned bytes) {
+  unsigned group = bytes <= kBankBytes ? kLanes : kLanes * kBankBytes / bytes;
+  for (unsigned first = 0; first < kLanes; first += group) {
+    SmallVector<uint64_t, 32> words[kBanks];
+    for (unsigned lane = first; lane < first + group; ++lane)
+      if (active(lane))
+        for (uint64_t word = address[lane] / kBankBytes; word <= (address[lane] + bytes - 1) / kBankBytes;
+             ++word)
+          if (auto &bank = words[word % kBanks]; !llvm::is_contained(bank, word))
+            bank.push_back(word);
+    size_t passes = 1;
+    for (auto &bank : words)
+      passes = std::max(passes, bank.size());
+    ++block.report.sharedAccesses;
+    block.report.bankConflicts += passes - 1;
+  }
+}
+
+void Warp::read(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, uint8_t *out) {
+  bool isShared = space == 3;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    if (!active(lane))
+      continue;
+    checkAlignment(op, address[lane], bytes, lane);
+    if (!isShared) {
+      checkGlobal(op, address[lane], bytes, lane, /*writes=*/false);
+      std::memcpy(out + lane * bytes, reinterpret_cast<const void *>(address[lane]), bytes);
+      continue;
+    }
+    if (address[lane] > block.shared.size() || block.shared.size() - address[lane] < bytes)
+      fail(op,
+           "reads shared memory out of bounds: byte " + std::to_string(address[lane]) + " of " +
+               std::to_string(block.shared.size()),
+           lane);
+    if (std::string message = block.shared.read(address[lane], bytes, number, clock); !message.empty())
+      fail(op, message, lane);
+    std::memcpy(out + lane * bytes, block.shared.data() + address[lane], bytes);
+  }
+  isShared ? countShared(address, bytes) : countGlobal(address, bytes);
+}
+
+void Warp::write(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, const uint8_t *in) {
+  bool isShared = space == 3;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    if (!active(lane))
+      continue;
+    checkAlignment(op, address[lane], bytes, lane);
+    if (!isShared) {
+      checkGlobal(op, address[lane], bytes, lane, /*writes=*/true);
+      std::memcpy(reinterpret_cast<void *>(address[lane]), in + lane * bytes, bytes);
+      continue;
+    }
+    if (address[lane] > block.shared.size() || block.shared.size() - address[lane] < bytes)
+      fail(op,
+           "writes shared memory out of bounds: byte " + std::to_string(address[lane]) + " of " +
+               std::to_string(block.shared.size()),
+           lane);
+    if (std::string message = block.shared.write(address[lane], bytes, number, clock); !message.empty())
+      fail(op, message, lane);
+    std::memcpy(block.shared.data() + address[lane], in + lane * bytes, bytes);
+  }
+  isShared ? countShared(address, bytes) : countGlobal(address, bytes);
+}
+
+//===----------------------------------------------------------------------===//
+// Asynchronous copies
+//===----------------------------------------------------------------------===//
+
+void Warp::copyAsync(Operation *op, const uint64_t *target, const uint64_t *source, unsigned bytes,
+                     const uint64_t *copied) {
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    if (!active(lane))
+      continue;
+    unsigned count = copied ? std::min<uint64_t>(copied[lane], bytes) : bytes;
+    if (target[lane] % bytes != 0 || (count > 0 && source[lane] % bytes != 0))
+      fail(op, "copies " + std::to_string(bytes) + " bytes from or to an address that is no multiple of it",
+           lane);
+    if (count > 0)
+      checkGlobal(op, source[lane], count, lane, /*writes=*/false);
+    if (target[lane] > block.shared.size() || block.shared.size() - target[lane] < bytes)
+      fail(op,
+           "writes shared memory out of bounds: byte " + std::to_string(target[lane]) + " of " +
+               std::to_string(block.shared.size()),
+           lane);
+    if (std::string message = block.shared.beginWrite(target[lane], bytes, number, clock); !message.empty())
+      fail(op, message, lane);
+    AsyncCopy copy{target[lane], source[lane], bytes, count};
+    if (!block.options.late) {
+      uint8_t *place = block.shared.data() + copy.target;
+      std::memset(place, 0, bytes);
+      std::memcpy(place, reinterpret_cast<const void *>(copy.source), count);
+    }
+    issued.push_back(copy);
+  }
+  countGlobal(source, bytes);
+}
+
+void Warp::commitCopies(Operation *op) {
+  requireAllLanes(op);
+  groups.push_back(std::move(issued));
+  issued.clear();
+}
+
+void Warp::waitForCopies(Operation *op, unsigned pending) {
+  requireAllLanes(op);
+  while (groups.size() > pending) {
+    for (const AsyncCopy &copy : groups.front()) {
+      if (block.options.late) {
+        uint8_t *place = block.shared.data() + copy.target;
+        std::memset(place, 0, copy.bytes);
+        std::memcpy(place, reinterpret_cast<const void *>(copy.source), copy.copied);
+      }
+      block.shared.land(copy.target, copy.bytes, number, clock);
+    }
+    groups.erase(groups.begin());
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks
+//===----------------------------------------------------------------------===//
+
+emulator::Block::Block(const Program &program, const LaunchConfig &config, DeviceMemory &memory,
+                       const EmulatorOptions &options, LaunchReport &report, uint64_t number)
+    : program(program), config(config), memory(memory), options(options), report(report), number(number),
+      threads(program.threads), shared(program.sharedBytes, program.threads / kLanes, options.checkRaces) {
+  unsigned count = threads / kLanes;
+  for (unsigned i = 0; i < count; ++i) {
+    auto warp = std::make_unique<Warp>(*this, i, program.words);
+    warp->clock.assign(count, 0);
+    warp->clock[i] = 1;
+    for (const Program::Constant &constant : program.constants)
+      std::fill_n(warp->at(constant.slot), kLanes, constant.bits);
+    for (const Program::Parameter &parameter : program.parameters)
+      std::fill_n(warp->at(parameter.slot), kLanes,
+                  parameter.word < 0 ? parameter.bits : config.words[parameter.word]);
+    warps.push_back(std::move(warp));
+  }
+}
+
+void emulator::Block::enter(unsigned high, unsigned low) {
+  auto *warp = reinterpret_cast<Warp *>(uint64_t(high) << 32 | low);
+  warp->block.program.body.run(*warp);
+  if (!warp->issued.empty() || !warp->groups.empty())
+    for (auto &group : warp->groups)
+      for (const AsyncCopy &copy : group)
+        warp->block.shared.land(copy.target, copy.bytes, warp->number, warp->clock);
+  warp->finished = true;
+  warp->block.backToScheduler(*warp);
+}
+
+void emulator::Block::backToScheduler(Warp &warp) { swapcontext(&warp.context, &scheduler); }
+
+void emulator::Block::meet(Warp &warp, Operation *op, unsigned number, unsigned count) {
+  NamedBarrier &barrier = barriers[number];
+  if (count % kLanes != 0 || count > threads)
+    warp.fail(op, "waits for " + std::to_string(count) + " threads of a block of " + std::to_string(threads));
+  unsigned generation = barrier.generation;
+  Clock &known = barrier.joined[generation % 2];
+  if (barrier.arrived == 0)
+    known = warp.clock;
+  for (auto [joined, own] : llvm::zip(known, warp.clock))
+    joined = std::max(joined, own);
+  barrier.arrived += kLanes;
+  if (barrier.arrived < count) {
+    warp.block_until(op, "the other warps at the barrier",
+                     [&barrier, generation] { return barrier.generation != generation; });
+  } else {
+    barrier.arrived = 0;
+    ++barrier.generation;
+  }
+  // What each warp did before the barrier is known to all behind it. The next meeting has another
+  // clock, and the one after that begins when all have left this one.
+  for (auto [joined, own] : llvm::zip(known, warp.clock))
+    own = std::max(joined, own);
+  ++warp.clock[warp.number];
+}
+
+bool emulator::Block::run() {
+  for (auto &warp : warps) {
+    warp->stack = std::make_unique<char[]>(kStackBytes);
+    getcontext(&warp->context);
+    warp->context.uc_stack.ss_sp = warp->stack.get();
+    warp->context.uc_stack.ss_size = kStackBytes;
+    warp->context.uc_link = nullptr;
+    uint64_t address = reinterpret_cast<uint64_t>(warp.get());
+    makecontext(&warp->context, reinterpret_cast<void (*)()>(&Block::enter), 2,
+                static_cast<unsigned>(address >> 32), static_cast<unsigned>(address));
+  }
+  std::mt19937_64 random(options.seed * 0x9e3779b97f4a7c15 + number);
+  SmallVector<Warp *> order;
+  for (auto &warp : warps)
+    order.push_back(warp.get());
+  while (true) {
+    std::shuffle(order.begin(), order.end(), random);
+    bool progressed = false, allDone = true;
+    for (Warp *warp : order) {
+      if (warp->finished)
+        continue;
+      allDone = false;
+      if (warp->ready && !warp->ready())
+        continue;
+      progressed = true;
+      swapcontext(&scheduler, &warp->context);
+      if (!report.error.empty())
+        return false;
+    }
+    if (allDone)
+      return true;
+    if (progressed)
+      continue;
+    llvm::raw_string_ostream stream(report.error);
+    stream << "kernel " << program.name << ", block " << number << ": deadlock:";
+    for (auto &warp : warps)
+      if (!warp->finished)
+        stream << " warp " << warp->number << " waits for " << warp->waitingFor << " ("
+               << warp->waitingAt->getLoc() << ");";
+    return false;
+  }
+}

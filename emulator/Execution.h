@@ -1,0 +1,120 @@
+//===- Execution.h - blocks, warps and lanes at work --------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef EMULATOR_EXECUTION_H
+#define EMULATOR_EXECUTION_H
+
+#include "emulator/DeviceMemory.h"
+#include "emulator/Emulator.h"
+#include "emulator/SharedState.h"
+
+#include "mlir/IR/Operation.h"
+
+#include <functional>
+#include <memory>
+#include <ucontext.h>
+
+namespace mlir::emulator {
+
+constexpr unsigned kLanes = 32;
+constexpr uint32_t kAllLanes = 0xffffffff;
+
+class Block;
+
+/// Asynchronous copies of a warp that were committed together, in the order of issue.
+struct AsyncCopy {
+  uint64_t target, source;
+  unsigned bytes, copied; ///< what is beyond `copied` is zeros
+};
+
+/// 32 lanes that execute one instruction at a time, those of `mask` alone. Every value has words of
+/// 64 bits, one for each lane; a vector, struct or memref several of them.
+struct Warp {
+  Warp(Block &block, unsigned number, unsigned words);
+
+  uint64_t *at(unsigned slot) { return registers.data() + size_t(slot) * kLanes; }
+  /// The value of the first active lane, of what is the same in all.
+  uint64_t uniform(unsigned slot);
+  bool active(unsigned lane) const { return mask >> lane & 1; }
+
+  //===--- memory: `address` is a word for each lane ---===//
+  /// Reads `bytes` for every active lane into `out`, lane after lane.
+  void read(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, uint8_t *out);
+  void write(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, const uint8_t *in);
+  void copyAsync(Operation *op, const uint64_t *target, const uint64_t *source, unsigned bytes,
+                 const uint64_t *copied);
+  void commitCopies(Operation *op);
+  void waitForCopies(Operation *op, unsigned pending);
+
+  /// Waits until `ready` returns true; `what` says for what, should it never.
+  void block_until(Operation *op, const char *what, const std::function<bool()> &ready);
+  /// Collective instructions are undefined where lanes are missing.
+  void requireAllLanes(Operation *op);
+  /// Ends the launch; does not return.
+  [[noreturn]] void fail(Operation *op, const std::string &message, int lane = -1);
+
+  Block &block;
+  unsigned number;
+  uint32_t mask = kAllLanes;
+  std::vector<uint64_t> registers;
+  Clock clock;
+  std::vector<AsyncCopy> issued;
+  std::vector<std::vector<AsyncCopy>> groups;
+
+  //===--- scheduling ---===//
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+  bool finished = false;
+  Operation *waitingAt = nullptr;
+  const char *waitingFor = "";
+  std::function<bool()> ready;
+
+private:
+  void checkGlobal(Operation *op, uint64_t address, unsigned bytes, unsigned lane, bool writes);
+  void countGlobal(const uint64_t *address, unsigned bytes);
+  void countShared(const uint64_t *address, unsigned bytes);
+  void checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsigned lane);
+  const DeviceMemory::Region *lastRegion = nullptr;
+};
+
+/// What several warps meet at: barrier number 0 to 15.
+struct NamedBarrier {
+  unsigned arrived = 0, generation = 0;
+  Clock joined[2]; ///< what those who meet know, by generation
+};
+
+/// The warps of a block, run in turns on one thread.
+class Block {
+public:
+  Block(const class Program &program, const LaunchConfig &config, DeviceMemory &memory,
+        const EmulatorOptions &options, LaunchReport &report, uint64_t number);
+  /// Runs the block; false where it failed, with the report's `error` set.
+  bool run();
+  /// Warp `warp` arrives at a barrier of `threads` threads and waits for the others.
+  void meet(Warp &warp, Operation *op, unsigned barrier, unsigned threads);
+  void backToScheduler(Warp &warp);
+
+  const Program &program;
+  const LaunchConfig &config;
+  DeviceMemory &memory;
+  const EmulatorOptions &options;
+  LaunchReport &report;
+  uint64_t number;
+  unsigned threads;
+  SharedState shared;
+  std::vector<std::unique_ptr<Warp>> warps;
+
+private:
+  static void enter(unsigned high, unsigned low);
+  NamedBarrier barriers[16];
+  ucontext_t scheduler;
+};
+
+} // namespace mlir::emulator
+
+#endif // EMULATOR_EXECUTION_H
