@@ -182,6 +182,9 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   if (options.notes)
     *options.notes << (options.gpuArchs.empty() ? "target: cpu " : "host: ") << target->cpu << " of "
                    << target->triple << " (" << llvm::join(target->features, " ") << ")\n";
+  if (options.kernels)
+    for (KernelModule &arch : kernels)
+      options.kernels->push_back({arch.arch, OwningOpRef<ModuleOp>(arch.module->clone())});
   llvm::Expected<llvm::json::Array> kernelList = writeKernels(kernels, **writer, options.notes);
   if (!kernelList)
     return kernelList.takeError();

@@ -119,6 +119,12 @@ static Status checkIndex(const char *what, int64_t index, size_t count) {
 
 static double secondsOf(int64_t nanoseconds) { return 1e-9 * static_cast<double>(nanoseconds); }
 
+xfm_model *xfm::makeHandle(std::unique_ptr<Model> model) {
+  auto handle = std::make_unique<xfm_model>();
+  handle->impl = std::move(model);
+  return handle.release();
+}
+
 extern "C" {
 
 xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm_model **out_model) {
@@ -129,9 +135,12 @@ xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm
     if (Status status = readOptions(options, read); !status.ok())
       return status;
     auto model = std::make_unique<xfm_model>();
-    if (Status status = Model::open(
-            path, {read.skip_weight_hash != 0, read.profile != 0, read.huge_pages != 0}, model->impl);
-        !status.ok())
+    Model::Choices choices;
+    choices.skipWeightHash = read.skip_weight_hash != 0;
+    choices.profile = read.profile != 0;
+    choices.hugePages = read.huge_pages != 0;
+    choices.device = read.device ? read.device : "";
+    if (Status status = Model::open(path, std::move(choices), model->impl); !status.ok())
       return status;
     *out_model = model.release();
     return {};

@@ -243,9 +243,9 @@ static Status requestTiles(const std::string &) { return {}; }
 #endif
 
 Status xfm::checkTarget(const Target &target, const std::string &path) {
-  if (target.device != "cpu")
+  if (target.device != "cpu" && !target.isGPU())
     return fail(XFM_TARGET_MISMATCH, path, ": made for the device ", quote(target.device),
-                ", but this runtime has 'cpu'");
+                ", but this runtime has 'cpu' and 'cuda'");
   std::string_view triple = target.triple;
   std::string_view architecture = triple.substr(0, triple.find('-'));
   if (architecture != hostArchitecture || triple.find("-linux") == std::string_view::npos)

@@ -140,6 +140,14 @@ std::string JsonReader::text() const {
   return failed() ? std::string() : value;
 }
 
+bool JsonReader::boolean() const {
+  if (failed() || !node)
+    return false;
+  if (!node->is_boolean())
+    fail("expected true or false");
+  return node->is_boolean() && node->get<bool>();
+}
+
 int64_t JsonReader::integer(int64_t least, int64_t most) const {
   if (failed() || !node)
     return 0;

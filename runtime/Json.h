@@ -41,6 +41,7 @@ public:
   /// A string that is not empty and holds no control characters.
   std::string text() const;
   int64_t integer(int64_t least, int64_t most) const;
+  bool boolean() const;
 
   /// Records a failure at this place.
   template <typename... Parts> void fail(const Parts &...parts) const {

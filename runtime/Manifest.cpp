@@ -300,11 +300,17 @@ static WeightSpec readWeight(const JsonReader &value, std::set<std::string> &nam
   return weight;
 }
 
+/// A plain name, or one in the folder of kernels.
+static bool isArtifactName(std::string_view name) {
+  constexpr std::string_view folder = "kernels/";
+  return isPlainName(name.substr(0, folder.size()) == folder ? name.substr(folder.size()) : name);
+}
+
 static FileSpec readFile(const JsonReader &value, std::set<std::string> &names) {
   FileSpec file;
   JsonReader name = value.member("name");
   file.name = readUniqueName(name, names);
-  if (!name.failed() && !isPlainName(file.name))
+  if (!name.failed() && !isArtifactName(file.name))
     name.fail("expected the plain name of a file inside the artifact, but got ", quote(file.name));
   file.bytes = value.member("bytes").integer(0, INT64_MAX);
   JsonReader hash = value.member("xxh3");
@@ -335,6 +341,8 @@ static Target readTarget(const JsonReader &value) {
   value.member("features").forEachElement([&](const JsonReader &feature) {
     target.features.push_back(feature.text());
   });
+  if (JsonReader archs = value.optionalMember("archs"))
+    archs.forEachElement([&](const JsonReader &arch) { target.archs.push_back(arch.text()); });
   return target;
 }
 
@@ -348,10 +356,16 @@ static void readStructure(const JsonReader &root, Manifest &out) {
   });
   root.member("weights").forEachElement(
       [&](const JsonReader &value) { out.weights.push_back(readWeight(value, weights)); });
+  if (out.target.isGPU())
+    out.kernels = readKernels(root.member("kernels"));
   root.member("files").forEachElement(
       [&](const JsonReader &value) { out.files.push_back(readFile(value, files)); });
   if (!root.failed() && !out.findFile("module.so"))
     root.fail("files do not list 'module.so'");
+  for (const KernelSet &set : out.kernels)
+    for (const std::string &name : {set.ptx, set.cubin})
+      if (!root.failed() && !name.empty() && !out.findFile(name))
+        root.fail("there are kernels in ", quote(name), ", but files do not list it");
   if (!root.failed() && !out.weights.empty() && !out.findFile("weights.safetensors"))
     root.fail("there are weights, but files do not list 'weights.safetensors'");
 }

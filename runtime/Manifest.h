@@ -10,6 +10,7 @@
 #define XFM_RUNTIME_MANIFEST_H
 
 #include "runtime/Cost.h"
+#include "runtime/Kernels.h"
 #include "runtime/Status.h"
 #include "runtime/Tensor.h"
 
@@ -26,7 +27,9 @@ constexpr int64_t formatVersion = 1;
 struct Target {
   std::string device;
   std::string triple;
-  std::vector<std::string> features;
+  std::vector<std::string> features; ///< of the CPU that runs entry points
+  std::vector<std::string> archs;    ///< of the GPU, where the device is "cuda"
+  bool isGPU() const { return device == "cuda"; }
 };
 
 /// The manifest's `model`; -1 where a member is absent.
@@ -85,6 +88,7 @@ struct Manifest {
   std::vector<EntryPoint> entryPoints;
   std::vector<CacheSpec> caches;
   std::vector<WeightSpec> weights;
+  std::vector<KernelSet> kernels; ///< of a GPU, by architecture
   std::vector<FileSpec> files;
 
   const EntryPoint *findEntryPoint(std::string_view name) const;

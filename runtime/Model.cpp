@@ -9,6 +9,7 @@
 #include "runtime/Model.h"
 #include "runtime/Hash.h"
 #include "runtime/Safetensors.h"
+#include "runtime/cuda/CudaDevice.h"
 
 #include <algorithm>
 
@@ -134,6 +135,8 @@ Status Model::findWeights(bool hugePages) {
 /// model that is profiled takes a copy of its own, so that others of the same file
 /// are neither slowed down nor in its way.
 Status Model::loadModule() {
+  if (gpu)
+    return code.load(moduleFile, contents.entryPoints, gpu->services());
   if (!isProfiled)
     return code.load(moduleFile, contents.entryPoints, plainServices());
   File copy;
@@ -145,7 +148,54 @@ Status Model::loadModule() {
   return code.load(moduleFile, contents.entryPoints, profilingServices());
 }
 
-Status Model::open(const std::string &path, const Choices &choices, std::unique_ptr<Model> &out) {
+/// The device that was asked for and that the artifact is for: never another one.
+Status Model::openDevice(const Folder &folder, Choices &choices) {
+  bool isGPU = contents.target.isGPU();
+  if (choices.given && isGPU) {
+    gpu = std::move(choices.given);
+    return {};
+  }
+  const std::string &wanted = choices.device;
+  if (wanted.empty() ? !isGPU : wanted == "cpu") {
+    if (isGPU)
+      return fail(XFM_TARGET_MISMATCH, folderPath,
+                  ": made for a GPU and cannot run on the CPU: use --device=cuda, ",
+                  "or compile the model with --target=cpu");
+    return {};
+  }
+  int64_t ordinal = 0;
+  if (!wanted.empty() && !parseCudaDevice(wanted, ordinal))
+    return fail(XFM_INVALID_ARGUMENT, "unknown device ", quote(wanted), ": use cpu, cuda or cuda:N");
+  if (!isGPU)
+    return fail(XFM_TARGET_MISMATCH, folderPath, ": made for the CPU and cannot run on ", wanted,
+                ": compile the model with --target=cuda");
+  if (isProfiled)
+    return fail(XFM_INVALID_ARGUMENT, "profiling is for the CPU: a GPU's kernels are not timed one by one");
+  return openCudaDevice(folder, contents, ordinal, gpu);
+}
+
+/// All weights in one allocation, as in their file.
+Status Model::uploadWeights() {
+  std::vector<int64_t> offsets;
+  int64_t total = 0;
+  for (const WeightSpec &weight : contents.weights) {
+    offsets.push_back(total);
+    if (__builtin_add_overflow(total, weight.bytes, &total) || !alignUp(total, total))
+      return fail(XFM_OUT_OF_MEMORY, folderPath, ": the weights are larger than any memory");
+  }
+  if (Status status = weightsOnDevice.reserve(*gpu, total, "the weights"); !status.ok())
+    return status;
+  for (size_t i = 0; i < weightPointers.size(); ++i) {
+    char *place = weightsOnDevice.data() + offsets[i];
+    if (Status status = gpu->upload(place, weightPointers[i], contents.weights[i].bytes); !status.ok())
+      return status;
+    weightPointers[i] = place;
+  }
+  weightFile = File(); // its pages are not needed twice
+  return {};
+}
+
+Status Model::open(const std::string &path, Choices choices, std::unique_ptr<Model> &out) {
   auto model = std::make_unique<Model>();
   model->folderPath = path;
   model->isProfiled = choices.profile;
@@ -160,6 +210,11 @@ Status Model::open(const std::string &path, const Choices &choices, std::unique_
     return status;
   if (choices.hugePages)
     model->weightFile = File(); // its pages are not needed twice
+  if (Status status = model->openDevice(folder, choices); !status.ok())
+    return status;
+  if (model->gpu)
+    if (Status status = model->uploadWeights(); !status.ok())
+      return status;
   // Nothing of the artifact runs before all of it was verified.
   if (Status status = model->loadModule(); !status.ok())
     return status;

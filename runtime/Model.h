@@ -9,6 +9,7 @@
 #ifndef XFM_RUNTIME_MODEL_H
 #define XFM_RUNTIME_MODEL_H
 
+#include "runtime/Device.h"
 #include "runtime/File.h"
 #include "runtime/Manifest.h"
 #include "runtime/Memory.h"
@@ -28,8 +29,12 @@ public:
     bool skipWeightHash = false;
     bool profile = false;   ///< give the module the services that profile
     bool hugePages = false; ///< copy the weights to large pages
+    /// The device to run on: "cpu", "cuda", "cuda:1"; empty for what the artifact is made for.
+    std::string device;
+    /// A device instead, for the kernels of one: the emulator's.
+    std::unique_ptr<Device> given;
   };
-  static Status open(const std::string &path, const Choices &choices, std::unique_ptr<Model> &out);
+  static Status open(const std::string &path, Choices choices, std::unique_ptr<Model> &out);
 
   const std::string &path() const { return folderPath; }
   const Manifest &manifest() const { return contents; }
@@ -37,13 +42,17 @@ public:
   const EntryFunctions &functions(const EntryPoint &entry) const {
     return code.functions(static_cast<size_t>(&entry - contents.entryPoints.data()));
   }
-  /// xfm_call::weights. Generated code only reads them.
+  /// Null for the CPU.
+  Device *device() const { return gpu.get(); }
+  /// xfm_call::weights, in the device's memory. Generated code only reads them.
   void *const *weights() const { return weightPointers.data(); }
 
 private:
   Status verifyFiles(const Folder &folder, bool skipWeightHash);
   Status findWeights(bool hugePages);
   Status loadModule();
+  Status openDevice(const Folder &folder, Choices &choices);
+  Status uploadWeights();
 
   std::string folderPath;
   bool isProfiled = false;
@@ -52,9 +61,14 @@ private:
   File moduleFile;
   File weightFile;
   LazyPages weightCopy; ///< in place of the file, where large pages were asked for
+  std::unique_ptr<Device> gpu;
+  DeviceBuffer weightsOnDevice; ///< in the device's memory, so before it is gone
   Module code;
   std::vector<void *> weightPointers;
 };
+
+/// The handle of the C API for a model that was opened here, for programs that reach inside.
+xfm_model *makeHandle(std::unique_ptr<Model> model);
 
 } // namespace xfm
 

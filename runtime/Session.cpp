@@ -64,25 +64,42 @@ Status Session::allocateCaches() {
           __builtin_add_overflow(total, bytes, &total) || !alignUp(total, total))
         return tooLarge;
     }
-  if (!cacheMemory.allocate(total))
+  if (device) {
+    if (Status status = cachesOnDevice.reserve(*device, total, "the caches"); !status.ok())
+      return status;
+  } else if (!cacheMemory.allocate(total)) {
     return tooLarge;
+  }
+  char *base = device ? cachesOnDevice.data() : cacheMemory.data();
   size_t next = 0;
   for (const CacheSpec &spec : specs) {
     Cache cache;
     for (size_t i = 0; i < spec.buffers.size(); ++i)
-      cache.buffers.push_back(cacheMemory.data() + offsets[next++]);
+      cache.buffers.push_back(base + offsets[next++]);
     cache.deviceLengths = static_cast<int32_t *>(cache.buffers[spec.lengthBuffer]);
     cache.lengths.assign(static_cast<size_t>(sizes.batch), 0);
+    writeLengths(cache);
     caches.push_back(std::move(cache));
   }
   return {};
+}
+
+/// What the host counted, to where generated code counts.
+void Session::writeLengths(const Cache &cache) {
+  std::vector<int32_t> lengths(cache.lengths.begin(), cache.lengths.end());
+  int64_t bytes = static_cast<int64_t>(lengths.size() * sizeof(int32_t));
+  if (!device)
+    std::memcpy(cache.deviceLengths, lengths.data(), static_cast<size_t>(bytes));
+  else if (Status status = device->upload(cache.deviceLengths, lengths.data(), bytes);
+           !status.ok() && broken.ok())
+    broken = status;
 }
 
 void Session::reset() {
   // Positions past the length are never read, so the data stays.
   for (Cache &cache : caches) {
     std::fill(cache.lengths.begin(), cache.lengths.end(), 0);
-    std::fill_n(cache.deviceLengths, cache.lengths.size(), 0);
+    writeLengths(cache);
   }
   outputCount = 0;
 }
@@ -175,7 +192,14 @@ Status Session::prepareInput(const Plan &plan, const TensorSpec &spec, const xfm
   }
   if (cut && !slot.piece.reserve(pieceBytes(slot.sliced, plan.chunk)))
     return noMemory(*plan.entry, spec);
-  return {};
+  return reserveOnDevice(plan, spec, slot);
+}
+
+Status Session::reserveOnDevice(const Plan &plan, const TensorSpec &spec, Slot &slot) {
+  if (!device)
+    return {};
+  int64_t bytes = isCut(plan, slot) ? pieceBytes(slot.sliced, plan.chunk) : slot.bytes;
+  return slot.onDevice.reserve(*device, bytes, spec.name);
 }
 
 Status Session::prepareOutput(const Plan &plan, const TensorSpec &spec, Slot &slot) {
@@ -185,7 +209,7 @@ Status Session::prepareOutput(const Plan &plan, const TensorSpec &spec, Slot &sl
   bool cut = plan.inPieces() && slot.sliced.hasPositions;
   if (cut && !slot.piece.reserve(pieceBytes(slot.sliced, plan.chunk)))
     return noMemory(*plan.entry, spec);
-  return {};
+  return reserveOnDevice(plan, spec, slot);
 }
 
 /// The last piece may be shorter than the others, and its arena is asked for as
@@ -203,10 +227,12 @@ Status Session::prepareArena(Plan &plan) {
       return fail(XFM_INTERNAL, quote(plan.entry->name), ": asks for an arena of ", bytes, " bytes");
     most = std::max(most, bytes);
   }
+  usedArena = most;
+  if (device)
+    return arenaOnDevice.reserve(*device, most, "the activations of a call");
   if (!arena.reserve(most))
     return fail(XFM_OUT_OF_MEMORY, quote(plan.entry->name), ": no memory for an arena of ", most,
                 " bytes: call with fewer rows or positions");
-  usedArena = most;
   return {};
 }
 
@@ -220,39 +246,66 @@ Status Session::advance(const EntryPoint &entry, int64_t positions) {
   for (size_t index : entry.caches)
     for (int64_t &length : caches[index].lengths)
       length += positions;
-  for (size_t index : entry.caches)
-    for (size_t row = 0; row < caches[index].lengths.size(); ++row)
-      if (caches[index].deviceLengths[row] != caches[index].lengths[row])
-        return fail(XFM_INTERNAL, quote(entry.name), ": expected row ", row, " of cache ",
-                    quote(model.manifest().caches[index].name), " to hold ", caches[index].lengths[row],
-                    " positions, but the module counted ", caches[index].deviceLengths[row]);
+  for (size_t index : entry.caches) {
+    if (Status status = checkLengths(entry, index); !status.ok())
+      return status;
+    if (device)
+      break; // all grow in one launch, and each copy is a wait
+  }
+  return {};
+}
+
+Status Session::checkLengths(const EntryPoint &entry, size_t index) {
+  const Cache &cache = caches[index];
+  const int32_t *counted = cache.deviceLengths;
+  std::vector<int32_t> copied(device ? cache.lengths.size() : 0);
+  if (device) {
+    int64_t bytes = static_cast<int64_t>(copied.size() * sizeof(int32_t));
+    if (Status status = device->download(copied.data(), cache.deviceLengths, bytes); !status.ok())
+      return broken = status;
+    counted = copied.data();
+  }
+  for (size_t row = 0; row < cache.lengths.size(); ++row)
+    if (counted[row] != cache.lengths[row])
+      return fail(XFM_INTERNAL, quote(entry.name), ": expected row ", row, " of cache ",
+                  quote(model.manifest().caches[index].name), " to hold ", cache.lengths[row],
+                  " positions, but the module counted ", counted[row]);
   return {};
 }
 
 /// Takes back what a call that failed half-way had appended.
 void Session::restoreLengths(const EntryPoint &entry, int64_t advanced) {
-  for (size_t index : entry.caches)
-    for (size_t row = 0; row < caches[index].lengths.size(); ++row) {
-      caches[index].lengths[row] -= advanced;
-      caches[index].deviceLengths[row] = static_cast<int32_t>(caches[index].lengths[row]);
-    }
+  for (size_t index : entry.caches) {
+    for (int64_t &length : caches[index].lengths)
+      length -= advanced;
+    writeLengths(caches[index]);
+  }
 }
 
 Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
   const EntryPoint &entry = *plan.entry;
-  auto cut = [&](const Slot &slot) { return plan.inPieces() && slot.sliced.hasPositions; };
+  auto cut = [&](const Slot &slot) { return isCut(plan, slot); };
   buffers.clear();
   for (size_t i = 0; i < entry.inputs.size(); ++i) {
     Slot &slot = inputs[i];
     char *source = const_cast<char *>(slot.source); // only read, by the contract
     if (cut(slot))
       copyPositions(slot.piece.data(), source, true, slot.sliced, plan.positions, begin, count);
-    buffers.push_back(cut(slot) ? slot.piece.data() : source);
+    char *data = cut(slot) ? slot.piece.data() : source;
+    if (device) {
+      int64_t bytes = cut(slot) ? pieceBytes(slot.sliced, count) : slot.bytes;
+      if (Status status = device->upload(slot.onDevice.data(), data, bytes); !status.ok())
+        return broken = status;
+      data = slot.onDevice.data();
+    }
+    buffers.push_back(data);
   }
   for (size_t index : entry.caches)
     buffers.insert(buffers.end(), caches[index].buffers.begin(), caches[index].buffers.end());
   for (size_t i = 0; i < entry.outputs.size(); ++i)
-    buffers.push_back(cut(outputs[i]) ? outputs[i].piece.data() : outputs[i].whole.data());
+    buffers.push_back(device            ? outputs[i].onDevice.data()
+                      : cut(outputs[i]) ? outputs[i].piece.data()
+                                        : outputs[i].whole.data());
 
   xfm_call call = {};
   call.size = sizeof call;
@@ -267,7 +320,9 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
   call.buffers = buffers.data();
   call.sizes = plan.sizes.data();
   call.weights = model.weights();
-  call.arena = arena.data();
+  call.arena = device ? arenaOnDevice.data() : arena.data();
+  if (device)
+    return runOnDevice(plan, call, begin, count);
   int32_t code = model.functions(entry).entry(&call);
   if (profile)
     profile->endPiece();
@@ -277,6 +332,23 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
   for (size_t i = 0; i < entry.outputs.size(); ++i)
     if (Slot &slot = outputs[i]; cut(slot))
       copyPositions(slot.piece.data(), slot.whole.data(), false, slot.sliced, plan.positions, begin, count);
+  return {};
+}
+
+Status Session::runOnDevice(const Plan &plan, xfm_call &call, int64_t begin, int64_t count) {
+  const EntryPoint &entry = *plan.entry;
+  if (Status status = device->run(entry, model.functions(entry).entry, call); !status.ok())
+    return broken = status;
+  for (size_t i = 0; i < entry.outputs.size(); ++i) {
+    Slot &slot = outputs[i];
+    bool cut = isCut(plan, slot);
+    int64_t bytes = cut ? pieceBytes(slot.sliced, count) : slot.bytes;
+    char *target = cut ? slot.piece.data() : slot.whole.data();
+    if (Status status = device->download(target, slot.onDevice.data(), bytes); !status.ok())
+      return broken = status;
+    if (cut)
+      copyPositions(slot.piece.data(), slot.whole.data(), false, slot.sliced, plan.positions, begin, count);
+  }
   return {};
 }
 
@@ -309,6 +381,9 @@ Status Session::call(const char *name, const xfm_tensor *given, int32_t count) {
 }
 
 Status Session::run(const char *name, const xfm_tensor *given, int32_t count) {
+  // A device that failed may have left anything in its memory.
+  if (!broken.ok())
+    return broken;
   const EntryPoint *entry = model.manifest().findEntryPoint(name);
   if (!entry)
     return fail(XFM_INVALID_ARGUMENT, "there is no entry point ", quote(name));

@@ -53,6 +53,7 @@ private:
     const char *source = nullptr; ///< an input's data, in the entry point's type
     AlignedBuffer whole;
     AlignedBuffer piece;
+    DeviceBuffer onDevice; ///< the piece or, uncut, the whole; where the model has a device
   };
 
   /// What one call is made of.
@@ -65,7 +66,7 @@ private:
     bool inPieces() const { return chunk < positions; }
   };
 
-  explicit Session(const Model &model) : model(model) {}
+  explicit Session(const Model &model) : model(model), device(model.device()) {}
   Status allocateCaches();
   Status run(const char *entry, const xfm_tensor *inputs, int32_t count);
   Status checkRoom(const Plan &plan) const;
@@ -74,12 +75,21 @@ private:
   Status prepareArena(Plan &plan);
   Status runPieces(Plan &plan);
   Status runPiece(const Plan &plan, int64_t begin, int64_t count);
+  Status runOnDevice(const Plan &plan, xfm_call &call, int64_t begin, int64_t count);
   Status advance(const EntryPoint &entry, int64_t positions);
+  Status checkLengths(const EntryPoint &entry, size_t cache);
   void restoreLengths(const EntryPoint &entry, int64_t advanced);
+  void writeLengths(const Cache &cache);
+  Status reserveOnDevice(const Plan &plan, const TensorSpec &spec, Slot &slot);
+  static bool isCut(const Plan &plan, const Slot &slot) {
+    return plan.inPieces() && slot.sliced.hasPositions;
+  }
 
   const Model &model;
+  Device *device; ///< null for the CPU
   SessionSizes sizes;
   LazyPages cacheMemory;
+  DeviceBuffer cachesOnDevice;
   std::vector<Cache> caches;
 
   // Reused from call to call, so that a decoding step allocates nothing.
@@ -88,6 +98,8 @@ private:
   std::vector<Slot> outputs;
   std::vector<void *> buffers;
   AlignedBuffer arena;
+  DeviceBuffer arenaOnDevice;
+  Status broken; ///< the device's error that ended the session
   int64_t usedArena = 0;
   size_t outputCount = 0; ///< outputs that are valid now
 

@@ -78,6 +78,8 @@ const char *xfm_status_name(xfm_status status) {
     return "XFM_CORRUPT";
   case XFM_VERSION_MISMATCH:
     return "XFM_VERSION_MISMATCH";
+  case XFM_DEVICE_ERROR:
+    return "XFM_DEVICE_ERROR";
   case XFM_TARGET_MISMATCH:
     return "XFM_TARGET_MISMATCH";
   case XFM_OUT_OF_RANGE:

@@ -41,7 +41,8 @@ typedef enum xfm_status {
   XFM_OUT_OF_RANGE = 7,     ///< a value outside its range, e.g. a token id
   XFM_CONTEXT_FULL = 8,     ///< the cache cannot hold that many more positions
   XFM_OUT_OF_MEMORY = 9,
-  XFM_INTERNAL = 10 ///< a defect of the runtime or of the generated code
+  XFM_INTERNAL = 10,    ///< a defect of the runtime or of the generated code
+  XFM_DEVICE_ERROR = 11 ///< no driver, no such GPU, or it failed
 } xfm_status;
 
 /// The name of a status, e.g. "XFM_CORRUPT"; never null.
@@ -94,6 +95,9 @@ typedef struct xfm_open_options {
   int32_t skip_weight_hash; ///< 1: do not verify the weights file's hash
   int32_t profile;          ///< 1: sessions of this model can be profiled
   int32_t huge_pages;       ///< 1: weights are copied to pages of 2 MiB, where the system has them
+  /// "cpu", "cuda" or "cuda:N"; null for what the artifact was compiled for. Another
+  /// device than that is XFM_TARGET_MISMATCH.
+  const char *device;
 } xfm_open_options;
 
 /// Opens an artifact folder. `options` may be null. The manifest and the code

@@ -56,8 +56,7 @@ typedef struct xfm_abi {
   /// arguments, 64 bits each (codegen/GPU/README.md). Both arrays are read before
   /// launch returns. A failure is kept in the session and ends the call. Null where
   /// the session is not of a GPU.
-  void (*launch)(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
-                 int32_t dispatch);
+  void (*launch)(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words, int32_t dispatch);
 } xfm_abi;
 
 /// The arguments of one call of an entry point.

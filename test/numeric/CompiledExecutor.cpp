@@ -9,6 +9,8 @@
 #include "test/numeric/CompiledExecutor.h"
 
 #include "codegen/Compile.h"
+#include "emulator/EmulatedDevice.h"
+#include "runtime/Model.h"
 #include "tools/interpret/HostTensors.h"
 #include "weights/Dtype.h"
 
@@ -71,6 +73,26 @@ static Tensor fromRuntime(const xfm_tensor &tensor, MLIRContext *context) {
 // CompiledModule
 //===----------------------------------------------------------------------===//
 
+static llvm::Error openOnCPU(StringRef path, xfm_model *&out) {
+  if (xfm_model_open(path.str().c_str(), nullptr, &out) != XFM_OK)
+    return lastError("does not open");
+  return llvm::Error::success();
+}
+
+static llvm::Error openOnEmulator(StringRef path, ModuleOp kernels, xfm_model *&out) {
+  llvm::Expected<std::unique_ptr<emulator::EmulatedDevice>> device =
+      emulator::EmulatedDevice::create(kernels);
+  if (!device)
+    return device.takeError();
+  xfm::Model::Choices choices;
+  choices.given = std::move(*device);
+  std::unique_ptr<xfm::Model> model;
+  if (xfm::Status status = xfm::Model::open(path.str(), std::move(choices), model); !status.ok())
+    return error("does not open: " + status.message);
+  out = xfm::makeHandle(std::move(model));
+  return llvm::Error::success();
+}
+
 llvm::Expected<std::unique_ptr<CompiledModule>>
 CompiledModule::compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, int64_t chunk) {
   OwningOpRef<ModuleOp> copy = module.clone();
@@ -87,10 +109,17 @@ CompiledModule::compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> kee
   options.threads = 1;
   options.chunk = chunk;
   options.progress = false;
+  std::vector<KernelModule> kernels;
+  options.kernels = &kernels;
+  if (mcpu.starts_with("sm_")) {
+    options.mcpu = "native";
+    options.gpuArchs = {mcpu.str()};
+  }
   std::unique_ptr<CompiledModule> result(new CompiledModule(module.getContext()));
   llvm::Error failed = compileToArtifact(*copy, folder, path, options);
-  if (!failed && xfm_model_open(path.c_str(), nullptr, &result->model) != XFM_OK)
-    failed = lastError("does not open");
+  if (!failed)
+    failed = kernels.empty() ? openOnCPU(path, result->model)
+                             : openOnEmulator(path, *kernels[0].module, result->model);
   // What is mapped stays until it is closed.
   llvm::sys::fs::remove_directories(folder);
   if (failed)
@@ -139,6 +168,8 @@ llvm::Expected<SmallVector<Tensor>> CompiledModule::call(StringRef function, Arr
 }
 
 bool numeric::canRun(StringRef mcpu) {
+  if (mcpu.starts_with("sm_"))
+    return true; // in the emulator
   llvm::Expected<CPUTarget> host = CPUTarget::resolve("native");
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(mcpu);
   if (!host || !target) {

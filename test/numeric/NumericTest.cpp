@@ -166,6 +166,9 @@ int main(int argc, char **argv) {
       std::printf("%s is left out: this machine does not run it\n", name);
   }
 
+  // Kernels of a GPU, in the emulator.
+  executors.push_back(std::make_unique<CompiledExecutor>("EmulatedSM80", "sm_80"));
+
   // Longer calls in pieces: chunks meet in the caches, and rings wrap around.
   executors.push_back(std::make_unique<CompiledExecutor>("CompiledChunks", "native", /*chunk=*/5));
 

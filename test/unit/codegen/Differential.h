@@ -81,7 +81,7 @@ protected:
   }
 };
 
-inline auto targets() { return ::testing::Values("native", "x86-64-v3", "x86-64-v2"); }
+inline auto targets() { return ::testing::Values("native", "x86-64-v3", "x86-64-v2", "sm_80"); }
 
 /// A target as a test's name.
 inline std::string targetName(const ::testing::TestParamInfo<const char *> &info) {
