@@ -247,3 +247,19 @@ void transformer::copyBox(const Tensor &from, int64_t fromOffset, ArrayRef<int64
     ::copyBox(from.getInts().data() + fromOffset, fromStrides, to.getMutableInts().data() + toOffset,
               toStrides, extents);
 }
+
+double mlir::transformer::relativeError(const Tensor &actual, const Tensor &expected) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  if (actual.getShape() != expected.getShape() || actual.isFloat() != expected.isFloat())
+    return infinity;
+  if (!expected.isFloat())
+    return actual.getInts() == expected.getInts() ? 0 : infinity;
+  double largestError = 0, largest = 0;
+  for (auto [a, b] : llvm::zip_equal(actual.getFloats(), expected.getFloats())) {
+    if (!std::isfinite(a) || !std::isfinite(b))
+      return infinity;
+    largestError = std::max(largestError, std::abs(a - b));
+    largest = std::max(largest, std::abs(b));
+  }
+  return largestError == 0 ? 0 : largestError / largest;
+}

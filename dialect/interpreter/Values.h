@@ -109,6 +109,10 @@ std::string describe(const RuntimeValue &value);
 void copyBox(const Tensor &from, int64_t fromOffset, ArrayRef<int64_t> fromStrides, Tensor &to,
              int64_t toOffset, ArrayRef<int64_t> toStrides, ArrayRef<int64_t> extents);
 
+/// How far two tensors are apart: max |a - b| / max |b|, infinite where shapes
+/// differ or anything is NaN. Integers must be equal.
+double relativeError(const Tensor &actual, const Tensor &expected);
+
 } // namespace mlir::transformer
 
 #endif // DIALECT_INTERPRETER_VALUES_H

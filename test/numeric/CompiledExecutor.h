@@ -9,38 +9,13 @@
 #ifndef TEST_NUMERIC_COMPILEDEXECUTOR_H
 #define TEST_NUMERIC_COMPILEDEXECUTOR_H
 
-#include "runtime/xfm.h"
 #include "test/numeric/Executor.h"
+#include "tools/emulate/CompiledModule.h"
 
-#include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 
 namespace mlir::transformer::numeric {
-
-/// An artifact compiled into a temporary folder and opened by the runtime. The
-/// folder is gone once it is open.
-class CompiledModule {
-public:
-  /// Compiles a copy of `module` for `mcpu`, with all its public functions or those
-  /// alone that `keep` names. Calls of functions with caches run in pieces of `chunk`
-  /// positions.
-  static llvm::Expected<std::unique_ptr<CompiledModule>>
-  compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep = {}, int64_t chunk = 512);
-  ~CompiledModule();
-
-  /// Starts over with empty caches of `rows` rows and `context` positions.
-  llvm::Error begin(int64_t rows, int64_t context, int32_t threads);
-  /// Calls a function on its tensor arguments; returns its tensor results.
-  llvm::Expected<SmallVector<Tensor>> call(StringRef function, ArrayRef<Tensor> inputs);
-
-private:
-  explicit CompiledModule(MLIRContext *context) : context(context) {}
-
-  MLIRContext *context;
-  xfm_model *model = nullptr;
-  xfm_session *session = nullptr;
-};
 
 /// Whether this machine runs code for `mcpu`.
 bool canRun(StringRef mcpu);

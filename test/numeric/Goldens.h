@@ -40,10 +40,6 @@ struct Goldens {
 /// case and every stored tensor belong to one.
 llvm::Expected<Goldens> readGoldens(MLIRContext &context, StringRef folder, StringRef name);
 
-/// How far two tensors are apart: max |a - b| / max |b|, infinite where shapes
-/// differ or anything is NaN. Integers must be equal.
-double relativeError(const Tensor &actual, const Tensor &expected);
-
 /// The largest error of results held to the tolerance of f32, and of the others.
 struct Worst {
   double wide = 0, narrow = 0;

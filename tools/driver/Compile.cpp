@@ -13,6 +13,7 @@
 #include "passes/Pipeline.h"
 #include "passes/Remarks.h"
 #include "tools/driver/Driver.h"
+#include "tools/emulate/Emulate.h"
 #include "tools/tune/Tune.h"
 #include "tools/verify/VerifyNumerics.h"
 
@@ -107,6 +108,11 @@ struct Options {
                               cl::value_desc("FILE.json"), cl::sub(command)};
   cl::opt<bool> opGraph{"print-op-graph", cl::desc("with --emit or --stop-at: print the IR as a graph (dot)"),
                         cl::sub(command)};
+  cl::opt<std::string> emulate{
+      "emulate-gpu", cl::ValueOptional,
+      cl::desc("with --target=cuda: run the kernels in an emulator on small inputs and compare them with the "
+               "interpreter; asynchronous effects come late (default) or early"),
+      cl::value_desc("late|early"), cl::sub(command)};
   cl::opt<bool> verbose{"v", cl::desc("say more"), cl::sub(command)};
   cl::opt<bool> quiet{"q", cl::desc("print errors only"), cl::sub(command)};
 
@@ -240,10 +246,16 @@ llvm::Error checkOptions(const Options &options) {
   if (double minutes; options.tune.getNumOccurrences() && !options.tune.empty() &&
                       (llvm::StringRef(options.tune).getAsDouble(minutes) || !(minutes > 0 && minutes < 1e6)))
     return makeError("expected --tune of more than 0 minutes, but got " + options.tune);
-  bool tunes = options.tune.getNumOccurrences() > 0;
+  bool tunes = options.tune.getNumOccurrences() > 0, emulates = options.emulate.getNumOccurrences() > 0;
+  if (emulates && !options.isGPU())
+    return makeError("--emulate-gpu runs kernels of a GPU; add --target=cuda");
+  if (emulates && !llvm::is_contained({"", "late", "early"}, llvm::StringRef(options.emulate)))
+    return makeError("expected --emulate-gpu=late or early, but got " + options.emulate);
+  if (options.isGPU() && (tunes || !options.tuning.empty() || !options.strategy.empty()))
+    return makeError("--tune, --tuning and --strategy are for the CPU; leave them out with --target=cuda");
   if (tunes && !(emit.empty() && options.stopAt.empty()))
     return makeError("--tune prints no stage; leave --emit and --stop-at out");
-  if (!tunes && options.emit.empty() && options.stopAt.empty() && options.output.empty())
+  if (!tunes && !emulates && options.emit.empty() && options.stopAt.empty() && options.output.empty())
     return makeError("nowhere to write to; add -o OUT.tfa, or --emit=transformer to print");
   if (!options.cache.empty() && !(emit.empty() && options.stopAt.empty()))
     return makeError("--cache keeps evaluated weights, but --emit and --stop-at evaluate none; leave it out");
@@ -344,6 +356,20 @@ llvm::Error tune(const Options &options, ModuleOp module) {
   });
 }
 
+llvm::Error emulate(const Options &options, const LoadedModel &model) {
+  EmulateOptions emulate;
+  emulate.compile = compileOptionsOf(options);
+  emulate.compile.notes = nullptr;
+  emulate.compile.gpuArchs.resize(1);
+  emulate.folder = model.folder;
+  emulate.late = options.emulate != "early";
+  emulate.report = &llvm::outs();
+  (*model.module).walk([&](LinearOp linear) {
+    emulate.isNarrow |= getElementTypeOrSelf(linear.getInput().getType()).isBF16();
+  });
+  return emulateModel(*model.module, emulate);
+}
+
 llvm::Error run(Options &options) {
   if (llvm::Error error = checkOptions(options))
     return error;
@@ -367,6 +393,8 @@ llvm::Error run(Options &options) {
     return error;
   if (options.tune.getNumOccurrences())
     return tune(options, *model->module);
+  if (options.emulate.getNumOccurrences())
+    return emulate(options, *model);
   if (!options.emit.empty() || !options.stopAt.empty())
     return emitStage(options, *model->module);
   return compileToArtifact(*model->module, model->folder, options.output, compileOptionsOf(options));
