@@ -76,6 +76,25 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
+  /// Operands of one narrow type whose rows begin at multiples of 16 bytes.
+  static bool suitsTensorCores(ArrayRef<Projection> projections) {
+    Type x = getElementTypeOrSelf(projections[0].input->get().getType());
+    return (x.isBF16() || x.isF16()) && x == projections[0].weightType().getElementType() &&
+           projections[0].depth() % 8 == 0;
+  }
+
+  /// Large tiles where there are enough of them: each byte of a tile is used once per row or column of it.
+  ConfigAttr selectMmaGemm(ArrayRef<Projection> projections) {
+    constexpr int64_t manyColumns = 4096;
+    auto gemm = [&](ArrayRef<int64_t> tile, int64_t threads, int64_t stages) {
+      return ConfigAttr::get(&getContext(), "mma_gemm", tile, threads, stages, /*vector=*/8);
+    };
+    if (projections[0].columns() < manyColumns)
+      return gemm({64, 64, 32}, 128, 4);
+    // Two weights have twice the sums.
+    return projections.size() > 1 ? gemm({128, 64, 32}, 256, 4) : gemm({128, 128, 32}, 256, 4);
+  }
+
   ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
     Operation *output = outputOf(dispatch);
     if (auto attention = dyn_cast<AttentionOp>(output))
@@ -92,6 +111,8 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
           std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
       if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
         return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
+      if (suitsTensorCores(projections))
+        return selectMmaGemm(projections);
       return config("simt_gemm", {64, 64, 16}, 256, 4);
     }
     if (contractionOf(dispatch))

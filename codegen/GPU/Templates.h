@@ -46,6 +46,9 @@ LogicalResult emitGemvKernel(OpBuilder &b, GPUKernelContext &context);
 /// Products in f32: `tile` = [rows, columns, k] of a block, through shared memory.
 LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Products of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, columns, k] of a block.
+LogicalResult emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
+
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
