@@ -39,6 +39,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("gemv", emitGemvKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
+                      .Case("flash_attention", emitFlashAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
                       .Default(nullptr);
   if (!emit)

@@ -76,6 +76,24 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
+  /// All of one narrow type, heads of a multiple of 16 dimensions whose sums fit in registers, and several
+  /// positions, which fill the rows of the products.
+  static bool suitsFlashAttention(AttentionOp op) {
+    constexpr int64_t mostDims = 128, mostRows = 64;
+    auto query = cast<RankedTensorType>(op.getQuery().getType());
+    Type type = query.getElementType();
+    int64_t headDim = query.getDimSize(3);
+    int64_t kvHeads = op.getCache() ? op.getCache().getType().getHeads()
+                                    : cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
+    Type keys =
+        op.getCache() ? op.getCache().getType().getElement() : getElementTypeOrSelf(op.getKey().getType());
+    Type values = op.getCache() ? keys : getElementTypeOrSelf(op.getValue().getType());
+    bool narrow = (type.isBF16() || type.isF16()) && keys == type && values == type &&
+                  getElementTypeOrSelf(op.getType()) == type;
+    return narrow && headDim % 16 == 0 && headDim <= mostDims && query.getDimSize(2) / kvHeads <= mostRows &&
+           query.getDimSize(1) != 1;
+  }
+
   /// Operands of one narrow type whose rows begin at multiples of 16 bytes.
   static bool suitsTensorCores(ArrayRef<Projection> projections) {
     Type x = getElementTypeOrSelf(projections[0].input->get().getType());
@@ -98,6 +116,10 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
   ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
     Operation *output = outputOf(dispatch);
     if (auto attention = dyn_cast<AttentionOp>(output))
+      if (suitsFlashAttention(attention))
+        return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
+                               /*vector=*/8);
+    if (isa<AttentionOp>(output))
       return config("row_attention", {1}, kBlockThreads, kAccessBytes / widestElement(dispatch));
     if (auto append = dyn_cast<CacheAppendOp>(output)) {
       KVCacheType type = append.getCache().getType();

@@ -52,6 +52,9 @@ LogicalResult emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Attention of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, keys] of a block.
+LogicalResult emitFlashAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
 } // namespace mlir::transformer
 
 #endif // CODEGEN_GPU_TEMPLATES_H

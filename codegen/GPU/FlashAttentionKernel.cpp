@@ -1,0 +1,481 @@
+//===- FlashAttentionKernel.cpp - attention on tensor cores -------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// FlashAttention-2 (arXiv:2307.08691) for bf16 and f16, sm_80 and later. Rows are positions times the query
+// heads that share keys, position by position, so that keys are read once for all of them; a block has `tile`
+// = [rows, keys], a warp 16 rows. Scores and sums stay in registers as fragments of mma.m16n8k16; the weights
+// of the softmax, rounded, are the left operand of the product with the values as they are. Tiles of keys and
+// of values come by cp.async into two stages of shared memory. Tiles that no row of the block sees are not
+// visited, those that all rows of a warp see are not masked.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/Common/DispatchUtils.h"
+#include "codegen/Common/GenericBuilder.h"
+#include "codegen/Common/RowEmitter.h"
+#include "codegen/GPU/ContractionKernel.h"
+#include "codegen/GPU/MmaFragments.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+namespace {
+constexpr int64_t kChunk = 8, kStages = 2;
+/// Maximum of a row that has seen nothing, and score of what is hidden: finite, so that no difference is NaN,
+/// and so much less that it weighs nothing even then.
+constexpr double kNothing = -1.0e30, kHidden = -1.0e35, kLog2E = 1.4426950408889634;
+
+/// What a lane carries over the tiles of keys, for its two rows.
+struct Carried {
+  SmallVector<Value> sums; ///< of the weighted values, by fragment of 8 dimensions, 4 each
+  Value maximum[2], total[2];
+
+  SmallVector<Value> flatten(Value stage) const {
+    SmallVector<Value> all(sums);
+    all.append({maximum[0], maximum[1], total[0], total[1], stage});
+    return all;
+  }
+  static Carried of(ValueRange all) {
+    Carried carried;
+    size_t n = all.size() - 5;
+    carried.sums.assign(all.begin(), all.begin() + n);
+    for (int i = 0; i < 2; ++i)
+      carried.maximum[i] = all[n + i], carried.total[i] = all[n + 2 + i];
+    return carried;
+  }
+};
+
+class FlashAttentionEmitter {
+public:
+  FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op);
+  void emit(OpBuilder &b);
+
+private:
+  void beginBlock(OpBuilder &b);
+  void loadQueries(OpBuilder &b);
+  /// Keys that a row of the block sees: [low, high) (index).
+  std::pair<Value, Value> rangeOf(OpBuilder &b, Value row);
+  void issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey, Value stage);
+  Value keyRow(OpBuilder &b, Value key);
+  SmallVector<Value> multiplyKeys(OpBuilder &b, Value stage);
+  SmallVector<Value> finishScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
+  SmallVector<Value> maskScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
+  void weigh(OpBuilder &b, SmallVector<Value> &scores, Carried &carried);
+  void multiplyValues(OpBuilder &b, Value stage, ArrayRef<Value> weights, Carried &carried);
+  SmallVector<Value> emitTile(OpBuilder &b, Value firstKey, Value end, ValueRange values);
+  void finish(OpBuilder &b, const Carried &carried);
+
+  Value f32(OpBuilder &b, double v) { return constantF32(b, loc, v); }
+  Value i32(OpBuilder &b, int64_t v) { return constantI32(b, loc, v); }
+  Value index(OpBuilder &b, int64_t v) { return constantIndex(b, loc, v); }
+  Value toIndex(OpBuilder &b, Value v) { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), v); }
+  Value add(OpBuilder &b, Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value mulF(OpBuilder &b, Value x, Value y) {
+    return arith::MulFOp::create(b, loc, x, y, arith::FastMathFlags::contract);
+  }
+  Value addF(OpBuilder &b, Value x, Value y) {
+    return arith::AddFOp::create(b, loc, x, y, arith::FastMathFlags::contract);
+  }
+  Value exp2(OpBuilder &b, Value x) {
+    auto name = b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f");
+    return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(), name, ValueRange{x}).getResult(0);
+  }
+  /// A row's position in the call and its query head (index).
+  std::pair<Value, Value> placeOf(OpBuilder &b, Value row) {
+    Value size = index(b, group);
+    Value s = add(b, firstPosition, arith::DivUIOp::create(b, loc, row, size));
+    Value head =
+        add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
+    return {s, head};
+  }
+  /// Scores are finished before their maximum is taken.
+  bool isGeneral() { return op.getSoftcap() || op.getBias() || op.getScale().convertToDouble() <= 0; }
+  double factor() { return isGeneral() ? kLog2E : op.getScale().convertToDouble() * kLog2E; }
+
+  GPUKernelContext &context;
+  AttentionOp op;
+  Location loc;
+  Type type;
+  int64_t heads, kvHeads, group, headDim, rows, keys, positionsOfBlock, threads, stageBytes;
+  SwizzledTile keyTile, valueTile;
+  Value query, key, value, length, appended;
+  Value base, thread, lane, warp; ///< i32
+  Value batch, kvHead, firstPosition, positions, held;
+  Value ownRow[2], low[2], high[2];               ///< of the lane's two rows in the block (index)
+  Value warpLow, warpHigh;                        ///< what all rows of the warp see: [warpLow, warpHigh)
+  SmallVector<SmallVector<Value>> queryFragments; ///< by 16 dimensions
+};
+} // namespace
+
+FlashAttentionEmitter::FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op)
+    : context(context), op(op), loc(op.getLoc()), rows(context.config.getTile()[0]),
+      keys(context.config.getTile()[1]), threads(context.config.getThreads()),
+      query(context.argument(op.getQuery())) {
+  auto queryType = cast<RankedTensorType>(op.getQuery().getType());
+  type = queryType.getElementType();
+  heads = queryType.getDimSize(2), headDim = queryType.getDimSize(3);
+  if (op.getCache()) {
+    const SmallVector<Value> &parts = context.arguments[op.getCache()];
+    key = parts[0], value = parts[1], length = parts[2], appended = parts[3];
+    kvHeads = op.getCache().getType().getHeads();
+  } else {
+    key = context.argument(op.getKey()), value = context.argument(op.getValue());
+    kvHeads = cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
+  }
+  group = heads / kvHeads;
+  positionsOfBlock = rows / group;
+  int64_t chunks = llvm::PowerOf2Ceil(headDim / kChunk);
+  keyTile = {0, keys, chunks};
+  stageBytes = keyTile.bytes();
+  valueTile = {kStages * stageBytes, keys, chunks};
+  context.shared.allocate(2 * kStages * stageBytes, 128);
+}
+
+void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
+  thread = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, threads));
+  lane = arith::RemUIOp::create(b, loc, thread, i32(b, kWarp));
+  warp = arith::DivUIOp::create(b, loc, thread, i32(b, kWarp));
+  base = sharedBase(b, loc);
+  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
+  positions = memref::DimOp::create(b, loc, context.out(), 1);
+  Value blocks = arith::CeilDivUIOp::create(b, loc, positions, index(b, positionsOfBlock));
+  SmallVector<Value> at =
+      delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
+  batch = at[0], kvHead = at[1];
+  // The last positions see the most keys: they begin first.
+  Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
+  firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
+  if (length) {
+    Value before = memref::LoadOp::create(b, loc, length, ValueRange{batch});
+    held = add(b, arith::IndexCastOp::create(b, loc, b.getIndexType(), before), appended);
+  } else {
+    held = indexValue(b, loc, Evaluator(context, 1).dimSize(b, op.getKey(), 1));
+  }
+  Value firstRow = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows));
+  Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
+  for (int i = 0; i < 2; ++i) {
+    ownRow[i] = addIndex(b, loc, add(b, firstRow, inWarp), 8 * i);
+    std::tie(low[i], high[i]) = rangeOf(b, ownRow[i]);
+  }
+  warpHigh = rangeOf(b, firstRow).second;
+  warpLow = rangeOf(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
+}
+
+std::pair<Value, Value> FlashAttentionEmitter::rangeOf(OpBuilder &b, Value row) {
+  Value zero = index(b, 0);
+  if (op.getMask().getKind() == MaskKind::None)
+    return {zero, held};
+  // The query of position s of the call stands at held - S + s and sees itself. Rows behind the call's see no
+  // more than there is.
+  Value s = placeOf(b, row).first;
+  Value end = add(b, arith::SubIOp::create(b, loc, held, positions), addIndex(b, loc, s, 1));
+  Value high = arith::MinSIOp::create(b, loc, arith::MaxSIOp::create(b, loc, end, zero), held);
+  if (op.getMask().getKind() != MaskKind::Window)
+    return {zero, high};
+  Value low = addIndex(b, loc, arith::MaxSIOp::create(b, loc, end, zero), -op.getMask().getWindow());
+  return {arith::MaxSIOp::create(b, loc, low, zero), high};
+}
+
+void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
+  GlobalMatrix matrix(b, loc, query); // rows (batch, position, head)
+  Value matrixRow[2];
+  for (int i = 0; i < 2; ++i) {
+    Value row = arith::MinUIOp::create(b, loc, ownRow[i], index(b, positionsOfBlock * group - 1));
+    auto [s, head] = placeOf(b, row);
+    s = arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1)));
+    Value place = add(b, arith::MulIOp::create(b, loc, batch, positions), s);
+    matrixRow[i] = add(b, arith::MulIOp::create(b, loc, place, index(b, heads)), head);
+  }
+  Value column =
+      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
+  auto pair = VectorType::get({2}, type);
+  for (int64_t d = 0; d < headDim; d += kMmaDepth) {
+    SmallVector<Value> fragment;
+    for (int64_t half : {0, 8})
+      for (int i = 0; i < 2; ++i) {
+        Value address = matrix.addressOf(b, matrixRow[i], addIndex(b, loc, column, d + half));
+        fragment.push_back(LLVM::BitcastOp::create(b, loc, b.getI32Type(), loadFrom(b, loc, pair, address)));
+      }
+    queryFragments.push_back(fragment);
+  }
+}
+
+/// The row, of all rows of a head's dimensions, where a key (or its value) stands.
+Value FlashAttentionEmitter::keyRow(OpBuilder &b, Value position) {
+  Value last = arith::SubIOp::create(b, loc, held, index(b, 1));
+  position = arith::MinUIOp::create(b, loc, position, last);
+  if (!op.getCache()) {
+    Value row = add(b, arith::MulIOp::create(b, loc, batch, held), position);
+    return add(b, arith::MulIOp::create(b, loc, row, index(b, kvHeads)), kvHead);
+  }
+  Value capacity = memref::DimOp::create(b, loc, key, 2);
+  if (op.getCache().getType().getPolicy() == CachePolicy::Ring)
+    position = arith::RemUIOp::create(b, loc, position, capacity);
+  Value head = add(b, arith::MulIOp::create(b, loc, batch, index(b, kvHeads)), kvHead);
+  return add(b, arith::MulIOp::create(b, loc, head, capacity), position);
+}
+
+void FlashAttentionEmitter::issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey,
+                                        Value stage) {
+  GlobalMatrix matrix(b, loc, memref);
+  int64_t chunks = headDim / kChunk;
+  Value shift = arith::MulIOp::create(b, loc, stage, i32(b, stageBytes));
+  for (int64_t i = 0; i < keys * chunks / threads; ++i) {
+    Value number = add(b, thread, i32(b, i * threads));
+    Value row = arith::DivUIOp::create(b, loc, number, i32(b, chunks)),
+          chunk = arith::RemUIOp::create(b, loc, number, i32(b, chunks));
+    Value from = keyRow(b, add(b, firstKey, toIndex(b, row)));
+    Value column = arith::MulIOp::create(b, loc, toIndex(b, chunk), index(b, kChunk));
+    copyChunkAsync(b, loc, tile.addressOf(b, loc, base, shift, row, chunk), matrix.addressOf(b, from, column),
+                   Value());
+  }
+}
+
+/// Scores of the warp's rows against the tile's keys, by fragment of 8 keys, 4 each.
+SmallVector<Value> FlashAttentionEmitter::multiplyKeys(OpBuilder &b, Value stage) {
+  SmallVector<Value> scores(keys / kMmaColumns * 4, f32(b, 0.0));
+  Value shift = arith::MulIOp::create(b, loc, stage, i32(b, stageBytes));
+  Value eighth = arith::DivUIOp::create(b, loc, lane, i32(b, 8));
+  Value row =
+      add(b, arith::RemUIOp::create(b, loc, lane, i32(b, 8)),
+          arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, eighth, i32(b, 2)), i32(b, 8)));
+  Value half = arith::RemUIOp::create(b, loc, eighth, i32(b, 2));
+  for (auto [k, fragment] : llvm::enumerate(queryFragments))
+    for (int64_t j = 0; j < keys; j += 2 * kMmaColumns) {
+      Value chunk = add(b, half, i32(b, 2 * static_cast<int64_t>(k)));
+      SmallVector<Value> factors =
+          loadMatrices(b, loc, keyTile.addressOf(b, loc, base, shift, add(b, row, i32(b, j)), chunk),
+                       /*transposed=*/false);
+      for (int64_t n = 0; n < 2; ++n) {
+        MutableArrayRef<Value> place = MutableArrayRef(scores).slice((j / kMmaColumns + n) * 4, 4);
+        llvm::copy(multiplyFragments(b, loc, type, fragment, ValueRange(factors).slice(2 * n, 2), place),
+                   place.begin());
+      }
+    }
+  return scores;
+}
+
+/// The scale, the cap and the bias, where the maximum must be of what is finished.
+SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector<Value> scores,
+                                                       Value firstKey) {
+  if (!isGeneral())
+    return scores;
+  Value inLane =
+      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
+  Value lastKey = arith::SubIOp::create(b, loc, held, index(b, 1));
+  for (auto [n, score] : llvm::enumerate(scores)) {
+    score = mulF(b, score, f32(b, op.getScale().convertToDouble()));
+    if (op.getSoftcap()) {
+      Value cap = f32(b, op.getSoftcap()->convertToDouble());
+      score = mulF(b, cap, math::TanhOp::create(b, loc, arith::DivFOp::create(b, loc, score, cap)));
+    }
+    if (!op.getBias())
+      continue;
+    auto biasType = cast<RankedTensorType>(op.getBias().getType());
+    Value row = arith::MinUIOp::create(b, loc, ownRow[n / 2 % 2], index(b, positionsOfBlock * group - 1));
+    auto [s, head] = placeOf(b, row);
+    s = arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1)));
+    Value j = addIndex(b, loc, add(b, firstKey, inLane), static_cast<int64_t>(n / 4 * kMmaColumns + n % 2));
+    j = arith::MinUIOp::create(b, loc, j, lastKey);
+    SmallVector<Value> at{biasType.getDimSize(0) == 1 ? index(b, 0) : batch,
+                          biasType.getDimSize(1) == 1 ? index(b, 0) : head, s, j};
+    Value bias = memref::LoadOp::create(b, loc, context.argument(op.getBias()), at);
+    bias = arith::MaximumFOp::create(b, loc, convertTo(b, loc, bias, b.getF32Type()), f32(b, kHidden));
+    score = addF(b, score, bias);
+  }
+  return scores;
+}
+
+SmallVector<Value> FlashAttentionEmitter::maskScores(OpBuilder &b, SmallVector<Value> scores,
+                                                     Value firstKey) {
+  Value end = addIndex(b, loc, firstKey, keys);
+  Value hides = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, end, warpHigh);
+  if (op.getMask().getKind() == MaskKind::Window)
+    hides = arith::OrIOp::create(b, loc, hides,
+                                 arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, firstKey, warpLow));
+  Value inLane =
+      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
+  auto masked = scf::IfOp::create(
+      b, loc, hides,
+      [&](OpBuilder &b, Location loc) {
+        SmallVector<Value> results;
+        for (auto [n, score] : llvm::enumerate(scores)) {
+          Value j =
+              addIndex(b, loc, add(b, firstKey, inLane), static_cast<int64_t>(n / 4 * kMmaColumns + n % 2));
+          Value sees = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, j, high[n / 2 % 2]);
+          if (op.getMask().getKind() == MaskKind::Window)
+            sees = arith::AndIOp::create(
+                b, loc, sees, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, j, low[n / 2 % 2]));
+          results.push_back(arith::SelectOp::create(b, loc, sees, score, f32(b, kHidden)));
+        }
+        scf::YieldOp::create(b, loc, results);
+      },
+      [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, scores); });
+  return SmallVector<Value>(masked.getResults());
+}
+
+/// Scores become weights, and what was summed before is corrected to the new maximum (arXiv:1805.02867). Four
+/// lanes share a row.
+void FlashAttentionEmitter::weigh(OpBuilder &b, SmallVector<Value> &scores, Carried &carried) {
+  Value scale = f32(b, factor());
+  for (int i = 0; i < 2; ++i) {
+    Value highest = carried.maximum[i];
+    for (auto [n, score] : llvm::enumerate(scores))
+      if (static_cast<int>(n / 2 % 2) == i)
+        highest = arith::MaxNumFOp::create(b, loc, highest, score);
+    highest = reduceLanes(b, loc, vector::CombiningKind::MAXNUMF, highest, 4);
+    Value difference = arith::SubFOp::create(b, loc, carried.maximum[i], highest);
+    Value correction = exp2(b, mulF(b, difference, scale));
+    Value offset = arith::NegFOp::create(b, loc, mulF(b, highest, scale));
+    carried.maximum[i] = highest;
+    Value total = mulF(b, carried.total[i], correction);
+    for (auto [n, score] : llvm::enumerate(scores))
+      if (static_cast<int>(n / 2 % 2) == i) {
+        score = exp2(b, addF(b, mulF(b, score, scale), offset));
+        total = addF(b, total, score);
+      }
+    carried.total[i] = total; // of this lane's keys; the lanes are added up at the end
+    for (auto [n, sum] : llvm::enumerate(carried.sums))
+      if (static_cast<int>(n / 2 % 2) == i)
+        sum = mulF(b, sum, correction);
+  }
+}
+
+void FlashAttentionEmitter::multiplyValues(OpBuilder &b, Value stage, ArrayRef<Value> weights,
+                                           Carried &carried) {
+  Value shift = arith::MulIOp::create(b, loc, stage, i32(b, stageBytes));
+  Value row = arith::RemUIOp::create(b, loc, lane, i32(b, 16)),
+        side = arith::DivUIOp::create(b, loc, lane, i32(b, 16));
+  for (int64_t k = 0; k < keys / kMmaDepth; ++k) {
+    // Two fragments of scores are the halves of a fragment of the left operand.
+    SmallVector<Value> left;
+    for (int64_t half = 0; half < 2; ++half)
+      for (int64_t i = 0; i < 2; ++i) {
+        int64_t n = (2 * k + half) * 4 + 2 * i;
+        left.push_back(packPair(b, loc, type, weights[n], weights[n + 1]));
+      }
+    for (int64_t d = 0; d < headDim / kMmaColumns; d += 2) {
+      SmallVector<Value> factors =
+          loadMatrices(b, loc,
+                       valueTile.addressOf(b, loc, base, shift, add(b, row, i32(b, k * kMmaDepth)),
+                                           add(b, side, i32(b, d))),
+                       /*transposed=*/true);
+      for (int64_t n = 0; n < 2; ++n) {
+        MutableArrayRef<Value> place = MutableArrayRef(carried.sums).slice((d + n) * 4, 4);
+        llvm::copy(multiplyFragments(b, loc, type, left, ValueRange(factors).slice(2 * n, 2), place),
+                   place.begin());
+      }
+    }
+  }
+}
+
+/// A tile of keys: its keys are on their way when it begins, its values too, and the next tile's follow them.
+SmallVector<Value> FlashAttentionEmitter::emitTile(OpBuilder &b, Value firstKey, Value end,
+                                                   ValueRange values) {
+  Carried carried = Carried::of(values);
+  Value stage = values.back(), other = arith::XOrIOp::create(b, loc, stage, i32(b, 1));
+  Value next = addIndex(b, loc, firstKey, keys);
+  Value more = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, next, end);
+  auto prefetch = [&](Value memref, const SwizzledTile &tile) {
+    scf::IfOp::create(b, loc, more, [&](OpBuilder &b, Location loc) {
+      issueCopies(b, memref, tile, next, other);
+      scf::YieldOp::create(b, loc);
+    });
+    commitCopies(b, loc);
+  };
+  waitForCopies(b, loc, 1); // this tile's keys are here
+  barrier(b, loc);
+  prefetch(key, keyTile);
+  SmallVector<Value> scores = finishScores(b, multiplyKeys(b, stage), firstKey);
+  scores = maskScores(b, scores, firstKey);
+  weigh(b, scores, carried);
+  waitForCopies(b, loc, 1); // and its values
+  barrier(b, loc);
+  prefetch(value, valueTile);
+  multiplyValues(b, stage, scores, carried);
+  return carried.flatten(other);
+}
+
+void FlashAttentionEmitter::finish(OpBuilder &b, const Carried &carried) {
+  Type element = getElementTypeOrSelf(op.getType());
+  Value column =
+      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
+  auto pair = VectorType::get({2}, b.getF32Type());
+  for (int i = 0; i < 2; ++i) {
+    Value total = reduceLanes(b, loc, vector::CombiningKind::ADD, carried.total[i], 4);
+    Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, total, f32(b, 0.0));
+    Value inverse =
+        arith::SelectOp::create(b, loc, seen, arith::DivFOp::create(b, loc, f32(b, 1.0), total), f32(b, 0.0));
+    auto [s, head] = placeOf(b, ownRow[i]);
+    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, ownRow[i],
+                                         index(b, positionsOfBlock * group));
+    exists = arith::AndIOp::create(b, loc, exists,
+                                   arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, s, positions));
+    scf::IfOp::create(b, loc, exists, [&, s = s, head = head](OpBuilder &b, Location loc) {
+      for (int64_t n = 0; n < headDim / kMmaColumns; ++n) {
+        Value both =
+            vector::FromElementsOp::create(b, loc, pair,
+                                           ValueRange{mulF(b, carried.sums[n * 4 + 2 * i], inverse),
+                                                      mulF(b, carried.sums[n * 4 + 2 * i + 1], inverse)});
+        storeElements(b, loc, convertTo(b, loc, both, element), context.out(),
+                      {batch, s, head, addIndex(b, loc, column, n * kMmaColumns)}, Value());
+      }
+      scf::YieldOp::create(b, loc);
+    });
+  }
+}
+
+void FlashAttentionEmitter::emit(OpBuilder &b) {
+  int64_t out = context.numberOf(context.spec.getArguments().back());
+  setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, positionsOfBlock}});
+  beginBlock(b);
+  loadQueries(b);
+  // What any row of the block sees.
+  Value begin = rangeOf(b, index(b, 0)).first,
+        end = rangeOf(b, index(b, positionsOfBlock * group - 1)).second;
+  begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, index(b, keys)));
+  Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
+  scf::IfOp::create(
+      b, loc, any,
+      [&](OpBuilder &b, Location loc) {
+        issueCopies(b, key, keyTile, begin, i32(b, 0));
+        commitCopies(b, loc);
+        issueCopies(b, value, valueTile, begin, i32(b, 0));
+        scf::YieldOp::create(b, loc);
+      },
+      [&](OpBuilder &b, Location loc) {
+        commitCopies(b, loc);
+        scf::YieldOp::create(b, loc);
+      });
+  commitCopies(b, loc);
+  Carried start;
+  start.sums.assign(headDim / kMmaColumns * 4, f32(b, 0.0));
+  for (int i = 0; i < 2; ++i)
+    start.maximum[i] = f32(b, kNothing), start.total[i] = f32(b, 0.0);
+  auto loop = scf::ForOp::create(b, loc, begin, end, index(b, keys), start.flatten(i32(b, 0)),
+                                 [&](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
+                                   scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
+                                 });
+  finish(b, Carried::of(loop.getResults()));
+}
+
+LogicalResult mlir::transformer::emitFlashAttentionKernel(OpBuilder &b, GPUKernelContext &context) {
+  auto op = cast<AttentionOp>(outputOf(context.spec));
+  ArrayRef<int64_t> tile = context.config.getTile();
+  bool divides = tile.size() == 2 && tile[0] == context.config.getThreads() / kWarp * kMmaRows &&
+                 tile[1] % (2 * kMmaDepth) == 0;
+  if (!divides)
+    return op.emitOpError("expected 16 rows for each warp and keys in multiples of 32, but got ")
+           << context.config;
+  FlashAttentionEmitter(context, op).emit(b);
+  return success();
+}
