@@ -130,20 +130,23 @@ TEST(GPUKernel, FlashAttentionOfCaches) {
   std::vector<std::string> names;
   for (const Heads &heads : kHeads)
     for (const char *mask : {"causal", "window, 20"}) {
-      std::string cache =
-          "!transformer.kv_cache<" + std::to_string(heads.key) + " x " + std::to_string(heads.size) +
-          " x bf16, " +
-          (std::string(mask) == "causal" || names.size() % 4 == 1 ? "full>" : "ring, window = 20>");
+      std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
+                          std::to_string(heads.size) + " x bf16, " +
+                          (std::string(mask) == "causal" || names.size() % 4 == 1 ? "full>" : "ring, 20>");
       names.push_back("step" + std::to_string(names.size()));
+      // Entry points of one module share what has one name.
+      const std::string c = "cache." + names.back();
       text += functionText(names.back(),
-                           {{"c", cache},
+                           {{c, cache},
                             {"q", shapeOf(heads.query, heads.size, "S", "bf16")},
                             {"k", shapeOf(heads.key, heads.size, "S", "bf16")},
                             {"v", shapeOf(heads.key, heads.size, "S", "bf16")}},
-                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {"longer", cache}},
-                           "%longer = transformer.cache_append %c, %k, %v : {c}, {k}, {v} "
-                           "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
-                               std::string(mask) + "> : {q}, {c} -> {y} return %y, %longer : {y}, {c}");
+                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {c, cache}},
+                           "%longer = transformer.cache_append %" + c + ", %k, %v : {" + c +
+                               "}, {k}, {v} "
+                               "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
+                               std::string(mask) + "> : {q}, {" + c + "} -> {y} return %y, %longer : {y}, {" +
+                               c + "}");
     }
   EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "flash_attention"}));
   Differential test(text, kArch);
