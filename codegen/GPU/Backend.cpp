@@ -9,7 +9,7 @@
 #include "codegen/GPU/Backend.h"
 
 #include "codegen/Common/DispatchUtils.h"
-#include "codegen/GPU/IR/XGPU.h"
+#include "codegen/GPU/Templates.h"
 
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -266,7 +266,9 @@ json::Array mlir::transformer::kernelTable(ModuleOp module) {
       else
         words += wordsOf(type);
     }
+    auto config = kernel->getAttrOfType<xgpu::ConfigAttr>(kGPUConfigAttr);
     table.push_back(json::Object{{"symbol", kernel.getSymName()},
+                                 {"template", config ? config.getTemplateName() : "tasks"},
                                  {"threads", mark.getThreads()},
                                  {"shared", mark.getShared()},
                                  {"cluster", mark.getCluster()},

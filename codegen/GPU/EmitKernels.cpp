@@ -71,6 +71,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
   b.setInsertionPointToEnd(body);
   func::ReturnOp::create(b, spec.getLoc());
   stateAlignment(kernel);
+  kernel->setAttr(kGPUConfigAttr, config);
   kernel->setAttr(xgpu::KernelAttr::kName,
                   xgpu::KernelAttr::get(b.getContext(), config.getThreads(), context.shared.size(),
                                         /*cluster=*/1, /*persistent=*/false));

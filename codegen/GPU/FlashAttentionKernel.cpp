@@ -62,7 +62,7 @@ public:
 private:
   void beginBlock(OpBuilder &b);
   void loadQueries(OpBuilder &b);
-  /// Keys that a row of the block sees: [low, high) (index).
+  /// Keys that a row of the block sees: [low, high) (i32).
   std::pair<Value, Value> rangeOf(OpBuilder &b, Value row);
   void issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey, Value stage);
   Value keyRow(OpBuilder &b, Value key);
@@ -77,6 +77,7 @@ private:
   Value f32(OpBuilder &b, double v) { return constantF32(b, loc, v); }
   Value i32(OpBuilder &b, int64_t v) { return constantI32(b, loc, v); }
   Value index(OpBuilder &b, int64_t v) { return constantIndex(b, loc, v); }
+  Value toI32(OpBuilder &b, Value v) { return arith::IndexCastUIOp::create(b, loc, b.getI32Type(), v); }
   Value toIndex(OpBuilder &b, Value v) { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), v); }
   Value add(OpBuilder &b, Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
   Value mulF(OpBuilder &b, Value x, Value y) {
@@ -110,8 +111,11 @@ private:
   Value query, key, value, length, appended;
   Value base, thread, lane, warp; ///< i32
   Value batch, kvHead, firstPosition, positions, held;
-  Value ownRow[2], low[2], high[2];               ///< of the lane's two rows in the block (index)
-  Value warpLow, warpHigh;                        ///< what all rows of the warp see: [warpLow, warpHigh)
+  Value ownRow[2];         ///< the lane's two rows in the block (index)
+  Value low[2], high[2];   ///< what they see
+  Value warpLow, warpHigh; ///< what all rows of the warp see
+  /// The last key, and the row where the first one stands: 32 bits are fewer registers all the kernel long.
+  Value lastKey, firstKeyRow;
   SmallVector<SmallVector<Value>> queryFragments; ///< by 16 dimensions
 };
 } // namespace
@@ -160,6 +164,11 @@ void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
   } else {
     held = indexValue(b, loc, Evaluator(context, 1).dimSize(b, op.getKey(), 1));
   }
+  lastKey = toI32(b, arith::SubIOp::create(b, loc, held, index(b, 1)));
+  Value before =
+      op.getCache() ? add(b, arith::MulIOp::create(b, loc, batch, index(b, kvHeads)), kvHead) : batch;
+  Value capacity = op.getCache() ? Value(memref::DimOp::create(b, loc, key, 2)) : held;
+  firstKeyRow = toI32(b, arith::MulIOp::create(b, loc, before, capacity));
   Value firstRow = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows));
   Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
   for (int i = 0; i < 2; ++i) {
@@ -173,16 +182,16 @@ void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
 std::pair<Value, Value> FlashAttentionEmitter::rangeOf(OpBuilder &b, Value row) {
   Value zero = index(b, 0);
   if (op.getMask().getKind() == MaskKind::None)
-    return {zero, held};
+    return {i32(b, 0), toI32(b, held)};
   // The query of position s of the call stands at held - S + s and sees itself. Rows behind the call's see no
   // more than there is.
   Value s = placeOf(b, row).first;
   Value end = add(b, arith::SubIOp::create(b, loc, held, positions), addIndex(b, loc, s, 1));
   Value high = arith::MinSIOp::create(b, loc, arith::MaxSIOp::create(b, loc, end, zero), held);
   if (op.getMask().getKind() != MaskKind::Window)
-    return {zero, high};
+    return {i32(b, 0), toI32(b, high)};
   Value low = addIndex(b, loc, arith::MaxSIOp::create(b, loc, end, zero), -op.getMask().getWindow());
-  return {arith::MaxSIOp::create(b, loc, low, zero), high};
+  return {toI32(b, arith::MaxSIOp::create(b, loc, low, zero)), toI32(b, high)};
 }
 
 void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
@@ -211,17 +220,14 @@ void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
 
 /// The row, of all rows of a head's dimensions, where a key (or its value) stands.
 Value FlashAttentionEmitter::keyRow(OpBuilder &b, Value position) {
-  Value last = arith::SubIOp::create(b, loc, held, index(b, 1));
-  position = arith::MinUIOp::create(b, loc, position, last);
+  position = arith::MinUIOp::create(b, loc, position, lastKey);
   if (!op.getCache()) {
-    Value row = add(b, arith::MulIOp::create(b, loc, batch, held), position);
-    return add(b, arith::MulIOp::create(b, loc, row, index(b, kvHeads)), kvHead);
+    Value row = arith::MulIOp::create(b, loc, add(b, firstKeyRow, position), i32(b, kvHeads));
+    return add(b, row, toI32(b, kvHead));
   }
-  Value capacity = memref::DimOp::create(b, loc, key, 2);
   if (op.getCache().getType().getPolicy() == CachePolicy::Ring)
-    position = arith::RemUIOp::create(b, loc, position, capacity);
-  Value head = add(b, arith::MulIOp::create(b, loc, batch, index(b, kvHeads)), kvHead);
-  return add(b, arith::MulIOp::create(b, loc, head, capacity), position);
+    position = arith::RemUIOp::create(b, loc, position, toI32(b, memref::DimOp::create(b, loc, key, 2)));
+  return add(b, firstKeyRow, position);
 }
 
 void FlashAttentionEmitter::issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey,
@@ -233,7 +239,7 @@ void FlashAttentionEmitter::issueCopies(OpBuilder &b, Value memref, const Swizzl
     Value number = add(b, thread, i32(b, i * threads));
     Value row = arith::DivUIOp::create(b, loc, number, i32(b, chunks)),
           chunk = arith::RemUIOp::create(b, loc, number, i32(b, chunks));
-    Value from = keyRow(b, add(b, firstKey, toIndex(b, row)));
+    Value from = toIndex(b, keyRow(b, add(b, firstKey, row)));
     Value column = arith::MulIOp::create(b, loc, toIndex(b, chunk), index(b, kChunk));
     copyChunkAsync(b, loc, tile.addressOf(b, loc, base, shift, row, chunk), matrix.addressOf(b, from, column),
                    Value());
@@ -252,9 +258,8 @@ SmallVector<Value> FlashAttentionEmitter::multiplyKeys(OpBuilder &b, Value stage
   for (auto [k, fragment] : llvm::enumerate(queryFragments))
     for (int64_t j = 0; j < keys; j += 2 * kMmaColumns) {
       Value chunk = add(b, half, i32(b, 2 * static_cast<int64_t>(k)));
-      SmallVector<Value> factors =
-          loadMatrices(b, loc, keyTile.addressOf(b, loc, base, shift, add(b, row, i32(b, j)), chunk),
-                       /*transposed=*/false);
+      SmallVector<Value> factors = loadMatrices(b, loc, keyTile.addressOf(b, loc, base, shift, row, chunk, j),
+                                                /*transposed=*/false);
       for (int64_t n = 0; n < 2; ++n) {
         MutableArrayRef<Value> place = MutableArrayRef(scores).slice((j / kMmaColumns + n) * 4, 4);
         llvm::copy(multiplyFragments(b, loc, type, fragment, ValueRange(factors).slice(2 * n, 2), place),
@@ -269,9 +274,7 @@ SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector
                                                        Value firstKey) {
   if (!isGeneral())
     return scores;
-  Value inLane =
-      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
-  Value lastKey = arith::SubIOp::create(b, loc, held, index(b, 1));
+  Value inLane = arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2));
   for (auto [n, score] : llvm::enumerate(scores)) {
     score = mulF(b, score, f32(b, op.getScale().convertToDouble()));
     if (op.getSoftcap()) {
@@ -284,8 +287,8 @@ SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector
     Value row = arith::MinUIOp::create(b, loc, ownRow[n / 2 % 2], index(b, positionsOfBlock * group - 1));
     auto [s, head] = placeOf(b, row);
     s = arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1)));
-    Value j = addIndex(b, loc, add(b, firstKey, inLane), static_cast<int64_t>(n / 4 * kMmaColumns + n % 2));
-    j = arith::MinUIOp::create(b, loc, j, lastKey);
+    Value j = add(b, add(b, firstKey, inLane), i32(b, static_cast<int64_t>(n / 4 * kMmaColumns + n % 2)));
+    j = toIndex(b, arith::MinUIOp::create(b, loc, j, lastKey));
     SmallVector<Value> at{biasType.getDimSize(0) == 1 ? index(b, 0) : batch,
                           biasType.getDimSize(1) == 1 ? index(b, 0) : head, s, j};
     Value bias = memref::LoadOp::create(b, loc, context.argument(op.getBias()), at);
@@ -297,20 +300,19 @@ SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector
 
 SmallVector<Value> FlashAttentionEmitter::maskScores(OpBuilder &b, SmallVector<Value> scores,
                                                      Value firstKey) {
-  Value end = addIndex(b, loc, firstKey, keys);
+  Value end = add(b, firstKey, i32(b, keys));
   Value hides = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, end, warpHigh);
   if (op.getMask().getKind() == MaskKind::Window)
     hides = arith::OrIOp::create(b, loc, hides,
                                  arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, firstKey, warpLow));
-  Value inLane =
-      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
+  Value inLane = arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2));
   auto masked = scf::IfOp::create(
       b, loc, hides,
       [&](OpBuilder &b, Location loc) {
         SmallVector<Value> results;
         for (auto [n, score] : llvm::enumerate(scores)) {
           Value j =
-              addIndex(b, loc, add(b, firstKey, inLane), static_cast<int64_t>(n / 4 * kMmaColumns + n % 2));
+              add(b, add(b, firstKey, inLane), i32(b, static_cast<int64_t>(n / 4 * kMmaColumns + n % 2)));
           Value sees = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, j, high[n / 2 % 2]);
           if (op.getMask().getKind() == MaskKind::Window)
             sees = arith::AndIOp::create(
@@ -364,11 +366,9 @@ void FlashAttentionEmitter::multiplyValues(OpBuilder &b, Value stage, ArrayRef<V
         left.push_back(packPair(b, loc, type, weights[n], weights[n + 1]));
       }
     for (int64_t d = 0; d < headDim / kMmaColumns; d += 2) {
-      SmallVector<Value> factors =
-          loadMatrices(b, loc,
-                       valueTile.addressOf(b, loc, base, shift, add(b, row, i32(b, k * kMmaDepth)),
-                                           add(b, side, i32(b, d))),
-                       /*transposed=*/true);
+      SmallVector<Value> factors = loadMatrices(
+          b, loc, valueTile.addressOf(b, loc, base, shift, row, add(b, side, i32(b, d)), k * kMmaDepth),
+          /*transposed=*/true);
       for (int64_t n = 0; n < 2; ++n) {
         MutableArrayRef<Value> place = MutableArrayRef(carried.sums).slice((d + n) * 4, 4);
         llvm::copy(multiplyFragments(b, loc, type, left, ValueRange(factors).slice(2 * n, 2), place),
@@ -383,7 +383,7 @@ SmallVector<Value> FlashAttentionEmitter::emitTile(OpBuilder &b, Value firstKey,
                                                    ValueRange values) {
   Carried carried = Carried::of(values);
   Value stage = values.back(), other = arith::XOrIOp::create(b, loc, stage, i32(b, 1));
-  Value next = addIndex(b, loc, firstKey, keys);
+  Value next = add(b, firstKey, i32(b, keys));
   Value more = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, next, end);
   auto prefetch = [&](Value memref, const SwizzledTile &tile) {
     scf::IfOp::create(b, loc, more, [&](OpBuilder &b, Location loc) {
@@ -442,7 +442,7 @@ void FlashAttentionEmitter::emit(OpBuilder &b) {
   // What any row of the block sees.
   Value begin = rangeOf(b, index(b, 0)).first,
         end = rangeOf(b, index(b, positionsOfBlock * group - 1)).second;
-  begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, index(b, keys)));
+  begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, i32(b, keys)));
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
   scf::IfOp::create(
       b, loc, any,
@@ -461,7 +461,7 @@ void FlashAttentionEmitter::emit(OpBuilder &b) {
   start.sums.assign(headDim / kMmaColumns * 4, f32(b, 0.0));
   for (int i = 0; i < 2; ++i)
     start.maximum[i] = f32(b, kNothing), start.total[i] = f32(b, 0.0);
-  auto loop = scf::ForOp::create(b, loc, begin, end, index(b, keys), start.flatten(i32(b, 0)),
+  auto loop = scf::ForOp::create(b, loc, begin, end, i32(b, keys), start.flatten(i32(b, 0)),
                                  [&](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
                                    scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
                                  });

@@ -15,8 +15,8 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-Value SwizzledTile::addressOf(OpBuilder &b, Location loc, Value base, Value shift, Value row,
-                              Value chunk) const {
+Value SwizzledTile::addressOf(OpBuilder &b, Location loc, Value base, Value shift, Value row, Value chunk,
+                              int64_t below) const {
   // Eight chunks fill the banks once: rows that share these 128 bytes share a permutation.
   int64_t rowsPerLine = std::max<int64_t>(8 / chunks, 1);
   Value line =
@@ -25,9 +25,10 @@ Value SwizzledTile::addressOf(OpBuilder &b, Location loc, Value base, Value shif
   Value place = arith::MulIOp::create(b, loc, row, constantI32(b, loc, chunks));
   place = arith::AddIOp::create(b, loc, place, arith::XOrIOp::create(b, loc, chunk, pattern));
   place = arith::MulIOp::create(b, loc, place, constantI32(b, loc, 16));
-  place = arith::AddIOp::create(b, loc, place, constantI32(b, loc, offset));
   if (shift)
     place = arith::AddIOp::create(b, loc, place, shift);
+  // The constant comes last: it is part of the instruction that uses the address.
+  place = arith::AddIOp::create(b, loc, place, constantI32(b, loc, offset + below * chunks * 16));
   return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{place},
                              LLVM::GEPNoWrapFlags::inbounds);
 }

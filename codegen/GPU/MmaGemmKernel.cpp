@@ -117,16 +117,16 @@ SmallVector<Value> MmaGemmEmitter::multiply(OpBuilder &b, Value stage, ValueRang
     SmallVector<SmallVector<Value>> a;
     Value chunk = add(b, halfOfA, i32(b, 2 * k));
     for (int64_t m = 0; m < fragmentsOfM(); ++m)
-      a.push_back(loadMatrices(
-          b, loc,
-          operands[0].tile.addressOf(b, loc, base, shift, add(b, rowOfA, i32(b, m * kMmaRows)), chunk),
-          /*transposed=*/false));
+      a.push_back(loadMatrices(b, loc,
+                               operands[0].tile.addressOf(b, loc, base, shift, rowOfA, chunk, m * kMmaRows),
+                               /*transposed=*/false));
     for (int64_t w = 0, weights = contraction.weights.size(); w < weights; ++w)
       for (int64_t n = 0; n < fragmentsOfN(); n += 2) {
-        Value row = add(b, rowOfB, i32(b, n * kMmaColumns));
-        SmallVector<Value> factors = loadMatrices(
-            b, loc, operands[1 + w].tile.addressOf(b, loc, base, shift, row, add(b, halfOfB, i32(b, 2 * k))),
-            /*transposed=*/false);
+        SmallVector<Value> factors =
+            loadMatrices(b, loc,
+                         operands[1 + w].tile.addressOf(b, loc, base, shift, rowOfB,
+                                                        add(b, halfOfB, i32(b, 2 * k)), n * kMmaColumns),
+                         /*transposed=*/false);
         for (int64_t m = 0; m < fragmentsOfM(); ++m)
           for (int64_t half = 0; half < 2; ++half) {
             MutableArrayRef<Value> place = MutableArrayRef(sums).slice(numberOf(w, m, n + half), 4);

@@ -16,9 +16,10 @@
 
 namespace mlir::transformer {
 
-/// On a dispatch: its #xgpu.config by architecture. On a kernel: those of other
-/// architectures, where they have one of their own.
+/// On a dispatch: its #xgpu.config by architecture. On a kernel: its own, and the kernels of
+/// other architectures, where they have one of their own.
 constexpr StringLiteral kGPUConfigsAttr = "xgpu.configs";
+constexpr StringLiteral kGPUConfigAttr = "xgpu.config";
 constexpr StringLiteral kGPUVariantsAttr = "xgpu.variants";
 
 /// A kernel being written. A template sets its grid (`setGrid`) and takes the shared

@@ -1,0 +1,151 @@
+"""Every kernel template of the GPU, for every architecture of a list: its PTX asks for no library, and, where ptxas is
+found, it assembles without spilled registers, within a bound of registers and without a warning of serialised wgmma.
+
+usage: check_gpu_assembly.py TFOPT
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ARCHS = ["sm_80", "sm_89", "sm_90a"]
+# What a thread may have with the blocks these templates mean to run beside each other.
+REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "rows": 64,
+             "append": 64, "elements": 64, "tasks": 64}
+
+
+def linear(name, rows, n, k, type):
+    x, y = f"tensor<{rows}x{k}x{type}>", f"tensor<{rows}x{n}xf32>"
+    dims = '["B", "S", ""]' if rows == "?x?" else '["B", "", ""]'
+    return f"""
+transformer.weight @{name}.w : tensor<{n}x{k}x{type}> from "model.safetensors"
+func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}}) -> ({y} {{transformer.name = "y", transformer.dims = {dims}}}) {{
+  %w = transformer.use @{name}.w : tensor<{n}x{k}x{type}>
+  %y = transformer.linear %x, %w : {x}, tensor<{n}x{k}x{type}> -> {y}
+  return %y : {y}
+}}
+"""
+
+
+def attention(name, positions, heads, kv_heads, size, type, mask):
+    q, k = f"tensor<?x{positions}x{heads}x{size}x{type}>", f"tensor<?x?x{kv_heads}x{size}x{type}>"
+    dims = '["B", "S", "", ""]' if positions == "?" else '["B", "", "", ""]'
+    key = '["B", "K", "", ""]'
+    return f"""
+func.func @{name}(%q: {q} {{transformer.name = "q", transformer.dims = {dims}}}, %k: {k} {{transformer.name = "k", transformer.dims = {key}}},
+    %v: {k} {{transformer.name = "v", transformer.dims = {key}}}) -> ({q} {{transformer.name = "y", transformer.dims = {dims}}}) {{
+  %y = transformer.attention %q, %k, %v scale 0.1 mask <{mask}> : {q}, {k}, {k} -> {q}
+  return %y : {q}
+}}
+"""
+
+
+def norm(name, size, type):
+    x = f"tensor<?x?x{size}x{type}>"
+    dims = '["B", "S", ""]'
+    return f"""
+transformer.weight @{name}.w : tensor<{size}xf32> from "model.safetensors"
+func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}}) -> ({x} {{transformer.name = "y", transformer.dims = {dims}}}) {{
+  %w = transformer.use @{name}.w : tensor<{size}xf32>
+  %y = transformer.rms_norm %x, %w epsilon 1.0e-5 : {x}, tensor<{size}xf32> -> {x}
+  return %y : {x}
+}}
+"""
+
+
+def program():
+    text = ""
+    for type in ["f32", "bf16"]:
+        text += linear(f"gemv_{type}", "?x1", 1024, 1024, type)
+        text += norm(f"rows_{type}", 2048, type)
+        text += attention(f"row_attention_{type}", 1, 8, 2, 64, type, "causal")
+    text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
+    for type in ["bf16", "f16"]:
+        text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
+        text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
+    for size in [32, 64, 80, 128]:
+        text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
+    text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
+    return text + rest()
+
+
+def rest():
+    """A cache, whose append and whose advance are kernels, and a product of two inputs, which no template is for."""
+    cache, kv = "!transformer.kv_cache<2 x 64 x bf16, full>", "tensor<?x?x2x64xbf16>"
+    dims = '["B", "S", "", ""]'
+    return f"""
+func.func @append(%c: {cache} {{transformer.name = "c"}}, %k: {kv} {{transformer.name = "k", transformer.dims = {dims}}},
+    %v: {kv} {{transformer.name = "v", transformer.dims = {dims}}}) -> ({cache} {{transformer.name = "c"}}) {{
+  %0 = transformer.cache_append %c, %k, %v : {cache}, {kv}, {kv}
+  return %0 : {cache}
+}}
+func.func @elements(%a: tensor<?x8x16xf32> {{transformer.name = "a", transformer.dims = ["B", "", ""]}},
+    %b: tensor<?x16x8xf32> {{transformer.name = "b", transformer.dims = ["B", "", ""]}})
+    -> (tensor<?x8x8xf32> {{transformer.name = "y", transformer.dims = ["B", "", ""]}}) {{
+  %zero = arith.constant 0 : index
+  %size = tensor.dim %a, %zero : tensor<?x8x16xf32>
+  %none = arith.constant 0.0 : f32
+  %empty = tensor.empty(%size) : tensor<?x8x8xf32>
+  %init = linalg.fill ins(%none : f32) outs(%empty : tensor<?x8x8xf32>) -> tensor<?x8x8xf32>
+  %0 = linalg.batch_matmul ins(%a, %b : tensor<?x8x16xf32>, tensor<?x16x8xf32>) outs(%init : tensor<?x8x8xf32>) -> tensor<?x8x8xf32>
+  return %0 : tensor<?x8x8xf32>
+}}
+"""
+
+
+def find_ptxas():
+    folders = [os.path.join(os.environ[v], "bin") for v in ("CUDA_HOME", "CUDA_PATH") if v in os.environ]
+    for path in [os.pathsep.join(folders), None, "/usr/local/cuda/bin"]:
+        if path != "" and (found := shutil.which("ptxas", path=path)):
+            return found
+    return None
+
+
+def main(tfopt):
+    ptxas, problems, seen, count = find_ptxas(), [], set(), 0
+    with tempfile.TemporaryDirectory() as folder:
+        source = os.path.join(folder, "kernels.mlir")
+        with open(source, "w") as file:
+            file.write(program())
+        for arch in ARCHS:
+            artifact = os.path.join(folder, arch + ".tfa")
+            # Without ptxas in its path, so that PTX is what it writes; weights are not needed for code.
+            subprocess.run([tfopt, source, "--target=cuda", "--arch=" + arch, "--emit=ptx", "-o", artifact + ".ptx"], check=True)
+            text = open(artifact + ".ptx").read()
+            outlined = subprocess.run([tfopt, source, "--target=cuda", "--arch=" + arch, "--stop-at=outline"], check=True,
+                                      capture_output=True, text=True).stdout
+            templates = dict(re.findall(r'func\.func @([^(]+)\(.*xgpu\.config = #xgpu\.config<"?(\w+)', outlined))
+            templates = {name.strip('"'): template for name, template in templates.items()}
+            seen.update((arch, template) for template in templates.values())
+            for name in re.findall(r"__nv_\w+|\.extern \.func .*", text):
+                problems.append(f"{arch}: PTX asks for {name}")
+            count += len(re.findall(r"\.visible \.entry (\S+)\(", text))
+            if not ptxas:
+                continue
+            run = subprocess.run([ptxas, "-arch=" + arch, "-O3", "-v", artifact + ".ptx", "-o", artifact + ".cubin"],
+                                 capture_output=True, text=True)
+            if run.returncode or "(C75" in run.stderr:
+                problems.append(f"{arch}: {run.stderr.strip().splitlines()[0]}")
+                continue
+            for kernel, stores, registers in re.findall(
+                    r"Function properties for (\S+)\n.*?(\d+) bytes spill stores.*?\n.*?Used (\d+) registers", run.stderr, re.S):
+                template = templates.get(kernel, "tasks")
+                if int(stores):
+                    problems.append(f"{arch}: {kernel} ({template}) spills {stores} bytes")
+                if int(registers) > REGISTERS[template]:
+                    problems.append(f"{arch}: {kernel} ({template}) uses {registers} registers, more than {REGISTERS[template]}")
+    for arch in ARCHS:
+        for template in set(REGISTERS) - {"tasks"} - {t for a, t in seen if a == arch}:
+            problems.append(f"{arch}: no kernel is made by {template}")
+    for problem in problems:
+        print(problem)
+    where = "assembled" if ptxas else "translated to PTX alone: there is no ptxas"
+    print(f"{count} kernels for {len(ARCHS)} architectures {where}, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
