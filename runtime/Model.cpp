@@ -206,8 +206,12 @@ Status Model::open(const std::string &path, Choices choices, std::unique_ptr<Mod
     return status;
   if (Status status = model->verifyFiles(folder, choices.skipWeightHash); !status.ok())
     return status;
-  if (Status status = model->findWeights(choices.hugePages); !status.ok())
+  if (Status status = model->findWeights(choices.hugePages && !choices.inspect); !status.ok())
     return status;
+  if (choices.inspect) {
+    out = std::move(model);
+    return {};
+  }
   if (choices.hugePages)
     model->weightFile = File(); // its pages are not needed twice
   if (Status status = model->openDevice(folder, choices); !status.ok())
@@ -218,6 +222,7 @@ Status Model::open(const std::string &path, Choices choices, std::unique_ptr<Mod
   // Nothing of the artifact runs before all of it was verified.
   if (Status status = model->loadModule(); !status.ok())
     return status;
+  model->isLoaded = true;
   log(XFM_LOG_INFO, path + ": opened, " + std::to_string(model->contents.entryPoints.size()) +
                         " entry points, " + std::to_string(model->contents.weights.size()) + " weights");
   out = std::move(model);

@@ -29,6 +29,7 @@ public:
     bool skipWeightHash = false;
     bool profile = false;   ///< give the module the services that profile
     bool hugePages = false; ///< copy the weights to large pages
+    bool inspect = false;   ///< read and verify, load nothing
     /// The device to run on: "cpu", "cuda", "cuda:1"; empty for what the artifact is made for.
     std::string device;
     /// A device instead, for the kernels of one: the emulator's.
@@ -39,6 +40,7 @@ public:
   const std::string &path() const { return folderPath; }
   const Manifest &manifest() const { return contents; }
   bool profiled() const { return isProfiled; }
+  bool canRun() const { return isLoaded; }
   const EntryFunctions &functions(const EntryPoint &entry) const {
     return code.functions(static_cast<size_t>(&entry - contents.entryPoints.data()));
   }
@@ -55,7 +57,7 @@ private:
   Status uploadWeights();
 
   std::string folderPath;
-  bool isProfiled = false;
+  bool isProfiled = false, isLoaded = false;
   Manifest contents;
   // Files before what points into them or was loaded from them.
   File moduleFile;

@@ -23,6 +23,8 @@ static constexpr int64_t defaultContext = 4096;
 
 Status Session::create(const Model &model, int32_t threads, int64_t batch, int64_t context, bool affinity,
                        std::unique_ptr<Session> &out) {
+  if (!model.canRun())
+    return fail(XFM_INVALID_ARGUMENT, model.path(), ": was opened to be looked at and cannot run");
   int64_t limit = model.manifest().model.maxPositions;
   if (threads < 0 || threads > mostThreads)
     return fail(XFM_INVALID_ARGUMENT, "threads is ", threads, ", but expected 0 to ", mostThreads);

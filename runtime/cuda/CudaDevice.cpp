@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/cuda/CudaDevice.h"
+#include "runtime/Binding.h"
 #include "runtime/cuda/Driver.h"
 
 #include "runtime/Tensor.h"
@@ -485,7 +486,9 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
   size_t buffers = entry.inputs.size() + entry.caches.size() * cacheBuffers + entry.outputs.size();
   key.buffers.assign(call.buffers, call.buffers + buffers);
   key.buffers.push_back(call.arena);
-  // What is called twice in the same way (a decoding step) will be called again.
+  // A step of one position that is called twice in the same way will be called again. The pieces of a
+  // prompt may be alike too, but recording them would cost more than it saves.
+  bool isStep = positionsSize(entry) < 0;
   if (graph && key == capturedCall) {
     if (CUresult failed = driver->GraphLaunch(graph, stream))
       return driver->error(failed, quote(entry.name) + ": the captured call cannot be launched");
@@ -493,7 +496,7 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
   }
   bool repeats = key == lastCall;
   lastCall = std::move(key);
-  if (!repeats || graphsRefused)
+  if (!repeats || !isStep || graphsRefused)
     return execute(entry, code, call);
   if (graph)
     driver->GraphExecDestroy(graph);

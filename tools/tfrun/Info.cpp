@@ -50,12 +50,24 @@ static Json summarize(const Json &manifest, int64_t context) {
   }
   for (const Json &weight : listOf(manifest, "weights"))
     weights.push_back(pick(weight, {"name", "format", "shape", "bytes"}));
+  Json kernels = Json::array();
+  if (manifest.contains("kernels"))
+    for (const Json &set : manifest.at("kernels")) {
+      Json summary = pick(set, {"arch", "ptx", "cubin"});
+      Json table = Json::array();
+      for (const Json &kernel : listOf(set, "table"))
+        table.push_back(pick(kernel, {"symbol", "template", "threads", "shared"}));
+      summary["kernels"] = std::move(table);
+      kernels.push_back(std::move(summary));
+    }
   Json versions = pick(manifest, {"format_version", "abi_version", "compiler"});
   versions["runtime"] = xfm_version();
   Json summary = {{"entry_points", std::move(entries)}, {"weights", std::move(weights)}};
   summary["target"] = manifest.value("target", Json::object());
   summary["model"] = manifest.value("model", Json::object());
   summary["versions"] = std::move(versions);
+  if (!kernels.empty())
+    summary["kernels"] = std::move(kernels);
   return summary;
 }
 
@@ -96,6 +108,25 @@ static std::string memoryLines(const Json &entry) {
   return text;
 }
 
+/// The kernels of a GPU artifact, by architecture.
+static std::string kernelLines(const Json &summary) {
+  std::string text;
+  if (!summary.contains("kernels"))
+    return text;
+  for (const Json &set : summary.at("kernels")) {
+    text += "kernels for " + plain(set.at("arch")) + ":";
+    for (const char *file : {"cubin", "ptx"})
+      if (set.contains(file))
+        text += " " + plain(set.at(file));
+    text += "\n";
+    for (const Json &kernel : set.at("kernels"))
+      text += "  " + plain(kernel.at("symbol")) + ": " + plain(kernel.value("template", Json("unknown"))) +
+              ", " + plain(kernel.at("threads")) + " threads, " + plain(kernel.at("shared")) +
+              " bytes shared\n";
+  }
+  return text;
+}
+
 static std::string toText(const Json &summary) {
   std::string text;
   for (const char *section : {"model", "target", "versions"}) {
@@ -114,6 +145,7 @@ static std::string toText(const Json &summary) {
     for (const Json &dispatch : entry.at("dispatches"))
       text += "    " + plain(dispatch.at("count")) + " x " + plain(dispatch.at("name")) + "\n";
   }
+  text += kernelLines(summary);
   uint64_t bytes = 0;
   for (const Json &weight : summary.at("weights"))
     bytes += weight.value("bytes", uint64_t(0));

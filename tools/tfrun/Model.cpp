@@ -30,6 +30,8 @@ Model::Model(const std::string &path, const Choices &choices)
   options.skip_weight_hash = !choices.verify;
   options.profile = choices.profile;
   options.huge_pages = choices.hugePages;
+  options.device = choices.device.empty() ? nullptr : choices.device.c_str();
+  options.inspect = choices.inspect;
   xfm_model *opened = nullptr;
   check(xfm_model_open(path.c_str(), &options, &opened));
   handle.reset(opened);

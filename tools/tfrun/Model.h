@@ -27,6 +27,8 @@ public:
   struct Choices {
     bool verify = true, profile = false, hugePages = false;
     bool affinity = false; ///< of its sessions' threads
+    std::string device;    ///< empty: what the artifact is for
+    bool inspect = false;  ///< not to run it
   };
   Model(const std::string &path, const Choices &choices);
 

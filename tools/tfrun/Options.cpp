@@ -114,6 +114,8 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
   app.add_option("--context", options.context,
                  "Positions the cache holds (default: the model's, at most 4096)")
       ->check(CLI::PositiveNumber);
+  app.add_option("--device", options.device,
+                 "cpu, cuda or cuda:N (default: what the artifact was compiled for)");
   app.add_flag("--huge-pages", options.hugePages,
                "Copy the weights to pages of 2 MiB: opens slower, reads faster");
   app.add_flag("--affinity", options.affinity, "Keep each thread to a core of its own");

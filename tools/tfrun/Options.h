@@ -54,6 +54,7 @@ struct Options {
   // Of every mode.
   int32_t threads = 0; ///< 0: one per available core
   int64_t context = 0; ///< 0: the runtime's default
+  std::string device;  ///< empty: what the artifact is for
   bool hugePages = false, affinity = false;
   bool json = false, verify = true, verbose = false, quiet = false;
 };
