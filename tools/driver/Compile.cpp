@@ -119,7 +119,7 @@ struct Options {
   bool isGPU() const { return target == "cuda"; }
   static std::string phaseNames() {
     return kOptimizedPhase.str() + ", " + llvm::join(loweringPhases(), ", ") +
-           "; with --target=cuda also outline";
+           "; with --target=cuda also ptx and outline";
   }
   bool isPhase(llvm::StringRef name) const {
     return name == kOptimizedPhase || llvm::is_contained(loweringPhases(isGPU()), name);
@@ -234,7 +234,7 @@ llvm::Error checkOptions(const Options &options) {
   if (!emit.empty() && emit != "transformer" && emit != "asm" && !(emit == "ptx" && options.isGPU()) &&
       !options.isPhase(emit))
     return makeError("unknown stage \"" + emit +
-                     "\" for --emit; use transformer, asm, ptx (with --target=cuda), " +
+                     "\" for --emit; use transformer, asm, " +
                      Options::phaseNames());
   if (!emit.empty() && !options.stopAt.empty())
     return makeError("--emit and --stop-at name one stage each; give one of them");

@@ -77,14 +77,14 @@ TEST(CpuFeatures, AgreesWithTheKernel) {
 
 TEST(CpuFeatures, MissingFeatureIsNamed) {
   // No CPU has both of these: one is AMD's alone, the other Intel's.
-  Target target{"cpu", "x86_64-unknown-linux-gnu", {"sse2", "xop", "amx-fp16"}};
+  Target target{"cpu", "x86_64-unknown-linux-gnu", {"sse2", "xop", "amx-fp16"}, {}};
   Status status = checkTarget(target, "here");
   EXPECT_EQ(status.code, XFM_TARGET_MISMATCH);
   EXPECT_NE(status.message.find("which this machine lacks"), std::string::npos) << status.message;
 }
 
 TEST(CpuFeatures, PresentFeaturesPass) {
-  Target target{"cpu", "x86_64-unknown-linux-gnu", {"sse", "sse2", "64bit", "cx8"}};
+  Target target{"cpu", "x86_64-unknown-linux-gnu", {"sse", "sse2", "64bit", "cx8"}, {}};
   for (const char *name : {"avx2", "avx512f", "amx-tile"})
     if (cpuFeature(name) == Feature::Present)
       target.features.push_back(name);

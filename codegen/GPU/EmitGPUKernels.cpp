@@ -1,4 +1,4 @@
-//===- EmitKernels.cpp - dispatches to kernels --------------------------===//
+//===- EmitGPUKernels.cpp - dispatches to kernels -----------------------===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.

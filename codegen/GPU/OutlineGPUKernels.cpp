@@ -1,4 +1,4 @@
-//===- OutlineKernels.cpp - a module of kernels for each architecture ---===//
+//===- OutlineGPUKernels.cpp - a module of kernels for each architecture ===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.

@@ -1,4 +1,4 @@
-//===- LowerKernels.cpp - kernels with the parameters of PTX ------------===//
+//===- LowerGPUKernels.cpp - kernels with the parameters of PTX ---------===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.

@@ -1,4 +1,4 @@
-//===- SelectKernels.cpp - template and tiles of each dispatch ----------===//
+//===- SelectGPUKernels.cpp - template and tiles of each dispatch -------===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.

@@ -1,0 +1,19 @@
+// RUN: tfopt %s --split-input-file --verify-diagnostics --transformer-emit-gpu-kernels
+
+// expected-error @+1 {{has no configs; run transformer-select-gpu-kernels first}}
+func.func private @nothing(%x: tensor<?xf32>, %out: tensor<?xf32>) -> tensor<?xf32> attributes {transformer.dispatch} {
+  return %x : tensor<?xf32>
+}
+
+// -----
+
+#id = affine_map<(r) -> (r)>
+// expected-error @+1 {{names the unknown kernel template "magic"}}
+func.func private @unknown(%x: tensor<?xf32>, %out: tensor<?xf32>) -> tensor<?xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_80 = #xgpu.config<"magic", tile = [1], threads = 64, stages = 1, vector = 1>}} {
+  %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<?xf32>) outs(%out : tensor<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    linalg.yield %a : f32
+  } -> tensor<?xf32>
+  return %0 : tensor<?xf32>
+}

@@ -1,0 +1,59 @@
+// One config for each architecture, by what a dispatch is, its types and its shape.
+// RUN: tfopt %s --transformer-select-gpu-kernels="archs=sm_80,sm_90a" | FileCheck %s
+// RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80,sm_90a stop-at=strategy" | FileCheck %s --check-prefix=LINEAR
+
+transformer.weight @w : tensor<100x64xbf16> from "model.safetensors"
+transformer.weight @odd : tensor<100x63xbf16> from "model.safetensors"
+transformer.weight @wide : tensor<100x64xf32> from "model.safetensors"
+
+// LINEAR: func.func private @[[NARROW:.*]](%{{.*}}: tensor<?x?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
+// LINEAR-SAME: sm_80 = #xgpu.config<"mma_gemm", tile = [64, 64, 32], threads = 128, stages = 4, vector = 8>
+// LINEAR-SAME: sm_90a = #xgpu.config<"mma_gemm"
+func.func @linear(%x: tensor<?x?x64xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
+    -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<?x?x64xbf16>, tensor<100x64xbf16> -> tensor<?x?x100xf32>
+  return %y : tensor<?x?x100xf32>
+}
+
+// Rows of k that do not begin at multiples of 16 bytes.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x?x63xbf16>, %{{.*}}: tensor<100x63xbf16>
+// LINEAR-SAME: "simt_gemm"
+func.func @unaligned(%x: tensor<?x?x63xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
+    -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %w = transformer.use @odd : tensor<100x63xbf16>
+  %y = transformer.linear %x, %w : tensor<?x?x63xbf16>, tensor<100x63xbf16> -> tensor<?x?x100xf32>
+  return %y : tensor<?x?x100xf32>
+}
+
+// One row for each of the batch.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x1x64xf32>, %{{.*}}: tensor<100x64xf32>
+// LINEAR-SAME: "gemv"
+func.func @step(%x: tensor<?x1x64xf32> {transformer.name = "x", transformer.dims = ["B", "", ""]})
+    -> (tensor<?x1x100xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %w = transformer.use @wide : tensor<100x64xf32>
+  %y = transformer.linear %x, %w : tensor<?x1x64xf32>, tensor<100x64xf32> -> tensor<?x1x100xf32>
+  return %y : tensor<?x1x100xf32>
+}
+
+// CHECK-LABEL: func.func private @f32
+// CHECK-SAME: "row_attention"
+func.func private @f32(%q: tensor<?x?x8x64xf32>, %k: tensor<?x?x2x64xf32>, %v: tensor<?x?x2x64xf32>, %out: tensor<?x?x8x64xf32>) -> tensor<?x?x8x64xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x64xf32>, tensor<?x?x2x64xf32>, tensor<?x?x2x64xf32> -> tensor<?x?x8x64xf32>
+  return %0 : tensor<?x?x8x64xf32>
+}
+
+// CHECK-LABEL: func.func private @tensor_cores
+// CHECK-SAME: "flash_attention", tile = [64, 64], threads = 128
+func.func private @tensor_cores(%q: tensor<?x?x8x64xbf16>, %k: tensor<?x?x2x64xbf16>, %v: tensor<?x?x2x64xbf16>, %out: tensor<?x?x8x64xbf16>) -> tensor<?x?x8x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x64xbf16>, tensor<?x?x2x64xbf16>, tensor<?x?x2x64xbf16> -> tensor<?x?x8x64xbf16>
+  return %0 : tensor<?x?x8x64xbf16>
+}
+
+// A config that is there is kept.
+// CHECK-LABEL: func.func private @kept
+// CHECK-SAME: xgpu.configs = {sm_80 = #xgpu.config<"elements", tile = [1], threads = 64, stages = 1, vector = 1>}
+func.func private @kept(%x: tensor<?x64xf32>, %out: tensor<?x64xf32>) -> tensor<?x64xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_80 = #xgpu.config<"elements", tile = [1], threads = 64, stages = 1, vector = 1>}} {
+  return %x : tensor<?x64xf32>
+}
