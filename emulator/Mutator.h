@@ -1,0 +1,45 @@
+//===- Mutator.h - single faults in kernels -----------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef EMULATOR_MUTATOR_H
+#define EMULATOR_MUTATOR_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <string>
+#include <vector>
+
+namespace mlir::emulator {
+
+/// One fault: which op of the kernels, by its number in a walk, and what is done to it. Comparisons with one
+/// bound are one fault together, as are the sizes of all copies: one of many may never be at its border.
+struct Mutation {
+  unsigned op;
+  enum Kind {
+    Remove,       ///< a barrier, a wait, a commit
+    WaitForLess,  ///< one more copy may be under way
+    WidenBound,   ///< a comparison takes its border in
+    ShiftAddress, ///< an access to shared memory is one piece of 16 bytes (an element where it is narrower)
+                  ///< off
+    OtherLane,    ///< a shuffle reads a nearer lane
+    Transpose,    ///< ldmatrix gives the transposed matrices, or no longer does
+    SwapOperands, ///< the halves of a fragment change places
+    CopyWhole,    ///< an asynchronous copy does not stop at the end of a row
+  } kind;
+  std::string describe(ModuleOp module) const;
+};
+
+/// Every fault that the kernels of `module` can have.
+std::vector<Mutation> mutationsOf(ModuleOp module);
+
+/// A copy of `module` with one fault.
+OwningOpRef<ModuleOp> mutate(ModuleOp module, const Mutation &mutation);
+
+} // namespace mlir::emulator
+
+#endif // EMULATOR_MUTATOR_H
