@@ -153,6 +153,36 @@ static uint64_t hashOf(ModuleOp module) {
   return llvm::xxh3_64bits(text);
 }
 
+/// Evaluates the weights that the entry points read, and writes them.
+static llvm::Error addWeights(ModuleOp module, llvm::StringRef sourceFolder, ArtifactWriter &writer,
+                              const CompileOptions &options) {
+  std::unique_ptr<WeightCache> cache;
+  if (!options.cacheFolder.empty()) {
+    llvm::Expected<std::unique_ptr<WeightCache>> opened = WeightCache::open(options.cacheFolder);
+    if (!opened)
+      return opened.takeError();
+    cache = std::move(*opened);
+  }
+  SmallVector<llvm::StringRef> weights;
+  for (auto symbol : module->getAttrOfType<ArrayAttr>(kWeightsAttr).getAsRange<FlatSymbolRefAttr>())
+    weights.push_back(symbol.getValue());
+  WeightStore store(sourceFolder);
+  WriteOptions write;
+  write.threads = options.threads;
+  write.cache = cache.get();
+  if (options.progress)
+    write.progress = terminalProgress();
+  WriteResult written;
+  if (llvm::Error error =
+          writeWeights(module, weights, store, writer.pathOf("weights.safetensors"), write, written))
+    return error;
+  writer.addFile("weights.safetensors", written.bytes, written.hash);
+  if (cache && options.notes)
+    *options.notes << "cache: " << cache->countReused() << " weights reused, " << cache->countStored()
+                   << " evaluated, " << cache->countDamaged() << " damaged entries replaced\n";
+  return llvm::Error::success();
+}
+
 llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRef sourceFolder,
                                                  llvm::StringRef output, const CompileOptions &options) {
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(options.mcpu, options.mtriple);
@@ -165,13 +195,10 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   llvm::Expected<std::unique_ptr<ArtifactWriter>> writer = ArtifactWriter::create(output);
   if (!writer)
     return writer.takeError();
-  std::unique_ptr<WeightCache> cache;
-  if (!options.cacheFolder.empty()) {
-    llvm::Expected<std::unique_ptr<WeightCache>> opened = WeightCache::open(options.cacheFolder);
-    if (!opened)
+  // Opened again with the weights; an unusable folder is told before any work.
+  if (!options.cacheFolder.empty())
+    if (llvm::Expected<std::unique_ptr<WeightCache>> opened = WeightCache::open(options.cacheFolder); !opened)
       return opened.takeError();
-    cache = std::move(*opened);
-  }
   uint64_t sourceHash = hashOf(module);
   std::vector<KernelModule> kernels;
   if (llvm::Error error = lowerModule(module, *target, options, "", &kernels))
@@ -197,27 +224,15 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     return error;
   backend->reset();
 
-  SmallVector<llvm::StringRef> weights;
-  for (auto symbol : module->getAttrOfType<ArrayAttr>(kWeightsAttr).getAsRange<FlatSymbolRefAttr>())
-    weights.push_back(symbol.getValue());
-  WeightStore store(sourceFolder);
-  WriteOptions write;
-  write.threads = options.threads;
-  write.cache = cache.get();
-  if (options.progress)
-    write.progress = terminalProgress();
-  WriteResult written;
-  if (llvm::Error error =
-          writeWeights(module, weights, store, (*writer)->pathOf("weights.safetensors"), write, written))
-    return error;
-  (*writer)->addFile("weights.safetensors", written.bytes, written.hash);
-  if (cache && options.notes)
-    *options.notes << "cache: " << cache->countReused() << " weights reused, " << cache->countStored()
-                   << " evaluated, " << cache->countDamaged() << " damaged entries replaced\n";
+  if (!options.noWeights)
+    if (llvm::Error error = addWeights(module, sourceFolder, **writer, options))
+      return error;
   for (llvm::StringRef name : {"tokenizer.json", "tokenizer_config.json"})
     if (llvm::Error error = (*writer)->copyIfPresent((sourceFolder + "/" + name).str(), name))
       return error;
   llvm::json::Object manifest = buildManifest(module, *target, options, sourceHash);
+  if (options.noWeights)
+    manifest["weights_stored"] = false;
   if (!options.gpuArchs.empty())
     manifest["kernels"] = std::move(*kernelList);
   return (*writer)->commit(std::move(manifest));

@@ -53,6 +53,8 @@ struct CompileOptions : LoweringOptions {
   std::string cacheFolder;
   /// Shows progress on stderr where it is a terminal.
   bool progress = true;
+  /// Writes code and shapes only.
+  bool noWeights = false;
   /// Receives the kernels of a GPU as they are before PTX, for the emulator; may be null.
   std::vector<KernelModule> *kernels = nullptr;
   /// Receives lines such as the chosen target; may be null.

@@ -140,6 +140,7 @@ xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm
     choices.profile = read.profile != 0;
     choices.hugePages = read.huge_pages != 0;
     choices.device = read.device ? read.device : "";
+    choices.randomSeed = read.random_seed;
     choices.inspect = read.inspect != 0;
     if (Status status = Model::open(path, std::move(choices), model->impl); !status.ok())
       return status;

@@ -356,6 +356,8 @@ static void readStructure(const JsonReader &root, Manifest &out) {
   });
   root.member("weights").forEachElement(
       [&](const JsonReader &value) { out.weights.push_back(readWeight(value, weights)); });
+  if (JsonReader stored = root.optionalMember("weights_stored"))
+    out.weightsStored = stored.boolean();
   if (out.target.isGPU())
     out.kernels = readKernels(root.member("kernels"));
   root.member("files").forEachElement(
@@ -366,7 +368,7 @@ static void readStructure(const JsonReader &root, Manifest &out) {
     for (const std::string &name : {set.ptx, set.cubin})
       if (!root.failed() && !name.empty() && !out.findFile(name))
         root.fail("there are kernels in ", quote(name), ", but files do not list it");
-  if (!root.failed() && !out.weights.empty() && !out.findFile("weights.safetensors"))
+  if (!root.failed() && out.weightsStored && !out.weights.empty() && !out.findFile("weights.safetensors"))
     root.fail("there are weights, but files do not list 'weights.safetensors'");
 }
 

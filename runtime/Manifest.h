@@ -88,6 +88,7 @@ struct Manifest {
   std::vector<EntryPoint> entryPoints;
   std::vector<CacheSpec> caches;
   std::vector<WeightSpec> weights;
+  bool weightsStored = true;      ///< false: the artifact is code and shapes alone
   std::vector<KernelSet> kernels; ///< of a GPU, by architecture
   std::vector<FileSpec> files;
 

@@ -8,6 +8,7 @@
 
 #include "runtime/Model.h"
 #include "runtime/Hash.h"
+#include "runtime/RandomWeights.h"
 #include "runtime/Safetensors.h"
 #include "runtime/cuda/CudaDevice.h"
 
@@ -131,6 +132,23 @@ Status Model::findWeights(bool hugePages) {
   return {};
 }
 
+Status Model::makeRandomWeights(uint64_t seed) {
+  std::vector<int64_t> offsets;
+  int64_t total = 0;
+  for (const WeightSpec &weight : contents.weights) {
+    offsets.push_back(total);
+    if (__builtin_add_overflow(total, weight.bytes, &total) || !alignUp(total, total))
+      return fail(XFM_OUT_OF_MEMORY, folderPath, ": the weights are larger than any memory");
+  }
+  if (!weightCopy.allocate(total))
+    return fail(XFM_OUT_OF_MEMORY, folderPath, ": no memory for random weights of ", total, " bytes");
+  for (size_t i = 0; i < contents.weights.size(); ++i) {
+    fillRandomWeight(contents.weights[i], seed, weightCopy.data() + offsets[i]);
+    weightPointers.push_back(weightCopy.data() + offsets[i]);
+  }
+  return {};
+}
+
 /// The code of a file exists once in a process, with one table of services. A
 /// model that is profiled takes a copy of its own, so that others of the same file
 /// are neither slowed down nor in its way.
@@ -206,12 +224,18 @@ Status Model::open(const std::string &path, Choices choices, std::unique_ptr<Mod
     return status;
   if (Status status = model->verifyFiles(folder, choices.skipWeightHash); !status.ok())
     return status;
-  if (Status status = model->findWeights(choices.hugePages && !choices.inspect); !status.ok())
-    return status;
   if (choices.inspect) {
     out = std::move(model);
     return {};
   }
+  if (!model->contents.weightsStored && !choices.randomSeed)
+    return fail(XFM_INVALID_ARGUMENT, path,
+                ": has no weights, as it was compiled with --no-weights: use --random-weights=SEED, ",
+                "or compile it with them");
+  if (Status status = choices.randomSeed ? model->makeRandomWeights(choices.randomSeed)
+                                         : model->findWeights(choices.hugePages);
+      !status.ok())
+    return status;
   if (choices.hugePages)
     model->weightFile = File(); // its pages are not needed twice
   if (Status status = model->openDevice(folder, choices); !status.ok())

@@ -27,9 +27,10 @@ public:
   /// What a caller may choose.
   struct Choices {
     bool skipWeightHash = false;
-    bool profile = false;   ///< give the module the services that profile
-    bool hugePages = false; ///< copy the weights to large pages
-    bool inspect = false;   ///< read and verify, load nothing
+    bool profile = false;    ///< give the module the services that profile
+    bool hugePages = false;  ///< copy the weights to large pages
+    uint64_t randomSeed = 0; ///< not 0: weights are random values of this seed (fillRandomWeight)
+    bool inspect = false;    ///< read and verify, load nothing
     /// The device to run on: "cpu", "cuda", "cuda:1"; empty for what the artifact is made for.
     std::string device;
     /// A device instead, for the kernels of one: the emulator's.
@@ -55,6 +56,7 @@ private:
   Status loadModule();
   Status openDevice(const Folder &folder, Choices &choices);
   Status uploadWeights();
+  Status makeRandomWeights(uint64_t seed);
 
   std::string folderPath;
   bool isProfiled = false, isLoaded = false;

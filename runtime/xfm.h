@@ -98,7 +98,8 @@ typedef struct xfm_open_options {
   /// "cpu", "cuda" or "cuda:N"; null for what the artifact was compiled for. Another
   /// device than that is XFM_TARGET_MISMATCH.
   const char *device;
-  int32_t inspect; ///< 1: read and verify the artifact only; it has no sessions, and needs no GPU
+  uint64_t random_seed; ///< not 0: weights are random values of this seed, whatever the artifact holds
+  int32_t inspect;      ///< 1: read and verify the artifact only; it has no sessions, and needs no GPU
 } xfm_open_options;
 
 /// Opens an artifact folder. `options` may be null. The manifest and the code

@@ -91,6 +91,9 @@ struct Options {
   cl::opt<std::string> cache{"cache",
                              cl::desc("a folder where evaluated weights are kept for later compiles"),
                              cl::value_desc("DIR"), cl::sub(command)};
+  cl::opt<bool> noWeights{"no-weights",
+                          cl::desc("write code and shapes only; tfrun --random-weights=SEED runs them"),
+                          cl::sub(command)};
   cl::opt<std::string> emit{
       "emit", cl::desc("print a stage instead: transformer, asm, ptx, llvm or a phase of --stop-at"),
       cl::sub(command)};
@@ -233,8 +236,7 @@ llvm::Error checkOptions(const Options &options) {
   llvm::StringRef emit = options.emit;
   if (!emit.empty() && emit != "transformer" && emit != "asm" && !(emit == "ptx" && options.isGPU()) &&
       !options.isPhase(emit))
-    return makeError("unknown stage \"" + emit +
-                     "\" for --emit; use transformer, asm, " +
+    return makeError("unknown stage \"" + emit + "\" for --emit; use transformer, asm, " +
                      Options::phaseNames());
   if (!emit.empty() && !options.stopAt.empty())
     return makeError("--emit and --stop-at name one stage each; give one of them");
@@ -306,6 +308,7 @@ CompileOptions compileOptionsOf(const Options &options) {
   compile.mtriple = options.mtriple;
   compile.threads = options.threads;
   compile.cacheFolder = options.cache;
+  compile.noWeights = options.noWeights;
   compile.progress = !options.quiet;
   compile.notes = options.quiet ? nullptr : &llvm::errs();
   return compile;

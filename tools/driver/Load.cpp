@@ -6,10 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/Pipeline.h"
 #include "codegen/Common/FirstError.h"
 #include "codegen/GPU/IR/XGPU.h"
 #include "codegen/Passes.h"
+#include "codegen/Pipeline.h"
 #include "import/HuggingFace.h"
 #include "passes/Passes.h"
 #include "passes/Pipeline.h"

@@ -30,7 +30,7 @@ static void log(void *user, xfm_log_level level, const char *message) {
 
 static void dispatch(const Options &options) {
   Model model(options.artifact, {options.verify, options.profile, options.hugePages, options.affinity,
-                                 options.device, options.mode == Mode::info});
+                                 options.device, options.randomSeed, options.mode == Mode::info});
   switch (options.mode) {
   case Mode::prompt:
   case Mode::tokens:

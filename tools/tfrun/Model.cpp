@@ -31,6 +31,7 @@ Model::Model(const std::string &path, const Choices &choices)
   options.profile = choices.profile;
   options.huge_pages = choices.hugePages;
   options.device = choices.device.empty() ? nullptr : choices.device.c_str();
+  options.random_seed = choices.randomSeed;
   options.inspect = choices.inspect;
   xfm_model *opened = nullptr;
   check(xfm_model_open(path.c_str(), &options, &opened));

@@ -26,9 +26,10 @@ public:
   /// How to open it.
   struct Choices {
     bool verify = true, profile = false, hugePages = false;
-    bool affinity = false; ///< of its sessions' threads
-    std::string device;    ///< empty: what the artifact is for
-    bool inspect = false;  ///< not to run it
+    bool affinity = false;   ///< of its sessions' threads
+    std::string device;      ///< empty: what the artifact is for
+    uint64_t randomSeed = 0; ///< of random weights; 0: the artifact's
+    bool inspect = false;    ///< not to run it
   };
   Model(const std::string &path, const Choices &choices);
 

@@ -116,6 +116,9 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
       ->check(CLI::PositiveNumber);
   app.add_option("--device", options.device,
                  "cpu, cuda or cuda:N (default: what the artifact was compiled for)");
+  app.add_option("--random-weights", options.randomSeed,
+                 "Random weights of this seed instead of the model's, e.g. of an artifact without weights")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--huge-pages", options.hugePages,
                "Copy the weights to pages of 2 MiB: opens slower, reads faster");
   app.add_flag("--affinity", options.affinity, "Keep each thread to a core of its own");

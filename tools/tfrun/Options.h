@@ -52,9 +52,10 @@ struct Options {
   std::string trace; ///< file to write events to, or empty
 
   // Of every mode.
-  int32_t threads = 0; ///< 0: one per available core
-  int64_t context = 0; ///< 0: the runtime's default
-  std::string device;  ///< empty: what the artifact is for
+  int32_t threads = 0;     ///< 0: one per available core
+  int64_t context = 0;     ///< 0: the runtime's default
+  std::string device;      ///< empty: what the artifact is for
+  uint64_t randomSeed = 0; ///< of random weights; 0: the artifact's
   bool hugePages = false, affinity = false;
   bool json = false, verify = true, verbose = false, quiet = false;
 };
