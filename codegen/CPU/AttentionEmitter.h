@@ -22,9 +22,7 @@
 // are dot products of pairs where the target has them; p is rounded to bf16 for
 // them, the sum l is not. Otherwise everything is f32.
 //
-// Decoding, one position at a time, reads each key once for a few rows, so packing
-// would cost more than it saves: a score is the sum of the lanes of a product along
-// the head, sixteen of them added up by a tree, and values are read where they are.
+// Decoding, one position at a time, is AttentionDecode's, tile by tile of keys.
 //
 //===----------------------------------------------------------------------===//
 
@@ -55,6 +53,14 @@ private:
     int64_t count; ///< static
   };
 
+  /// Heads that decoding holds in the lanes of a vector.
+  struct LaneTile {
+    Value number;  ///< of tiles
+    Value first;   ///< its first head of those that share keys
+    int64_t count; ///< heads, static
+    int64_t width; ///< lanes of each, a power of two
+  };
+
   //===--- setting up ---===//
   void allocate(OpBuilder &b);
   void beginTask(OpBuilder &b, Value task);
@@ -68,25 +74,41 @@ private:
   void packKeys(OpBuilder &b, Value count);
   void packValues(OpBuilder &b, Value count);
   Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
-  Value tileOf(OpBuilder &b, Value memref, Value count);
+  Value rowsOf(OpBuilder &b, Value memref, Value first, Value count);
 
   //===--- a register tile ---===//
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
   void computeScores(OpBuilder &b, RowTile rows, Value columns);
-  void computeScoresInPlace(OpBuilder &b, RowTile rows, Value columns);
-  SmallVector<SmallVector<Value>> multiplyKeys(OpBuilder &b, Value memref, Value j, Value last, RowTile rows,
-                                               int64_t key, int64_t count);
-  SmallVector<Value> dotTree(OpBuilder &b, Value memref, Value j, Value last, RowTile rows, int64_t key,
-                             int64_t span);
   void softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns);
   std::pair<Value, Value> weighRow(OpBuilder &b, Value row, Value inTile, Value begin, Value padded,
                                    Value before, bool isMasked);
+  Value capScore(OpBuilder &b, Value score);
   Value finishScore(OpBuilder &b, Value score, Value row, Value j);
   Value hideScore(OpBuilder &b, Value score, Value row, Value j);
   void accumulateValues(OpBuilder &b, RowTile rows, Value columns);
   void finish(OpBuilder &b);
   void finishSplit(OpBuilder &b);
   void finishEmptySplit(OpBuilder &b);
+
+  //===--- decoding ---===//
+  void forLaneTiles(OpBuilder &b, function_ref<void(OpBuilder &, LaneTile)> body);
+  void allocateDecode(function_ref<Value(ArrayRef<int64_t>, Type)> scratch);
+  void arrangeQueries(OpBuilder &b);
+  void settleLanes(OpBuilder &b);
+  void decodeTile(OpBuilder &b, Value begin, Value columns);
+  int64_t stepsOf(LaneTile tile) const { return llvm::divideCeilSigned(words, tile.width); }
+  int64_t keysTogether(LaneTile tile) const;
+  bool copiesKeys(LaneTile tile);
+  void copyKeys(OpBuilder &b, Value j, Value count);
+  Value repeatWords(OpBuilder &b, LaneTile tile, Value rows, int64_t i, Value column);
+  SmallVector<Value> multiplyKeys(OpBuilder &b, LaneTile tile, Value rows, int64_t count);
+  Value finishLanes(OpBuilder &b, LaneTile tile, Value score, Value key);
+  Value scoreLanes(OpBuilder &b, LaneTile tile, Value begin, Value columns);
+  void weighLanes(OpBuilder &b, LaneTile tile, Value most, Value columns);
+  SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
+  void addValueTile(OpBuilder &b, LaneTile tile, int64_t firstRow, int64_t rows, Value d, int64_t vectors,
+                    Value columns);
+  void addValues(OpBuilder &b, LaneTile tile, Value columns);
 
   //===--- small things ---===//
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
@@ -114,9 +136,6 @@ private:
   bool isDecode() const { return blockPositions == 1; }
   bool isSplit() { return op.splitCount() > 0; }
   bool isComputed(Value memref) const { return memref == keyRows || memref == valueRows; }
-  /// Keys that decoding multiplies at a time: where a vector has four lanes and there are
-  /// registers for it all four, which leaves no tree to hold; with more lanes one.
-  int64_t keysTogether() const { return lanes == 4 && tileColumns / lanes >= 4 ? 4 : 1; }
   /// Scores go through a cap or a bias, or are not scaled by a positive number: they
   /// are finished before their maximum is taken.
   bool isGeneral() { return op.getSoftcap() || op.getBias() || op.getScale().convertToDouble() <= 0; }
@@ -142,6 +161,9 @@ private:
   /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
   /// output [rows, D], maximum, sum and correction [rows].
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
+  /// Of decoding: queries as rows [heads, D], in q [tiles, steps, lanes]; a few keys [keys, D];
+  /// scores and weights are [keys / width, lanes], maxima and sums of lanes [tiles, lanes].
+  Value qRows, keyBlock, laneMaxima, laneSums;
   /// Of the current task.
   Value batch, kvHead, firstPosition, rows, held, positions, split;
   /// Of the current tile of keys: where its first one stands, and the position behind its last.

@@ -41,16 +41,17 @@ Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value colum
   return stored == as ? x : widen(b, loc, x);
 }
 
-/// The values of the tile as [keys, D], where they are.
-Value AttentionEmitter::tileOf(OpBuilder &b, Value memref, Value count) {
+/// Keys or values of the tile from the `first`-th on as [count, D], where they are.
+Value AttentionEmitter::rowsOf(OpBuilder &b, Value memref, Value first, Value count) {
   OpFoldResult one = b.getIndexAttr(1), zero = b.getIndexAttr(0), dim = b.getIndexAttr(headDim);
-  SmallVector<OpFoldResult> offsets{batch, kvHead, place, zero}, sizes{one, one, count, dim};
+  OpFoldResult at = arith::AddIOp::create(b, loc, place, first).getResult();
+  SmallVector<OpFoldResult> offsets{batch, kvHead, at, zero}, sizes{one, one, count, dim};
   if (!op.getCache()) {
     std::swap(offsets[1], offsets[2]);
     std::swap(sizes[1], sizes[2]);
   }
   if (isComputed(memref))
-    offsets.assign(4, zero);
+    offsets = {zero, first, zero, zero};
   SmallVector<OpFoldResult> strides(4, one);
   SmallVector<int64_t> shape{ShapedType::kDynamic, headDim};
   auto type = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
@@ -150,5 +151,7 @@ void AttentionEmitter::emitKeyTile(OpBuilder &b, Value begin, Value end) {
     packKeys(b, count);
   if (copiesValues)
     packValues(b, count);
+  if (isDecode())
+    return decodeTile(b, begin, count);
   forRowTiles(b, [&](OpBuilder &b, RowTile tile) { emitRowTile(b, tile, begin, end); });
 }

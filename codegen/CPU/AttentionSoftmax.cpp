@@ -20,8 +20,8 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// Scores of keys j, j + 1, … with scale, cap and bias.
-Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value j) {
+/// Scores with scale and cap.
+Value AttentionEmitter::capScore(OpBuilder &b, Value score) {
   double scale = op.getScale().convertToDouble();
   if (op.getSoftcap()) {
     double cap = op.getSoftcap()->convertToDouble();
@@ -30,6 +30,12 @@ Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value 
   } else {
     score = arith::MulFOp::create(b, loc, score, splat(b, scale));
   }
+  return score;
+}
+
+/// Scores of keys j, j + 1, … with scale, cap and bias.
+Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value j) {
+  score = capScore(b, score);
   if (!op.getBias())
     return score;
   auto type = cast<RankedTensorType>(op.getBias().getType());

@@ -51,28 +51,18 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   Type f32 = Float32Type::get(op.getContext()), bf16 = BFloat16Type::get(op.getContext());
   operand = depth > 1 ? bf16 : f32;
   valueDepth = isDecode() ? 1 : depth;
-  valueOperand = valueDepth > 1 ? bf16 : f32;
+  valueOperand = operand;
   copiesValues = valueDepth > 1 || headDim % lanes != 0;
-  // A split begins where it begins for any cut of the prompt.
-  if (isSplit())
+  // One position begins where its keys do, for any cut of the prompt.
+  if (isDecode())
     keyAlignment = 1;
-  // In place, keys are read in whole vectors; queries have zeros where heads have no more.
-  queryDim = isDecode() ? llvm::divideCeilSigned(headDim, lanes * depth) * lanes * depth : headDim;
+  // Where decoding copies keys and queries, whole vectors are copied.
+  queryDim = isDecode() ? llvm::alignTo(headDim, lanes * depth) : headDim;
 }
 
 /// Whole register tiles, then tiles of powers of two for the rest.
 void AttentionEmitter::forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body) {
   Value zero = constant(b, 0);
-  if (blockPositions == 1) {
-    // Decoding: as many rows as heads share the keys, always.
-    int64_t full = group / tileRows * tileRows, left = group - full;
-    if (full > 0)
-      forLoop(b, zero, constant(b, full), tileRows,
-              [&](OpBuilder &b, Value row) { body(b, {row, tileRows}); });
-    if (left > 0)
-      body(b, {constant(b, full), left});
-    return;
-  }
   Value whole =
       arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
   bool fits = blockPositions * group >= tileRows;
@@ -102,15 +92,21 @@ void AttentionEmitter::allocate(OpBuilder &b) {
     return memref::AllocaOp::create(b, loc, MemRefType::get(shape, element), b.getI64IntegerAttr(64));
   };
   int64_t most = blockPositions * group;
-  q = scratch({most, queryDim}, operand);
+  if (isDecode())
+    allocateDecode(scratch);
+  else
+    q = scratch({most, queryDim}, operand);
   // Transposition writes whole vectors of words, and the micro-kernel reads whole tiles of keys.
   if (!isDecode())
     kt = scratch({blockKeys / tileColumns, llvm::divideCeilSigned(words, lanes) * lanes, tileColumns * depth},
                  operand);
   if (copiesValues)
     vp = scratch({blockKeys / valueDepth, paddedDim * valueDepth}, valueOperand);
-  scores = scratch({std::min(tileRows, most), blockKeys}, f32);
-  weights = valueDepth > 1 ? scratch({tileRows, blockKeys}, valueOperand) : scores;
+  if (!isDecode()) {
+    scores = scratch({std::min(tileRows, most), blockKeys}, f32);
+    weights = valueDepth > 1 ? scratch({tileRows, blockKeys}, valueOperand) : scores;
+    corrections = scratch({tileRows}, f32);
+  }
   output = scratch({most, paddedDim}, f32);
   // Keys and values that are computed stand as rows of the tile, [1, keys, 1, D].
   auto rowsOf = [&](Value tensor) {
@@ -122,7 +118,6 @@ void AttentionEmitter::allocate(OpBuilder &b) {
     value = valueRows = rowsOf(op.getValue());
   maxima = scratch({most}, f32);
   sums = scratch({most}, f32);
-  corrections = scratch({tileRows}, f32);
 }
 
 void AttentionEmitter::beginTask(OpBuilder &b, Value task) {
@@ -156,17 +151,18 @@ std::pair<Value, Value> AttentionEmitter::positionAndHead(OpBuilder &b, Value ro
 
 void AttentionEmitter::loadQueries(OpBuilder &b) {
   RowEmitter emitter(context, op.getQuery(), lanes);
+  Value target = isDecode() ? qRows : q;
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
     auto [s, head] = positionAndHead(b, row);
     if (queryDim > headDim)
       for (int64_t d = 0; d < queryDim; d += lanes * depth)
         vector::StoreOp::create(
-            b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes * depth, operand))), q,
-            ValueRange{row, constant(b, d)});
+            b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes * depth, operand))),
+            target, ValueRange{row, constant(b, d)});
     emitter.emit(b, {batch, s, head}, [&, row = row](OpBuilder &b, Value x, LaneIndex column, Value mask) {
       if (getElementTypeOrSelf(x.getType()) != operand)
         x = widen(b, loc, x);
-      storeElements(b, loc, x, q, {row, column.base}, mask);
+      storeElements(b, loc, x, target, {row, column.base}, mask);
     });
     memref::StoreOp::create(b, loc, constantF32(b, loc, kNothing), maxima, row);
     memref::StoreOp::create(b, loc, constantF32(b, loc, 0.0), sums, row);
@@ -174,6 +170,8 @@ void AttentionEmitter::loadQueries(OpBuilder &b) {
     for (int64_t d = 0; d < paddedDim; d += lanes)
       vector::StoreOp::create(b, loc, zero, output, ValueRange{row, constant(b, d)});
   });
+  if (isDecode())
+    arrangeQueries(b);
 }
 
 std::pair<Value, Value> AttentionEmitter::rangeOf(OpBuilder &b, Value row) {
@@ -266,6 +264,8 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
         emitKeyTile(b, begin, end);
         scf::YieldOp::create(b, loc, end);
       });
+  if (isDecode())
+    settleLanes(b);
 }
 
 /// Divides by the sums and writes the block; a row that saw no key gets zeros.

@@ -80,6 +80,10 @@ constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 512;
 constexpr int64_t kAttentionBytes = 256 * 1024;
 
+/// Keys of a decoding step's tile: whole blocks of keys in registers, for all of which
+/// there are the scores before their values are read.
+constexpr int64_t kDecodeKeys = 384;
+
 /// Tasks of a decoding step's attention: enough for the cores of a large CPU.
 constexpr int64_t kDecodeTasks = 32;
 /// Keys of a range at least: several microseconds of reading.
@@ -321,6 +325,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
+    if (positions == 1)
+      block = kDecodeKeys;
     return LoweringConfigAttr::get(
         &getContext(), "attention", {6, columns},
         {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys}, lanes,
