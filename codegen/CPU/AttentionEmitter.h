@@ -53,12 +53,13 @@ private:
     int64_t count; ///< static
   };
 
-  /// Heads that decoding holds in the lanes of a vector.
-  struct LaneTile {
-    Value number;  ///< of tiles
-    Value first;   ///< its first head of those that share keys
-    int64_t count; ///< heads, static
-    int64_t width; ///< lanes of each, a power of two
+  /// Heads that decoding multiplies together, in the lanes of some vectors.
+  struct HeadTile {
+    Value number;    ///< of tiles
+    Value first;     ///< its first head of those that share keys
+    int64_t heads;   ///< static
+    int64_t width;   ///< lanes of each, a power of two
+    int64_t vectors; ///< that the heads take
   };
 
   //===--- setting up ---===//
@@ -91,24 +92,35 @@ private:
   void finishEmptySplit(OpBuilder &b);
 
   //===--- decoding ---===//
-  void forLaneTiles(OpBuilder &b, function_ref<void(OpBuilder &, LaneTile)> body);
+  int64_t accumulators() const;
+  /// Heads of a whole tile: as many as leave accumulators for the keys of a tree.
+  int64_t mostHeads() const {
+    return std::max<int64_t>(accumulators() / 4, 1) * std::max<int64_t>(lanes / 4, 1);
+  }
+  HeadTile tileOfHeads(Value number, Value first, int64_t heads) const;
+  void forHeadTiles(OpBuilder &b, function_ref<void(OpBuilder &, HeadTile)> body);
   void allocateDecode(function_ref<Value(ArrayRef<int64_t>, Type)> scratch);
   void arrangeQueries(OpBuilder &b);
   void settleLanes(OpBuilder &b);
   void decodeTile(OpBuilder &b, Value begin, Value columns);
-  int64_t stepsOf(LaneTile tile) const { return llvm::divideCeilSigned(words, tile.width); }
-  int64_t keysTogether(LaneTile tile) const;
-  bool copiesKeys(LaneTile tile);
+  int64_t stepsOf(HeadTile tile) const { return llvm::divideCeilSigned(words, tile.width); }
+  /// Keys whose sums are in registers: a multiple of the width.
+  int64_t keysTogether(HeadTile tile) const {
+    return std::max<int64_t>(accumulators() / tile.vectors / tile.width, 1) * tile.width;
+  }
+  bool copiesKeys(HeadTile tile);
   void copyKeys(OpBuilder &b, Value j, Value count);
-  Value repeatWords(OpBuilder &b, LaneTile tile, Value rows, int64_t i, Value column);
-  SmallVector<Value> multiplyKeys(OpBuilder &b, LaneTile tile, Value rows, int64_t count);
-  Value finishLanes(OpBuilder &b, LaneTile tile, Value score, Value key);
-  Value scoreLanes(OpBuilder &b, LaneTile tile, Value begin, Value columns);
-  void weighLanes(OpBuilder &b, LaneTile tile, Value most, Value columns);
+  Value repeatWords(OpBuilder &b, HeadTile tile, Value rows, int64_t i, Value column);
+  void prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
+  SmallVector<Value> multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count, Value ahead);
+  SmallVector<Value> addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width);
+  Value finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Value score, Value key);
+  void scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows, Value exist);
+  void scoreTile(OpBuilder &b, Value begin, Value columns);
+  void weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns);
   SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
-  void addValueTile(OpBuilder &b, LaneTile tile, int64_t firstRow, int64_t rows, Value d, int64_t vectors,
-                    Value columns);
-  void addValues(OpBuilder &b, LaneTile tile, Value columns);
+  void addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_t vectors, Value columns);
+  void addValues(OpBuilder &b, HeadTile tile, Value columns);
 
   //===--- small things ---===//
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
@@ -161,13 +173,15 @@ private:
   /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
   /// output [rows, D], maximum, sum and correction [rows].
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
-  /// Of decoding: queries as rows [heads, D], in q [tiles, steps, lanes]; a few keys [keys, D];
-  /// scores and weights are [keys / width, lanes], maxima and sums of lanes [tiles, lanes].
-  Value qRows, keyBlock, laneMaxima, laneSums;
+  /// Of decoding: queries as rows [heads, D], in q [tiles, vectors, steps, lanes]; a few keys
+  /// [keys, D]; scores and weights are [tiles, vectors, keys / width, lanes], maxima of the
+  /// tile of keys, maxima and sums of lanes [tiles, vectors, lanes].
+  Value qRows, keyBlock, tileMaxima, laneMaxima, laneSums;
   /// Of the current task.
   Value batch, kvHead, firstPosition, rows, held, positions, split;
   /// Of the current tile of keys: where its first one stands, and the position behind its last.
   Value place, tileEnd;
+  Value left; ///< keys of the range from the tile's first on
 };
 
 /// The positions that row `batch` of a cache holds.

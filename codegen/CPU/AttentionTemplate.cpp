@@ -261,6 +261,7 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
           Value left = arith::SubIOp::create(b, loc, capacity, place);
           end = arith::MinSIOp::create(b, loc, end, arith::AddIOp::create(b, loc, begin, left));
         }
+        left = arith::SubIOp::create(b, loc, high, begin);
         emitKeyTile(b, begin, end);
         scf::YieldOp::create(b, loc, end);
       });

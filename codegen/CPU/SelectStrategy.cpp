@@ -80,9 +80,9 @@ constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 512;
 constexpr int64_t kAttentionBytes = 256 * 1024;
 
-/// Keys of a decoding step's tile: whole blocks of keys in registers, for all of which
-/// there are the scores before their values are read.
-constexpr int64_t kDecodeKeys = 384;
+/// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
+/// their way, a fraction of the second-level cache.
+constexpr int64_t kDecodeBytes = 48 * 1024;
 
 /// Tasks of a decoding step's attention: enough for the cores of a large CPU.
 constexpr int64_t kDecodeTasks = 32;
@@ -325,8 +325,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
-    if (positions == 1)
-      block = kDecodeKeys;
+    if (positions == 1) {
+      int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
+      block = std::clamp(kDecodeBytes / bytes / columns, int64_t(1), kAttentionKeys / columns) * columns;
+    }
     return LoweringConfigAttr::get(
         &getContext(), "attention", {6, columns},
         {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys}, lanes,
