@@ -9,6 +9,7 @@
 #include "test/numeric/CompiledExecutor.h"
 
 #include "codegen/Compile.h"
+#include "test/numeric/EmulatedAVX512.h"
 #include "tools/interpret/HostTensors.h"
 #include "weights/Dtype.h"
 
@@ -88,7 +89,9 @@ CompiledModule::compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> kee
   options.chunk = chunk;
   options.progress = false;
   std::unique_ptr<CompiledModule> result(new CompiledModule(module.getContext()));
-  llvm::Error failed = compileToArtifact(*copy, folder, path, options);
+  llvm::Error failed = mcpu == kEmulatedAVX512 ? lowerForEmulation(*copy, options) : llvm::Error::success();
+  if (!failed)
+    failed = compileToArtifact(*copy, folder, path, options);
   if (!failed && xfm_model_open(path.c_str(), nullptr, &result->model) != XFM_OK)
     failed = lastError("does not open");
   // What is mapped stays until it is closed.
@@ -139,6 +142,8 @@ llvm::Expected<SmallVector<Tensor>> CompiledModule::call(StringRef function, Arr
 }
 
 bool numeric::canRun(StringRef mcpu) {
+  if (mcpu == kEmulatedAVX512)
+    mcpu = "x86-64-v3";
   llvm::Expected<CPUTarget> host = CPUTarget::resolve("native");
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(mcpu);
   if (!host || !target) {

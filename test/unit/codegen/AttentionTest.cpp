@@ -8,6 +8,8 @@
 
 #include "test/unit/codegen/Differential.h"
 
+#include "test/numeric/EmulatedAVX512.h"
+
 #include <gtest/gtest.h>
 
 using namespace mlir::transformer::numeric;
@@ -19,6 +21,7 @@ constexpr int64_t kLengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 33};
 class AttentionTest : public TargetTest {};
 
 INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, targets(), targetName);
+INSTANTIATE_TEST_SUITE_P(Emulated, AttentionTest, ::testing::Values(kEmulatedAVX512.data()), targetName);
 
 /// Heads of queries, of keys, and their size.
 struct Heads {
