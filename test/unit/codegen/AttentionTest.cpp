@@ -124,6 +124,17 @@ constexpr SplitCase kSplitCases[] = {
     {"capped", "full", "causal", " softcap 2.5", "f32", {2, 1, 8}},
     {"windowed", "full", "window, 700", "", "f32", {4, 2, 8}},
     {"ring", "ring, 600", "window, 600", "", "f32", {8, 2, 12}},
+    // Each number of heads in a vector, tiles of heads that are whole and not, heads that fill
+    // no vector, and dot products of pairs.
+    {"two", "full", "causal", "", "f32", {2, 1, 24}},
+    {"eight", "full", "causal", "", "bf16", {8, 1, 64}},
+    {"nine", "full", "causal", "", "f32", {9, 1, 10}},
+    {"many", "full", "causal", "", "bf16", {19, 1, 34}},
+    {"single", "full", "causal", "", "bf16", {1, 1, 32}},
+    {"eighteen", "full", "causal", " softcap 2.5", "bf16", {1, 1, 18}},
+    // Not split: a window of no more keys than a range has, heads enough.
+    {"short", "ring, 40", "window, 40", "", "bf16", {8, 1, 16}},
+    {"enough", "full", "window, 50", "", "f32", {35, 35, 4}},
 };
 
 TEST_P(AttentionTest, Splits) {
