@@ -123,6 +123,26 @@ def PackWeightsPass : Pass<"transformer-pack-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::transformer::TransformerDialect"];
 }
 
+def SplitAttentionPass : Pass<"transformer-split-attention", "::mlir::ModuleOp"> {
+  let summary = "Let decoding attend to ranges of keys apart and merge them";
+  let description = [{
+    Where the lowering config of an attention of one query position asks for splits, makes
+    its dispatch attend to that many ranges of keys (FlashDecoding), and launches a second
+    dispatch, with the template `attention_merge`, on their results. Their number is fixed
+    at compile time, so that results do not depend on the number of threads.
+
+    ```mlir
+    %1 = transformer.launch @attn ins(%q, %cache : tensor<?x1x4x8xf32>, !transformer.kv_cache<2 x 8 x f32, full>) outs(%0 : tensor<?x1x4x8xf32>) -> tensor<?x1x4x8xf32>
+    ```
+    becomes
+    ```mlir
+    %2 = transformer.launch @attn ins(%q, %cache : tensor<?x1x4x8xf32>, !transformer.kv_cache<2 x 8 x f32, full>) outs(%1 : tensor<?x16x4x10xf32>) -> tensor<?x16x4x10xf32>
+    %3 = transformer.launch @attn_merge ins(%2 : tensor<?x16x4x10xf32>) outs(%0 : tensor<?x1x4x8xf32>) -> tensor<?x1x4x8xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def EmitKernelsPass : Pass<"transformer-emit-kernels", "::mlir::ModuleOp"> {
   let summary = "Turn dispatch functions into loops on memrefs";
   let description = [{

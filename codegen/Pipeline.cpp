@@ -74,6 +74,7 @@ static const Phase kPhases[] = {
        pm.addPass(createSelectStrategyPass(strategy));
        // What the configs ask of weights.
        pm.addPass(createPackWeightsPass());
+       pm.addPass(createSplitAttentionPass());
      }},
     // The specification of each dispatch becomes its loops.
     {"kernels", Phase::CPU,

@@ -81,8 +81,21 @@ LogicalResult AttentionOp::verify() {
   // C3
   if (ShapedType::isDynamic(query[3]) || query[3] != headDim)
     return emitOpError("expected key/value head dimension ") << query[3] << ", but got " << headDim;
-  if (!shapesMatch(query, shapeOf(getResult())))
-    return emitOpError("expected a result of the query's shape ")
+  SmallVector<int64_t> shape(query);
+  // C7
+  if (getSplits()) {
+    if (splitCount() <= 0 || leastSplitKeys() <= 0 || query[1] != 1)
+      return emitOpError("expected a positive number of splits and of their keys, and one query position, "
+                         "but got ")
+             << splitCount() << " of " << leastSplitKeys() << " and " << getQuery().getType();
+    shape[1] = splitCount();
+    shape[3] += 2;
+    if (!getElementTypeOrSelf(getResult().getType()).isF32())
+      return emitOpError("expected splits with a result of f32, but got ") << getResult().getType();
+  }
+  if (!shapesMatch(shape, shapeOf(getResult())))
+    return emitOpError("expected a result of ")
+           << (getSplits() ? "[B, splits, H, D + 2] for the query's shape " : "the query's shape ")
            << getQuery().getType() << ", but got " << getResult().getType();
   // C4
   if (getBias()) {
@@ -100,6 +113,25 @@ LogicalResult AttentionOp::verify() {
 
 LogicalResult AttentionOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &dims) {
   dims.push_back(leadingDimsOf(b, getLoc(), getQuery(), getResult()));
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// attention_merge
+//===----------------------------------------------------------------------===//
+
+LogicalResult AttentionMergeOp::verify() {
+  ArrayRef<int64_t> input = shapeOf(getInput()), result = shapeOf(getResult());
+  // C1
+  if (!dimsMatch(input[0], result[0]) || result[1] != 1 || ShapedType::isDynamic(input[1]) ||
+      ShapedType::isDynamic(input[3]) || input[2] != result[2] || input[3] != result[3] + 2)
+    return emitOpError("expected an input [B, splits, H, D + 2] and a result [B, 1, H, D], but got ")
+           << getInput().getType() << " and " << getResult().getType();
+  return success();
+}
+
+LogicalResult AttentionMergeOp::reifyResultShapes(OpBuilder &b, ReifiedRankedShapedTypeDims &dims) {
+  dims.push_back(leadingDimsOf(b, getLoc(), getInput(), getResult()));
   return success();
 }
 

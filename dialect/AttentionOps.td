@@ -59,13 +59,23 @@ def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperan
     where a bias of -inf hides them. To read a position that a ring has forgotten
     is an error of the program; a query of the latest append never does.
 
+    With `splits n of k` the n visible ranges of keys of one query are attended to
+    apart (FlashDecoding), and `attention_merge` makes one result of them. Of v
+    visible keys each range has max(k, ceil(v / n)) rounded up to 64, the last ones
+    what is left, which may be nothing. The result is f32 [B, n, H, D + 2]: sums of
+    exp(s_j - m) v_j, then m, the largest score s_j of the range, then the sum of
+    exp(s_j - m). Of a range without keys that is 0 and m is -1e30; its other sums are
+    anything.
+
     Constraints:
     - C1: either key and value, or a cache.
     - C2: key and value have the same shape; its heads divide the query's.
-    - C3: the head dimensions of query, key/value and result are equal.
+    - C3: the head dimensions of query, key/value and result are equal, or the result
+      is that of splits.
     - C4: the bias is [B or 1, H or 1, Sq, Sk].
     - C5: softcap is positive.
     - C6: a ring cache is read through a window mask no wider than the ring.
+    - C7: splits and their keys are positive; the query has one position.
 
     ```mlir
     func.func @attend(%q: tensor<?x?x8x64xf32>, %c: !transformer.kv_cache<4 x 64 x f32, full>) -> tensor<?x?x8x64xf32> {
@@ -82,14 +92,56 @@ def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperan
     Optional<Transformer_FloatTensor<[4]>>:$bias,
     F64Attr:$scale,
     Transformer_MaskAttr:$mask,
-    OptionalAttr<F64Attr>:$softcap
+    OptionalAttr<F64Attr>:$softcap,
+    OptionalAttr<I64Attr>:$splits,
+    OptionalAttr<I64Attr>:$split_keys
   );
   let results = (outs Transformer_FloatTensor<[4]>:$result);
   let assemblyFormat = [{
     $query (`,` $key^ `,` $value)? (`cache` $cache^)? (`bias` $bias^)?
-    `scale` custom<F64>($scale) `mask` $mask (`softcap` custom<OptionalF64>($softcap)^)? attr-dict
-    `:` type(operands) `->` type($result)
+    `scale` custom<F64>($scale) `mask` $mask (`softcap` custom<OptionalF64>($softcap)^)?
+    (`splits` $splits^ `of` $split_keys)? attr-dict `:` type(operands) `->` type($result)
   }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$query, "::mlir::Value":$key,
+                                 "::mlir::Value":$value, "::mlir::Value":$cache, "::mlir::Value":$bias,
+                                 "::mlir::FloatAttr":$scale, "MaskAttr":$mask, "::mlir::FloatAttr":$softcap), [{
+    build($_builder, $_state, result, query, key, value, cache, bias, scale, mask, softcap,
+          ::mlir::IntegerAttr(), ::mlir::IntegerAttr());
+  }]>];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// What the keys of a split are rounded up to.
+    static constexpr int64_t kSplitUnit = 64;
+    /// The number of splits, 0 for an attention in one piece, and their least keys.
+    int64_t splitCount() { return static_cast<int64_t>(getSplits().value_or(0)); }
+    int64_t leastSplitKeys() { return static_cast<int64_t>(getSplitKeys().value_or(0)); }
+    /// The maximum of a range of keys that holds none.
+    static constexpr double kNoMaximum = -1.0e30;
+  }];
+}
+
+def Transformer_AttentionMergeOp : Transformer_TensorOp<"attention_merge"> {
+  let summary = "one attention from those to ranges of keys";
+  let description = [{
+    The second half of FlashDecoding (https://pytorch.org/blog/flash-decoding): of the
+    ranges i that an attention with `splits` attended to, with sums o_i, maxima m_i and
+    sums of weights l_i, and M = max_i m_i,
+    sum_i exp(m_i - M) o_i / sum_i exp(m_i - M) l_i, or zeros where the divisor is 0. A
+    range whose l_i is 0 is left out, whatever its o_i.
+
+    Constraints:
+    - C1: the input is [B, splits, H, D + 2], the result [B, 1, H, D].
+
+    ```mlir
+    func.func @merge(%p: tensor<?x8x4x66xf32>) -> tensor<?x1x4x64xbf16> {
+      %0 = transformer.attention_merge %p : tensor<?x8x4x66xf32> -> tensor<?x1x4x64xbf16>
+      return %0 : tensor<?x1x4x64xbf16>
+    }
+    ```
+  }];
+  let arguments = (ins TensorRankOf<[F32], [4]>:$input);
+  let results = (outs Transformer_FloatTensor<[4]>:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
 }
 

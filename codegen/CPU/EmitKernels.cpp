@@ -70,12 +70,13 @@ LogicalResult emitKernel(func::FuncOp spec) {
                       .Case("tiles", emitTiles)
                       .Case("contraction", emitContraction)
                       .Case("attention", emitAttention)
+                      .Case("attention_merge", emitAttentionMerge)
                       .Case("cache_append", emitCacheAppend)
                       .Default(nullptr);
   if (!emit)
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
   size_t members = llvm::StringSwitch<size_t>(config.getTemplateName())
-                       .Case("attention", 4)
+                       .Case("attention", 6)
                        .Case("contraction", 3)
                        .Default(0);
   if (config.getTile().size() != 2 || config.getBlock().size() != members)

@@ -80,6 +80,15 @@ constexpr int64_t kAttentionRows = 192;
 constexpr int64_t kAttentionKeys = 512;
 constexpr int64_t kAttentionBytes = 256 * 1024;
 
+/// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
+/// their way, a fraction of the second-level cache.
+constexpr int64_t kDecodeBytes = 48 * 1024;
+
+/// Tasks of a decoding step's attention: enough for the cores of a large CPU.
+constexpr int64_t kDecodeTasks = 32;
+/// Keys of a range at least: several microseconds of reading.
+constexpr int64_t kSplitKeys = 256;
+
 /// Whether one generic alone is the contraction, with an input and a weight from
 /// outside: what `tiles` can make.
 bool suitsTiles(func::FuncOp func) {
@@ -278,6 +287,21 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                                    lanes, grain);
   }
 
+  /// Ranges of keys that a decoding step attends to apart, so that there are tasks for
+  /// all threads; 1 where heads are enough or there cannot be keys for two ranges.
+  static int64_t splitsOf(AttentionOp op, int64_t kvHeads) {
+    auto query = cast<RankedTensorType>(op.getQuery().getType());
+    int64_t keys = std::numeric_limits<int64_t>::max();
+    if (op.getMask().getKind() == MaskKind::Window)
+      keys = op.getMask().getWindow();
+    if (op.getKey() && !cast<RankedTensorType>(op.getKey().getType()).isDynamicDim(1))
+      keys = std::min(keys, cast<RankedTensorType>(op.getKey().getType()).getDimSize(1));
+    if (query.getDimSize(1) != 1 || keys <= kSplitKeys)
+      return 1;
+    int64_t batch = query.isDynamicDim(0) ? 1 : std::max<int64_t>(query.getDimSize(0), 1);
+    return std::max<int64_t>(kDecodeTasks / (batch * kvHeads), 1);
+  }
+
   LoweringConfigAttr selectAttention(AttentionOp op) {
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     auto query = cast<RankedTensorType>(op.getQuery().getType());
@@ -301,8 +325,14 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
-    return LoweringConfigAttr::get(&getContext(), "attention", {6, columns},
-                                   {positions, block, dots ? 2 : 1, deterministic ? block : 1}, lanes, grain);
+    if (positions == 1) {
+      int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
+      block = std::clamp(kDecodeBytes / bytes / columns, int64_t(1), kAttentionKeys / columns) * columns;
+    }
+    return LoweringConfigAttr::get(
+        &getContext(), "attention", {6, columns},
+        {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys}, lanes,
+        grain);
   }
 
   LoweringConfigAttr select(func::FuncOp func) {

@@ -29,8 +29,11 @@ LogicalResult emitTiles(OpBuilder &b, KernelContext &context, LoweringConfigAttr
 LogicalResult emitContraction(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
 
 /// Attention with an online softmax over blocks of keys (arXiv:1805.02867). One
-/// task per batch row, head and query.
+/// task per batch row, key/value head and block of queries, or split of the keys.
 LogicalResult emitAttention(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
+
+/// One result from the splits of an attention. One task per batch row and head.
+LogicalResult emitAttentionMerge(OpBuilder &b, KernelContext &context, LoweringConfigAttr config);
 
 /// Writes keys and values behind those in the cache. One task per batch row,
 /// position and head.

@@ -58,6 +58,8 @@ Extent mlir::transformer::extentOf(Value tensor, unsigned dim) {
   }
   if (auto attention = tensor.getDefiningOp<AttentionOp>())
     return extentOf(attention.getQuery(), dim);
+  if (auto merge = tensor.getDefiningOp<AttentionMergeOp>())
+    return extentOf(merge.getInput(), dim);
   auto op = tensor.getDefiningOp<linalg::GenericOp>();
   return loopExtent(op, cast<AffineDimExpr>(op.getIndexingMapsArray().back().getResult(dim)).getPosition());
 }
@@ -150,6 +152,14 @@ DispatchCost mlir::transformer::costOf(func::FuncOp dispatch) {
     } else {
       multiply(term, extentOf(op.getKey(), 1));
     }
+    cost.flops.push_back(term);
+  });
+  dispatch.walk([&](AttentionMergeOp op) {
+    // A product and a sum per element.
+    CostTerm term;
+    term.coefficient = 2;
+    for (unsigned i = 0; i < 4; ++i)
+      multiply(term, extentOf(op.getInput(), i));
     cost.flops.push_back(term);
   });
   for (BlockArgument argument : dispatch.getArguments()) {

@@ -60,6 +60,17 @@ inline LoweringConfigAttr getConfig(func::FuncOp dispatch) {
   return dispatch->getAttrOfType<LoweringConfigAttr>(kConfigAttr);
 }
 
+/// Into how many ranges the config of a decoding attention splits the keys, and how many
+/// keys a range has at least.
+struct AttentionSplits {
+  int64_t count = 1, keys = 0;
+};
+inline AttentionSplits splitsOf(LoweringConfigAttr config) {
+  if (config.getTemplateName() != "attention" || config.getBlock().size() < 6)
+    return {};
+  return {config.getBlock()[4], config.getBlock()[5]};
+}
+
 /// One factor of a dispatch's number of tasks: the product of `count` dimensions
 /// from `dim` on of kernel argument `argument`, divided by `tile` and rounded up.
 struct GridDim {

@@ -76,7 +76,8 @@ public:
 
 private:
   LogicalResult readOperands();
-  LogicalResult runQuery(int64_t b, int64_t s, int64_t h);
+  /// What query s of head h makes of the keys of range `split`.
+  LogicalResult runQuery(int64_t b, int64_t s, int64_t h, int64_t split);
 
   AttentionOp op;
   Execution &execution;
@@ -136,7 +137,7 @@ LogicalResult Attention::readOperands() {
   return success();
 }
 
-LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
+LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h, int64_t split) {
   int64_t queries = query.getDim(1), heads = query.getDim(2), headDim = query.getDim(3);
   int64_t length = view.length[b], position = length - queries + s;
   // The mask: keys in [first, last).
@@ -150,7 +151,19 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
            << first << ", but the ring holds positions from " << view.firstHeld(b)
            << " on; only queries of the latest append see a whole window";
   const double *q = &query.getFloats()[((b * queries + s) * heads + h) * headDim];
-  double *out = &result.getMutableFloats()[((b * queries + s) * heads + h) * headDim];
+  // Splits take the place of positions.
+  int64_t row = op.getSplits() ? b * op.splitCount() + split : b * queries + s;
+  double *out = &result.getMutableFloats()[(row * heads + h) * result.getDim(3)];
+  if (op.getSplits()) {
+    constexpr int64_t unit = AttentionOp::kSplitUnit;
+    int64_t even = (last - first + op.splitCount() - 1) / op.splitCount(), end = last;
+    int64_t keys = (std::max(even, op.leastSplitKeys()) + unit - 1) / unit * unit;
+    first = std::min(first + split * keys, end);
+    last = std::min(first + keys, end);
+    // What must not be read is NaN.
+    std::fill(out, out + headDim, NAN);
+    out[headDim] = AttentionOp::kNoMaximum;
+  }
   int64_t kvHead = h / (heads / kvHeads);
   double scale = op.getScale().convertToDouble(),
          softcap = op.getSoftcap() ? op.getSoftcap()->convertToDouble() : 0;
@@ -165,8 +178,8 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
     if (op.getSoftcap())
       score = softcap * std::tanh(score / softcap);
     if (op.getBias()) {
-      int64_t row = bias.getDim(0) == 1 ? 0 : b, head = bias.getDim(1) == 1 ? 0 : h;
-      score += bias.getFloats()[((row * bias.getDim(1) + head) * queries + s) * bias.getDim(3) + j];
+      int64_t batch = bias.getDim(0) == 1 ? 0 : b, head = bias.getDim(1) == 1 ? 0 : h;
+      score += bias.getFloats()[((batch * bias.getDim(1) + head) * queries + s) * bias.getDim(3) + j];
     }
     scores[j - first] = score;
     // Not std::max: a NaN score must not be lost.
@@ -177,10 +190,16 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
     return success();
   for (double &score : scores)
     sum += score = std::exp(score - largest);
+  std::fill(out, out + headDim, 0);
   for (int64_t j = first; j < last; ++j) {
     const double *v = view.values + view.at(b, kvHead, j);
     for (int64_t d = 0; d < headDim; ++d)
       out[d] += scores[j - first] * v[d];
+  }
+  if (op.getSplits()) {
+    out[headDim] = largest;
+    out[headDim + 1] = sum;
+    return success();
   }
   for (int64_t d = 0; d < headDim; ++d)
     out[d] /= sum;
@@ -190,17 +209,52 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h) {
 LogicalResult Attention::run() {
   if (failed(readOperands()))
     return failure();
-  result = Tensor(query.getShape(), query.getElementType());
+  int64_t splits = std::max<int64_t>(op.splitCount(), 1);
+  SmallVector<int64_t> shape(query.getShape());
+  if (op.getSplits()) {
+    shape[1] = splits;
+    shape[3] += 2;
+  }
+  result = Tensor(shape, op.getSplits() ? Float32Type::get(op.getContext()) : query.getElementType());
   for (int64_t b = 0; b < query.getDim(0); ++b)
     for (int64_t s = 0; s < query.getDim(1); ++s)
       for (int64_t h = 0; h < query.getDim(2); ++h)
-        if (failed(runQuery(b, s, h)))
-          return failure();
+        for (int64_t split = 0; split < splits; ++split)
+          if (failed(runQuery(b, s, h, split)))
+            return failure();
   return execution.define(op->getResult(0), std::move(result));
 }
 
 static LogicalResult runAttention(AttentionOp op, Execution &execution) {
   return Attention(op, execution).run();
+}
+
+static LogicalResult runAttentionMerge(AttentionMergeOp op, Execution &execution) {
+  Tensor input = execution.getTensor(op.getInput()); // [B, splits, H, D + 2]
+  int64_t batch = input.getDim(0), splits = input.getDim(1), heads = input.getDim(2),
+          headDim = input.getDim(3) - 2;
+  Tensor result({batch, 1, heads, headDim}, cast<RankedTensorType>(op.getType()).getElementType());
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t h = 0; h < heads; ++h) {
+      auto partOf = [&](int64_t i) {
+        return &input.getFloats()[((b * splits + i) * heads + h) * (headDim + 2)];
+      };
+      double *out = &result.getMutableFloats()[(b * heads + h) * headDim];
+      double largest = -INFINITY, sum = 0;
+      for (int64_t i = 0; i < splits; ++i)
+        largest = largest >= partOf(i)[headDim] ? largest : partOf(i)[headDim];
+      for (int64_t i = 0; i < splits; ++i) {
+        if (partOf(i)[headDim + 1] == 0)
+          continue;
+        double weight = std::exp(partOf(i)[headDim] - largest);
+        sum += weight * partOf(i)[headDim + 1];
+        for (int64_t d = 0; d < headDim; ++d)
+          out[d] += weight * partOf(i)[d];
+      }
+      for (int64_t d = 0; d < headDim; ++d)
+        out[d] = sum == 0 ? 0 : out[d] / sum;
+    }
+  return execution.define(op->getResult(0), std::move(result));
 }
 
 //===----------------------------------------------------------------------===//
@@ -277,6 +331,7 @@ static LogicalResult runCacheLength(CacheLengthOp op, Execution &execution) {
 void transformer::addAttentionOps(HandlerTable &table) {
   table.add<RopeOp, runRope>();
   table.add<AttentionOp, runAttention>();
+  table.add<AttentionMergeOp, runAttentionMerge>();
   table.add<CacheAppendOp, runCacheAppend>();
   table.add<CacheLengthOp, runCacheLength>();
 }

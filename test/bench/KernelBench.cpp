@@ -324,12 +324,12 @@ void prefill(benchmark::State &state, int64_t length, int64_t headDim, bool caus
 }
 
 /// One query over a long cache, in as many layers as exceed every cache of the machine.
-void decode(benchmark::State &state, int64_t kvHeads, bool isBF16, int threads) {
+void decode(benchmark::State &state, int64_t kvHeads, int64_t headDim, bool isBF16, int threads) {
   const char *type = isBF16 ? "bf16" : "f32";
-  int64_t heads = 8, headDim = 64, length = 16000, capacity = 16384;
-  int64_t layers = 160 / (kvHeads * 2) / (isBF16 ? 1 : 2) + 1;
+  int64_t heads = 8, length = 16000, capacity = 16384;
+  int64_t layers = 160 * 64 / (kvHeads * 2 * headDim) / (isBF16 ? 1 : 2) + 1;
   std::string cache = text("!transformer.kv_cache<{0} x {1} x {2}, full>", kvHeads, headDim, type);
-  Compiled &module = compiled(text("decode{0}{1}", kvHeads, type), [&] {
+  Compiled &module = compiled(text("decode{0}{1}{2}", kvHeads, headDim, type), [&] {
     std::string code;
     auto entry = [&](const char *name, bool attends) {
       const char *positions = attends ? "1" : "?", *dims = attends ? "" : "S";
@@ -443,9 +443,11 @@ void addAll(int threads) {
           add("xfm/" + type + "/attention/" + std::to_string(length) + "x" + std::to_string(headDim) +
                   (causal ? "/causal" : "/full") + suffix,
               [=](benchmark::State &s) { prefill(s, length, headDim, causal, isBF16, threads); });
-    for (int64_t kvHeads : {8, 1})
-      add("xfm/" + type + "/decode_attention/" + std::to_string(8 / kvHeads) + ":1" + suffix,
-          [=](benchmark::State &s) { decode(s, kvHeads, isBF16, threads); });
+    for (int64_t headDim : {64, 128})
+      for (int64_t kvHeads : {8, 4, 2, 1})
+        add("xfm/" + type + "/decode_attention/" + std::to_string(8 / kvHeads) + ":1x" +
+                std::to_string(headDim) + suffix,
+            [=](benchmark::State &s) { decode(s, kvHeads, headDim, isBF16, threads); });
   }
   add("read" + suffix, [=](benchmark::State &s) { bandwidth(s, threads); });
 }

@@ -667,6 +667,51 @@ func.func @attention(%q: tensor<?x?x4x8xf32>) {
 
 // -----
 
+// attention C7
+func.func @attention(%q: tensor<?x1x4x8xf32>) {
+  // expected-error @+1 {{expected a positive number of splits and of their keys, and one query position, but got 0 of 64 and 'tensor<?x1x4x8xf32>'}}
+  %0 = transformer.attention %q, %q, %q scale 1.0 mask <none> splits 0 of 64 : tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32> -> tensor<?x0x4x10xf32>
+  return
+}
+
+// -----
+
+// attention C7: of several positions
+func.func @attention(%q: tensor<?x2x4x8xf32>) {
+  // expected-error @+1 {{and one query position, but got 4 of 64 and 'tensor<?x2x4x8xf32>'}}
+  %0 = transformer.attention %q, %q, %q scale 1.0 mask <none> splits 4 of 64 : tensor<?x2x4x8xf32>, tensor<?x2x4x8xf32>, tensor<?x2x4x8xf32> -> tensor<?x4x4x10xf32>
+  return
+}
+
+// -----
+
+// attention C7: a narrow result
+func.func @attention(%q: tensor<?x1x4x8xf32>) {
+  // expected-error @+1 {{expected splits with a result of f32, but got 'tensor<?x4x4x10xbf16>'}}
+  %0 = transformer.attention %q, %q, %q scale 1.0 mask <none> splits 4 of 64 : tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32> -> tensor<?x4x4x10xbf16>
+  return
+}
+
+// -----
+
+// attention C3: a result without place for maximum and sum
+func.func @attention(%q: tensor<?x1x4x8xf32>) {
+  // expected-error @+1 {{expected a result of [B, splits, H, D + 2] for the query's shape 'tensor<?x1x4x8xf32>', but got 'tensor<?x4x4x8xf32>'}}
+  %0 = transformer.attention %q, %q, %q scale 1.0 mask <none> splits 4 of 64 : tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32>, tensor<?x1x4x8xf32> -> tensor<?x4x4x8xf32>
+  return
+}
+
+// -----
+
+// attention_merge C1
+func.func @merge(%p: tensor<?x4x4x10xf32>) {
+  // expected-error @+1 {{expected an input [B, splits, H, D + 2] and a result [B, 1, H, D], but got 'tensor<?x4x4x10xf32>' and 'tensor<?x1x4x10xf32>'}}
+  %0 = transformer.attention_merge %p : tensor<?x4x4x10xf32> -> tensor<?x1x4x10xf32>
+  return
+}
+
+// -----
+
 // attention C6
 func.func @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<4 x 8 x f32, ring, 16>) {
   // expected-error @+1 {{expected a window mask of at most 16 positions over a ring cache of that many, but got #transformer.mask<causal>}}

@@ -130,6 +130,15 @@ func.func @attention(%q: tensor<?x?x8x64xf32>, %k: tensor<?x?x4x64xf32>, %v: ten
   return %1 : tensor<?x?x8x64xf32>
 }
 
+// CHECK-LABEL: func @splits
+func.func @splits(%q: tensor<?x1x8x64xbf16>, %c: !transformer.kv_cache<4 x 64 x bf16, full>) -> tensor<?x1x8x64xbf16> {
+  // CHECK: transformer.attention %{{.*}} cache %{{.*}} scale 1.250000e-01 mask <causal> splits 16 of 256 : tensor<?x1x8x64xbf16>, !transformer.kv_cache<4 x 64 x bf16, full> -> tensor<?x16x8x66xf32>
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> splits 16 of 256 : tensor<?x1x8x64xbf16>, !transformer.kv_cache<4 x 64 x bf16, full> -> tensor<?x16x8x66xf32>
+  // CHECK: transformer.attention_merge %{{.*}} : tensor<?x16x8x66xf32> -> tensor<?x1x8x64xbf16>
+  %1 = transformer.attention_merge %0 : tensor<?x16x8x66xf32> -> tensor<?x1x8x64xbf16>
+  return %1 : tensor<?x1x8x64xbf16>
+}
+
 // CHECK-LABEL: func @caches
 // CHECK-SAME: !transformer.kv_cache<4 x 64 x f32, full>
 // CHECK-SAME: !transformer.kv_cache<4 x 64 x bf16, ring, 1024>

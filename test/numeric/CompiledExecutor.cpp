@@ -9,6 +9,7 @@
 #include "test/numeric/CompiledExecutor.h"
 
 #include "codegen/Compile.h"
+#include "test/numeric/EmulatedAVX512.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -16,9 +17,32 @@ using namespace mlir;
 using namespace mlir::transformer;
 using namespace mlir::transformer::numeric;
 
+llvm::Expected<std::unique_ptr<CompiledModule>> numeric::compileFor(ModuleOp module, StringRef mcpu,
+                                                                    ArrayRef<StringRef> keep, int64_t chunk) {
+  CompileOptions options;
+  options.chunk = chunk;
+  options.threads = 1;
+  if (mcpu.starts_with("sm_")) {
+    options.gpuArchs = {mcpu.str()};
+  } else if (mcpu == kEmulatedAVX512) {
+    OwningOpRef<ModuleOp> copy = module.clone();
+    for (auto function : llvm::make_early_inc_range(copy->getOps<func::FuncOp>()))
+      if (!keep.empty() && function.isPublic() && !llvm::is_contained(keep, function.getName()))
+        function.erase();
+    if (llvm::Error error = lowerForEmulation(*copy, options))
+      return std::move(error);
+    return CompiledModule::compile(*copy, options);
+  } else {
+    options.mcpu = mcpu.str();
+  }
+  return CompiledModule::compile(module, options, "", keep);
+}
+
 bool numeric::canRun(StringRef mcpu) {
   if (mcpu.starts_with("sm_"))
     return true; // in the emulator
+  if (mcpu == kEmulatedAVX512)
+    mcpu = "x86-64-v3";
   llvm::Expected<CPUTarget> host = CPUTarget::resolve("native");
   llvm::Expected<CPUTarget> target = CPUTarget::resolve(mcpu);
   if (!host || !target) {
@@ -71,8 +95,7 @@ llvm::Expected<CompiledModule *> CompiledExecutor::moduleOf(StringRef function) 
   for (auto other : module.getOps<func::FuncOp>())
     if (alone ? other.getName() == function : !hasCaches(other) && getRefusal(other.getName()).empty())
       keep.push_back(other.getName());
-  llvm::Expected<std::unique_ptr<CompiledModule>> compiled =
-      CompiledModule::compile(module, mcpu, keep, chunk);
+  llvm::Expected<std::unique_ptr<CompiledModule>> compiled = compileFor(module, mcpu, keep, chunk);
   if (!compiled)
     return compiled.takeError();
   place = std::move(*compiled);

@@ -93,18 +93,6 @@ llvm::Error CompiledModule::openOnEmulator(StringRef path, ModuleOp kernels,
 }
 
 llvm::Expected<std::unique_ptr<CompiledModule>>
-CompiledModule::compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, int64_t chunk) {
-  CompileOptions options;
-  options.chunk = chunk;
-  options.threads = 1;
-  if (mcpu.starts_with("sm_"))
-    options.gpuArchs = {mcpu.str()};
-  else
-    options.mcpu = mcpu.str();
-  return compile(module, options, "", keep);
-}
-
-llvm::Expected<std::unique_ptr<CompiledModule>>
 CompiledModule::compile(ModuleOp module, const CompileOptions &given, StringRef source,
                         ArrayRef<StringRef> keep, const emulator::EmulatorOptions &emulation) {
   OwningOpRef<ModuleOp> copy = module.clone();

@@ -29,10 +29,6 @@ public:
   static llvm::Expected<std::unique_ptr<CompiledModule>>
   compile(ModuleOp module, const CompileOptions &options, StringRef folder = "",
           ArrayRef<StringRef> keep = {}, const emulator::EmulatorOptions &emulation = {});
-  /// The same for `mcpu`, a CPU or `sm_80`. Calls of functions with caches run in pieces of `chunk`
-  /// positions.
-  static llvm::Expected<std::unique_ptr<CompiledModule>>
-  compile(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep = {}, int64_t chunk = 512);
   ~CompiledModule();
 
   /// Starts over with empty caches of `rows` rows and `context` positions.

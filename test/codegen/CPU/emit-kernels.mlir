@@ -125,7 +125,7 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // CHECK: vector.fma
 // CHECK: vector.store %{{.*}}, %[[O]]
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1, 1, 256], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !transformer.kv_cache<2 x 8 x bf16, full> -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
 }

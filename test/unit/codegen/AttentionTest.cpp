@@ -8,6 +8,8 @@
 
 #include "test/unit/codegen/Differential.h"
 
+#include "test/numeric/EmulatedAVX512.h"
+
 #include <gtest/gtest.h>
 
 using namespace mlir::transformer::numeric;
@@ -19,6 +21,7 @@ constexpr int64_t kLengths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 33};
 class AttentionTest : public TargetTest {};
 
 INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, targets(), targetName);
+INSTANTIATE_TEST_SUITE_P(Emulated, AttentionTest, ::testing::Values(kEmulatedAVX512.data()), targetName);
 
 /// Heads of queries, of keys, and their size.
 struct Heads {
@@ -104,6 +107,100 @@ TEST_P(AttentionTest, Caches) {
     for (std::vector<int64_t> positions :
          {std::vector<int64_t>{1, 1, 1, 1, 1}, {17, 1, 1, 9, 1}, {8, 8, 16, 33}})
       test.checkSequence(name, {{"B", 1 + ++turn % 3}}, positions, tolerance);
+  report(test);
+}
+
+/// One decoding step behind a prompt of any length, in as many splits as it fills: fewer
+/// keys than one has, the borders of the first, as many as all have, more.
+struct SplitCase {
+  const char *name, *cache, *mask, *tail, *type;
+  Heads heads;
+};
+constexpr SplitCase kSplitCases[] = {
+    {"one", "full", "causal", "", "f32", {1, 1, 8}},
+    {"grouped", "full", "causal", "", "f32", {8, 1, 16}},
+    {"odd", "full", "causal", "", "f32", {6, 2, 17}},
+    {"narrow", "full", "none", "", "bf16", {9, 3, 64}},
+    {"capped", "full", "causal", " softcap 2.5", "f32", {2, 1, 8}},
+    {"windowed", "full", "window, 700", "", "f32", {4, 2, 8}},
+    {"ring", "ring, 600", "window, 600", "", "f32", {8, 2, 12}},
+    // Each number of heads in a vector, tiles of heads that are whole and not, heads that fill
+    // no vector, and dot products of pairs.
+    {"two", "full", "causal", "", "f32", {2, 1, 24}},
+    {"eight", "full", "causal", "", "bf16", {8, 1, 64}},
+    {"nine", "full", "causal", "", "f32", {9, 1, 10}},
+    {"many", "full", "causal", "", "bf16", {19, 1, 34}},
+    {"single", "full", "causal", "", "bf16", {1, 1, 32}},
+    {"eighteen", "full", "causal", " softcap 2.5", "bf16", {1, 1, 18}},
+    // Not split: a window of no more keys than a range has, heads enough.
+    {"short", "ring, 40", "window, 40", "", "bf16", {8, 1, 16}},
+    {"enough", "full", "window, 50", "", "f32", {35, 35, 4}},
+};
+
+TEST_P(AttentionTest, Splits) {
+  std::string text;
+  for (const SplitCase &c : kSplitCases) {
+    std::string cache = "!transformer.kv_cache<" + std::to_string(c.heads.key) + " x " +
+                        std::to_string(c.heads.size) + " x " + c.type + ", " + c.cache + ">";
+    for (bool steps : {false, true}) {
+      std::string positions = steps ? "1" : "S", name = c.name + std::string(steps ? "_step" : "_fill");
+      std::string held = "cache." + std::string(c.name);
+      std::vector<Signature> arguments{{"q", shapeOf(c.heads.query, c.heads, positions, c.type)},
+                                       {"k", shapeOf(c.heads.key, c.heads, positions, c.type)},
+                                       {"v", shapeOf(c.heads.key, c.heads, positions, c.type)},
+                                       {held, cache}};
+      std::string body = "%c = transformer.cache_append %" + held + ", %k, %v : {" + held + "}, {k}, {v} ";
+      if (steps)
+        body += "%y = transformer.attention %q cache %c scale 0.3 mask <" + std::string(c.mask) + ">" +
+                c.tail + " : {q}, {" + held + "} -> {y} ";
+      else
+        body += "%y = transformer.activation relu %q : {q} -> {y} ";
+      text += functionText(name, arguments,
+                           {{"y", shapeOf(c.heads.query, c.heads, positions, c.type)}, {held, cache}},
+                           body + "return %y, %c : {y}, {" + held + "}");
+    }
+  }
+  Differential test(text, GetParam());
+  ASSERT_TRUE(test.isCompiled());
+  for (const SplitCase &c : kSplitCases)
+    for (int64_t filled : {0, 1, 254, 255, 256, 511, 640, 1100, 2100, 8300}) {
+      // The longest caches take the interpreter long; a head or two show their borders.
+      if (filled > 1100 && c.heads.query * c.heads.size > 128)
+        continue;
+      std::vector<std::pair<std::string, int64_t>> calls;
+      for (int64_t left = filled; left > 0; left -= 512) // a call's most positions
+        calls.push_back({c.name + std::string("_fill"), std::min<int64_t>(left, 512)});
+      for (int i = 0; i < 3; ++i)
+        calls.push_back({c.name + std::string("_step"), 1});
+      test.checkCalls(calls, {{"B", filled == 255 ? 2 : 1}});
+    }
+  report(test);
+}
+
+/// Keys that a bias of -inf hides, in whole splits and in all of them, count nothing.
+TEST_P(AttentionTest, HiddenSplits) {
+  Heads heads{4, 1, 8};
+  std::string text = functionText("hidden",
+                                  {{"q", shapeOf(4, heads, "1", "f32")},
+                                   {"k", shapeOf(1, heads, "K", "f32")},
+                                   {"v", shapeOf(1, heads, "K", "f32")},
+                                   {"bias", "1, 4, 1, K, f32"}},
+                                  {{"y", shapeOf(4, heads, "1", "f32")}},
+                                  "%y = transformer.attention %q, %k, %v bias %bias scale 0.3 mask <none> : "
+                                  "{q}, {k}, {v}, {bias} -> {y} return %y : {y}");
+  Differential test(text, GetParam());
+  ASSERT_TRUE(test.isCompiled());
+  for (int64_t keys : {1, 256, 257, 600, 1500})
+    for (int64_t visible : {int64_t(0), keys / 3, keys}) {
+      test.override = [&](llvm::StringRef name, llvm::MutableArrayRef<double> values) {
+        // Head h sees the keys from the end of h quarters of them on, up to `visible`.
+        if (name == "bias")
+          for (auto [i, value] : llvm::enumerate(values))
+            if (int64_t key = i % keys, head = i / keys; key < keys * head / 4 || key >= visible)
+              value = -INFINITY;
+      };
+      test.check("hidden", {{"B", 1}, {"K", keys}});
+    }
   report(test);
 }
 

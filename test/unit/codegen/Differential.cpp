@@ -89,7 +89,7 @@ Differential::Differential(const std::string &text, StringRef mcpu) {
     ADD_FAILURE() << "does not parse:\n" << text;
     return;
   }
-  llvm::Expected<std::unique_ptr<CompiledModule>> result = CompiledModule::compile(*module, mcpu);
+  llvm::Expected<std::unique_ptr<CompiledModule>> result = compileFor(*module, mcpu);
   if (!result)
     ADD_FAILURE() << mcpu.str() << ": " << llvm::toString(result.takeError());
   else
@@ -136,6 +136,11 @@ void Differential::compareCall(StringRef name, const std::map<std::string, int64
         size = sizes.at(dim.str());
     inputs.push_back(
         makeInput(tensorType.getElementType(), function.getArgAttr(i, "transformer.range"), shape));
+    if (override && inputs.back().isFloat()) {
+      auto given = function.getArgAttrOfType<StringAttr>(i, "transformer.name");
+      override(given.getValue(), inputs.back().getMutableFloats());
+      inputs.back().round();
+    }
     arguments.push_back(inputs.back());
   }
   FailureOr<SmallVector<RuntimeValue>> expected = interpret(*module, name, arguments, {});
@@ -164,21 +169,37 @@ void Differential::check(StringRef function, const std::map<std::string, int64_t
   checkSequence(function, sizes, {}, tolerance);
 }
 
-void Differential::checkSequence(StringRef name, std::map<std::string, int64_t> sizes,
-                                 ArrayRef<int64_t> positions, double tolerance) {
-  ASSERT_TRUE(isCompiled());
-  int64_t rows = sizes.count("B") ? sizes["B"] : 1;
+SmallVector<KVCache> Differential::begin(StringRef name, int64_t rows, int64_t context) {
   SmallVector<KVCache> caches;
   for (Type type : module->lookupSymbol<func::FuncOp>(name).getArgumentTypes())
     if (auto cache = dyn_cast<KVCacheType>(type))
       caches.push_back(KVCache::empty(cache, rows));
-  if (calls == 0 || !caches.empty()) {
-    llvm::Error error = compiled->begin(rows, /*context=*/96, /*threads=*/2);
-    ASSERT_FALSE(bool(error)) << llvm::toString(std::move(error));
-  }
+  if (calls == 0 || !caches.empty())
+    if (llvm::Error error = compiled->begin(rows, context, /*threads=*/2))
+      ADD_FAILURE() << llvm::toString(std::move(error));
+  return caches;
+}
+
+void Differential::checkSequence(StringRef name, std::map<std::string, int64_t> sizes,
+                                 ArrayRef<int64_t> positions, double tolerance) {
+  ASSERT_TRUE(isCompiled());
+  SmallVector<KVCache> caches = begin(name, sizes.count("B") ? sizes["B"] : 1, /*context=*/96);
   if (positions.empty())
     return compareCall(name, sizes, caches, tolerance);
   for (int64_t count : positions) {
+    sizes["S"] = count;
+    compareCall(name, sizes, caches, tolerance);
+  }
+}
+
+void Differential::checkCalls(ArrayRef<std::pair<std::string, int64_t>> list,
+                              std::map<std::string, int64_t> sizes, double tolerance) {
+  ASSERT_TRUE(isCompiled());
+  int64_t context = 0;
+  for (auto &[name, count] : list)
+    context += count;
+  SmallVector<KVCache> caches = begin(list.front().first, sizes.at("B"), context);
+  for (auto &[name, count] : list) {
     sizes["S"] = count;
     compareCall(name, sizes, caches, tolerance);
   }

@@ -18,6 +18,7 @@
 
 #include "llvm/ADT/StringMap.h"
 
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -52,6 +53,13 @@ public:
   void checkSequence(StringRef function, std::map<std::string, int64_t> sizes, ArrayRef<int64_t> positions,
                      double tolerance = 1e-5);
 
+  /// The same for functions that share their caches: one call each with its size S.
+  void checkCalls(ArrayRef<std::pair<std::string, int64_t>> calls, std::map<std::string, int64_t> sizes,
+                  double tolerance = 1e-5);
+
+  /// Changes the random values of the argument of this name; they are rounded afterwards.
+  std::function<void(StringRef name, MutableArrayRef<double> values)> override;
+
   /// The largest error seen so far in results of f32 and of narrower types.
   double worst = 0, worstNarrow = 0;
   int64_t calls = 0;
@@ -59,6 +67,8 @@ public:
   static constexpr double kNarrowTolerance = 8e-3;
 
 private:
+  /// Empty caches for `name`, and a session for as many rows and positions.
+  SmallVector<KVCache> begin(StringRef name, int64_t rows, int64_t context);
   Tensor makeInput(Type type, Attribute range, ArrayRef<int64_t> shape);
   void compareCall(StringRef function, const std::map<std::string, int64_t> &sizes,
                    SmallVector<KVCache> &caches, double tolerance);

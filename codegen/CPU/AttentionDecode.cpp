@@ -1,0 +1,483 @@
+//===- AttentionDecode.cpp - one position against a tile of keys ----------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Decoding reads each key once for the few query heads that share it, so nothing is
+// transposed. A vector holds `width` words (elements, or pairs for dot products) of
+// each of `lanes / width` heads:
+//
+//   q[step]      = words step * width .. of head 0, of head 1, …    arranged once
+//   key_j[step]  = words step * width .. of the key, for each head  as it is loaded
+//   sum_j       += q[step] * key_j[step]
+//
+// for several keys and several vectors of heads at a time, in registers. The width is
+// what 16 bytes hold: a load that every target repeats along a vector, while words
+// loaded one by one meet in the same bank of the cache. One head alone takes whole
+// vectors. The lanes of a head are added up by a tree over `width` keys, which leaves
+// scores [heads, width keys], on which the softmax works lane by lane: all heads see
+// the same keys. Values are multiplied as in the micro-kernel, some heads times some
+// vectors, with dot products of pairs of neighbouring keys.
+//
+// What bounds it, for g heads of D elements of n bytes per key: 2 g D multiplications
+// in registers beside 2 D n bytes of memory. AVX2 multiplies 16 elements a cycle, so 8
+// heads need D cycles per key: as long as reading 8 n bytes a cycle, which no memory
+// keeps up in f32, but in bf16 (4 of those) widened to f32 is more than 13 GB/s at
+// 3.5 GHz. Dot products of pairs halve the cycles on vectors of twice the lanes.
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/CPU/AttentionEmitter.h"
+
+#include "codegen/CPU/Exp2.h"
+#include "codegen/CPU/MicroKernel.h"
+#include "codegen/Common/RowEmitter.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+//===----------------------------------------------------------------------===//
+// Heads in lanes
+//===----------------------------------------------------------------------===//
+
+/// Accumulators of a product: half of the registers.
+int64_t AttentionEmitter::accumulators() const { return std::max<int64_t>(tileColumns / lanes * 4, 4); }
+
+/// How the lanes of a vector are shared by `heads` of them.
+AttentionEmitter::HeadTile AttentionEmitter::tileOfHeads(Value number, Value first, int64_t heads) const {
+  // Words of 16 bytes, or more where there are fewer heads than that leaves room for.
+  int64_t room = lanes / static_cast<int64_t>(llvm::PowerOf2Ceil(heads));
+  int64_t width = std::min(lanes, std::max<int64_t>(room, 4));
+  return {number, first, heads, width, llvm::divideCeilSigned(heads, lanes / width)};
+}
+
+/// Tiles of as many heads as accumulators are for `width` keys each, then one of the rest.
+void AttentionEmitter::forHeadTiles(OpBuilder &b, function_ref<void(OpBuilder &, HeadTile)> body) {
+  int64_t most = mostHeads(), whole = group / most, rest = group % most;
+  auto full = [&](OpBuilder &b, Value number) {
+    body(b, tileOfHeads(number, arith::MulIOp::create(b, loc, number, constant(b, most)), most));
+  };
+  if (whole == 1)
+    full(b, constant(b, 0));
+  else if (whole > 1)
+    forLoop(b, constant(b, 0), constant(b, whole), 1, full);
+  if (rest > 0)
+    body(b, tileOfHeads(constant(b, whole), constant(b, whole * most), rest));
+}
+
+void AttentionEmitter::allocateDecode(function_ref<Value(ArrayRef<int64_t>, Type)> scratch) {
+  Type f32 = Float32Type::get(op.getContext());
+  // Of every tile of heads; the last of them may be shaped otherwise.
+  int64_t tiles = llvm::divideCeilSigned(group, mostHeads()), steps = 0, vectors = 0, groups = 0, keys = 0;
+  for (int64_t heads : {std::min(group, mostHeads()), group % mostHeads()}) {
+    if (heads == 0)
+      continue;
+    HeadTile tile = tileOfHeads({}, {}, heads);
+    steps = std::max(steps, stepsOf(tile));
+    vectors = std::max(vectors, tile.vectors);
+    keys = std::max(keys, keysTogether(tile));
+    // The tail of a tile of keys is a whole block.
+    groups = std::max(groups, (blockKeys + keysTogether(tile)) / tile.width + 1);
+  }
+  q = scratch({tiles, vectors, steps, lanes * depth}, operand);
+  qRows = scratch({group, queryDim}, operand);
+  keyBlock = scratch({keys, queryDim}, operand);
+  scores = scratch({tiles, vectors, groups, lanes}, f32);
+  weights = depth > 1 ? scratch({tiles, vectors, groups, lanes}, operand) : scores;
+  tileMaxima = scratch({tiles, vectors, lanes}, f32);
+  laneMaxima = scratch({tiles, vectors, lanes}, f32);
+  laneSums = scratch({tiles, vectors, lanes}, f32);
+  corrections = scratch({vectors, lanes}, f32);
+}
+
+/// The queries of the task in the order of lanes, from their rows.
+void AttentionEmitter::arrangeQueries(OpBuilder &b) {
+  forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
+    int64_t size = tile.width * depth, rows = lanes / tile.width;
+    VectorType type = vectorOf(size, operand);
+    Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(type)), zero = constant(b, 0);
+    forLoop(b, zero, constant(b, stepsOf(tile)), 1, [&](OpBuilder &b, Value step) {
+      Value column = arith::MulIOp::create(b, loc, step, constant(b, size));
+      for (int64_t r = 0; r < tile.vectors * rows; ++r) {
+        Value x = none;
+        if (r < tile.heads)
+          x = vector::LoadOp::create(b, loc, type, qRows,
+                                     ValueRange{addIndex(b, loc, tile.first, r), column});
+        vector::StoreOp::create(
+            b, loc, x, q, ValueRange{tile.number, constant(b, r / rows), step, constant(b, r % rows * size)});
+      }
+    });
+    for (int64_t v = 0; v < tile.vectors; ++v) {
+      SmallVector<Value> at{tile.number, constant(b, v), zero};
+      vector::StoreOp::create(b, loc, splat(b, kNothing), laneMaxima, at);
+      vector::StoreOp::create(b, loc, splat(b, 0.0), laneSums, at);
+    }
+  });
+}
+
+/// Maximum and sum of each head from those of its lanes.
+void AttentionEmitter::settleLanes(OpBuilder &b) {
+  forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
+    int64_t rows = lanes / tile.width;
+    for (int64_t r = 0; r < tile.heads; ++r) {
+      Value row = addIndex(b, loc, tile.first, r);
+      auto at = [&](int64_t k) {
+        return SmallVector<Value>{tile.number, constant(b, r / rows), constant(b, r % rows * tile.width + k)};
+      };
+      Value sum = memref::LoadOp::create(b, loc, laneSums, at(0));
+      for (int64_t k = 1; k < tile.width; ++k)
+        sum = arith::AddFOp::create(b, loc, sum, memref::LoadOp::create(b, loc, laneSums, at(k)));
+      memref::StoreOp::create(b, loc, sum, sums, row);
+      memref::StoreOp::create(b, loc, memref::LoadOp::create(b, loc, laneMaxima, at(0)), maxima, row);
+    }
+  });
+}
+
+void AttentionEmitter::decodeTile(OpBuilder &b, Value begin, Value columns) {
+  scoreTile(b, begin, columns);
+  forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      weighLanes(b, tile, v, columns);
+    addValues(b, tile, columns);
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------===//
+
+/// Whether keys are multiplied from a copy of the operand's type and whole steps:
+/// narrow ones that are repeated for several heads would be widened for each step.
+bool AttentionEmitter::copiesKeys(HeadTile tile) {
+  Type stored = cast<MemRefType>(key.getType()).getElementType();
+  return words % tile.width != 0 || (stored != operand && tile.width < lanes);
+}
+
+/// keyBlock[i] = key j + i of the tile, for `count` keys.
+void AttentionEmitter::copyKeys(OpBuilder &b, Value j, Value count) {
+  forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value i) {
+    Value at = arith::AddIOp::create(b, loc, j, i);
+    for (int64_t d = 0; d < queryDim; d += lanes) {
+      Value x = d < headDim ? loadRow(b, key, at, constant(b, d), lanes, headDim - d, operand)
+                            : arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes, operand)));
+      vector::StoreOp::create(b, loc, x, keyBlock, ValueRange{i, constant(b, d)});
+    }
+  });
+}
+
+/// Words of row `i` of `rows` from `column` on, once for each head of a vector.
+Value AttentionEmitter::repeatWords(OpBuilder &b, HeadTile tile, Value rows, int64_t i, Value column) {
+  int64_t size = tile.width * depth;
+  Value x = vector::LoadOp::create(b, loc, vectorOf(size, cast<MemRefType>(rows.getType()).getElementType()),
+                                   rows, ValueRange{constant(b, i), column});
+  if (tile.width == lanes)
+    return getElementTypeOrSelf(x.getType()) == operand ? x : widen(b, loc, x);
+  SmallVector<int64_t> order;
+  for (int64_t lane = 0; lane < lanes * depth; ++lane)
+    order.push_back(lane % size);
+  return vector::ShuffleOp::create(b, loc, x, x, order);
+}
+
+/// Asks for elements of key or value `j` of the tile, or of the last one of the range.
+void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
+  Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
+  Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
+  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  for (int64_t d = 0; d < elements; d += line)
+    memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, kvHead, row, addIndex(b, loc, column, d)},
+                               /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+}
+
+/// The sums of `count` keys that stand in `rows` from row 0 on, with the lanes of each
+/// head added up: for each vector of heads one for every `width` keys.
+SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count,
+                                                  Value ahead) {
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
+  auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
+    if (ahead) {
+      // A step's part of the values of these keys, which are read next, and of the keys two
+      // blocks on. Rows are read a few words at a time: no hardware would see a stream.
+      int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
+      Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
+      prefetch(b, value, ahead, offset, part);
+      prefetch(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
+    }
+    Value column = arith::MulIOp::create(b, loc, at, constant(b, tile.width * depth));
+    SmallVector<Value> queries, next;
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      queries.push_back(vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
+                                               ValueRange{tile.number, constant(b, v), at, constant(b, 0)}));
+    for (int64_t i = 0; i < count; ++i) {
+      Value words = repeatWords(b, tile, rows, i, column);
+      for (int64_t v = 0; v < tile.vectors; ++v)
+        next.push_back(
+            MicroKernel::multiplyAdd(b, loc, depth, queries[v], words, carried[i * tile.vectors + v]));
+    }
+    return next;
+  };
+  auto loop = scf::ForOp::create(b, loc, constant(b, 0), constant(b, stepsOf(tile)), constant(b, 1),
+                                 SmallVector<Value>(count * tile.vectors, none),
+                                 [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+                                   scf::YieldOp::create(b, loc, step(b, at, carried));
+                                 });
+  SmallVector<Value> groups;
+  for (int64_t v = 0; v < tile.vectors; ++v) {
+    SmallVector<Value> sums;
+    for (int64_t i = 0; i < count; ++i)
+      sums.push_back(loop.getResult(i * tile.vectors + v));
+    llvm::append_range(groups, addLanes(b, sums, tile.width));
+  }
+  return groups;
+}
+
+/// Adds up `width` neighbouring lanes of each vector: one vector of every `width`, whose
+/// lane k of each is from the k-th.
+SmallVector<Value> AttentionEmitter::addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width) {
+  for (int64_t span = 1; span < width; span *= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      bool first = (lane & span) == 0;
+      low.push_back(first ? lane : lanes + lane - span);
+      high.push_back(first ? lane + span : lanes + lane);
+    }
+    for (size_t i = 0; i < sums.size(); i += 2 * span)
+      sums[i] = arith::AddFOp::create(b, loc, vector::ShuffleOp::create(b, loc, sums[i], sums[i + span], low),
+                                      vector::ShuffleOp::create(b, loc, sums[i], sums[i + span], high));
+  }
+  SmallVector<Value> groups;
+  for (size_t i = 0; i < sums.size(); i += width)
+    groups.push_back(sums[i]);
+  return groups;
+}
+
+/// Scores of vector `v` of heads and the keys from `key` on, with scale, cap and bias.
+Value AttentionEmitter::finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Value score, Value key) {
+  score = capScore(b, score);
+  if (!op.getBias())
+    return score;
+  auto type = cast<RankedTensorType>(op.getBias().getType());
+  Value zero = constant(b, 0), memref = context.argument(op.getBias());
+  VectorType stored = vectorOf(tile.width, type.getElementType());
+  Value left = arith::SubIOp::create(b, loc, memref::DimOp::create(b, loc, memref, 3), key);
+  Value exists = vector::CreateMaskOp::create(b, loc, vectorOf(tile.width, b.getI1Type()), left);
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(stored));
+  Value bias = splat(b, 0.0);
+  int64_t rows = lanes / tile.width;
+  for (int64_t r = 0; r < rows && v * rows + r < tile.heads; ++r) {
+    Value head = positionAndHead(b, addIndex(b, loc, tile.first, v * rows + r)).second;
+    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, zero,
+                          key};
+    Value part = widen(b, loc, vector::MaskedLoadOp::create(b, loc, stored, memref, at, exists, none));
+    bias = vector::InsertStridedSliceOp::create(b, loc, part, bias, ArrayRef<int64_t>{r * tile.width},
+                                                ArrayRef<int64_t>{1});
+  }
+  // A bias may be -inf; what it hides counts nothing.
+  return maximum(b, arith::AddFOp::create(b, loc, score, bias), splat(b, kHidden));
+}
+
+/// Scores of a block of keys, that stand in `rows` and of which `exist` exist if given,
+/// and what they make of the maxima of the tile.
+void AttentionEmitter::scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows,
+                                  Value exist) {
+  // Rows of a cache lie one behind the other.
+  Value ahead = op.getCache() && !exist ? j : Value(), zero = constant(b, 0);
+  SmallVector<Value> all = multiplyKeys(b, tile, rows, keysTogether(tile), ahead);
+  Value number = arith::DivUIOp::create(b, loc, j, constant(b, tile.width));
+  int64_t groups = keysTogether(tile) / tile.width;
+  for (int64_t v = 0; v < tile.vectors; ++v) {
+    SmallVector<Value> at{tile.number, constant(b, v), zero};
+    Value most = vector::LoadOp::create(b, loc, f32Vector(b), tileMaxima, at);
+    for (int64_t g = 0; g < groups; ++g) {
+      Value score = all[v * groups + g];
+      if (isGeneral())
+        score = finishLanes(b, tile, v, score,
+                            arith::AddIOp::create(b, loc, begin, addIndex(b, loc, j, g * tile.width)));
+      if (exist) {
+        SmallVector<int32_t> keys;
+        for (int64_t lane = 0; lane < lanes; ++lane)
+          keys.push_back(static_cast<int32_t>(g * tile.width + lane % tile.width));
+        Value places = arith::ConstantOp::create(b, loc, b.getI32VectorAttr(keys));
+        Value visible = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, places, splat(b, exist));
+        score = arith::SelectOp::create(b, loc, visible, score, splat(b, kHidden));
+      }
+      most = maximum(b, most, score);
+      vector::StoreOp::create(b, loc, score, scores,
+                              ValueRange{at[0], at[1], addIndex(b, loc, number, g), zero});
+    }
+    vector::StoreOp::create(b, loc, most, tileMaxima, at);
+  }
+}
+
+/// scores[tile, v, g] = scores of keys g * width .. of the heads of vector v.
+void AttentionEmitter::scoreTile(OpBuilder &b, Value begin, Value columns) {
+  forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      vector::StoreOp::create(b, loc, splat(b, kHidden), tileMaxima,
+                              ValueRange{tile.number, constant(b, v), constant(b, 0)});
+    Value size = constant(b, keysTogether(tile));
+    Value rest = arith::RemUIOp::create(b, loc, columns, size);
+    Value whole = arith::SubIOp::create(b, loc, columns, rest);
+    forLoop(b, constant(b, 0), whole, keysTogether(tile), [&](OpBuilder &b, Value j) {
+      Value rows = keyBlock;
+      if (copiesKeys(tile))
+        copyKeys(b, j, size);
+      else
+        rows = rowsOf(b, key, j, size);
+      scoreBlock(b, tile, begin, j, rows, Value());
+    });
+    Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(b, 0));
+    scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
+      copyKeys(b, whole, rest);
+      scoreBlock(b, tile, begin, whole, keyBlock, arith::IndexCastOp::create(b, loc, b.getI32Type(), rest));
+      scf::YieldOp::create(b, loc);
+    });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Weights and values
+//===----------------------------------------------------------------------===//
+
+/// The weights of vector `v` of heads from its scores, and new maxima, sums and corrections.
+void AttentionEmitter::weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns) {
+  Value zero = constant(b, 0);
+  SmallVector<Value> at{tile.number, constant(b, v), zero};
+  Value most = vector::LoadOp::create(b, loc, f32Vector(b), tileMaxima, at);
+  for (int64_t span = 1; span < tile.width; span *= 2) {
+    SmallVector<int64_t> other;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      other.push_back(lane ^ span);
+    most = maximum(b, most, vector::ShuffleOp::create(b, loc, most, most, other));
+  }
+  Value before = vector::LoadOp::create(b, loc, f32Vector(b), laneMaxima, at);
+  most = maximum(b, before, most);
+  vector::StoreOp::create(b, loc, most, laneMaxima, at);
+  Value scale = splat(b, factor());
+  Value correction = emitExp2(
+      b, loc, arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most), scale), kExp2);
+  vector::StoreOp::create(b, loc, correction, corrections, ValueRange{at[1], zero});
+  Value shift = arith::MulFOp::create(b, loc, most, scale);
+  auto contract = arith::FastMathFlags::contract;
+  Value groups = arith::CeilDivUIOp::create(b, loc, columns, constant(b, tile.width));
+  auto summed = scf::ForOp::create(
+      b, loc, zero, groups, constant(b, 1), ValueRange{splat(b, 0.0)},
+      [&](OpBuilder &b, Location loc, Value g, ValueRange carried) {
+        Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{at[0], at[1], g, zero});
+        Value x =
+            arith::SubFOp::create(b, loc, arith::MulFOp::create(b, loc, s, scale, contract), shift, contract);
+        Value p = emitExp2(b, loc, x, depth > 1 ? ArrayRef(kExp2Short) : ArrayRef(kExp2));
+        Value stored = depth > 1 ? Value(arith::TruncFOp::create(b, loc, vectorOf(lanes, operand), p)) : p;
+        vector::StoreOp::create(b, loc, stored, weights, ValueRange{at[0], at[1], g, zero});
+        scf::YieldOp::create(b, loc, Value(arith::AddFOp::create(b, loc, carried[0], p)));
+      });
+  Value sum = vector::LoadOp::create(b, loc, f32Vector(b), laneSums, at);
+  sum = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, sum, correction), summed.getResult(0));
+  vector::StoreOp::create(b, loc, sum, laneSums, at);
+}
+
+/// Vectors of the values of keys j .. j + depth - 1 of `rows` at column `d`, in pairs of
+/// keys for dot products.
+SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d,
+                                                int64_t vectors) {
+  Type stored = cast<MemRefType>(rows.getType()).getElementType();
+  SmallVector<Value> loaded;
+  for (int64_t v = 0; v < vectors; ++v) {
+    SmallVector<Value> parts;
+    for (Value j : keys)
+      parts.push_back(vector::LoadOp::create(b, loc, vectorOf(lanes, stored), rows,
+                                             ValueRange{j, addIndex(b, loc, d, v * lanes)}));
+    if (depth > 1)
+      loaded.push_back(vector::InterleaveOp::create(b, loc, parts[0], parts[1]));
+    else
+      loaded.push_back(widen(b, loc, parts[0]));
+  }
+  return loaded;
+}
+
+/// output = correction * output + weights * values, for some vectors of columns.
+void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_t vectors, Value columns) {
+  Value zero = constant(b, 0);
+  Value values = copiesValues ? vp : rowsOf(b, value, zero, columns);
+  SmallVector<Value> held;
+  auto outputAt = [&](int64_t i, int64_t v) {
+    return SmallVector<Value>{addIndex(b, loc, tile.first, i), addIndex(b, loc, d, v * lanes)};
+  };
+  // The vector of head `i`, and its first lane there.
+  auto laneOf = [&](int64_t i) -> std::pair<int64_t, int64_t> {
+    int64_t heads = lanes / tile.width;
+    return {i / heads, i % heads * tile.width};
+  };
+  for (int64_t i = 0; i < tile.heads; ++i) {
+    auto [vector, lane] = laneOf(i);
+    Value correction = splat(
+        b, memref::LoadOp::create(b, loc, corrections, ValueRange{constant(b, vector), constant(b, lane)}));
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value o = vector::LoadOp::create(b, loc, f32Vector(b), output, outputAt(i, v));
+      held.push_back(arith::MulFOp::create(b, loc, o, correction));
+    }
+  }
+  // The weight of head i for the key, or pair of keys, at `place` of its lanes.
+  auto weightOf = [&](OpBuilder &b, Value g, int64_t i, Value place) -> Value {
+    auto [vector, lane] = laneOf(i);
+    SmallVector<Value> at{tile.number, constant(b, vector), g, addIndex(b, loc, place, lane)};
+    if (depth == 1)
+      return splat(b, Value(memref::LoadOp::create(b, loc, weights, at)));
+    Type word = b.getIntegerType(static_cast<unsigned>(depth) * operand.getIntOrFloatBitWidth());
+    Value pair = vector::LoadOp::create(b, loc, vectorOf(depth, operand), weights, at);
+    Value one =
+        vector::ExtractOp::create(b, loc, vector::BitCastOp::create(b, loc, vectorOf(1, word), pair), 0);
+    return vector::BitCastOp::create(b, loc, vectorOf(lanes * depth, operand),
+                                     vector::BroadcastOp::create(b, loc, vectorOf(lanes, word), one));
+  };
+  auto addKeys = [&](OpBuilder &b, Value g, Value place, ValueRange keys, ValueRange carried) {
+    SmallVector<Value> loaded = loadValues(b, values, keys, d, vectors), next;
+    for (int64_t i = 0; i < tile.heads; ++i) {
+      Value weight = weightOf(b, g, i, place);
+      for (int64_t v = 0; v < vectors; ++v)
+        next.push_back(MicroKernel::multiplyAdd(b, loc, depth, weight, loaded[v], carried[i * vectors + v]));
+    }
+    return next;
+  };
+  Value width = constant(b, tile.width);
+  Value whole = arith::DivUIOp::create(b, loc, columns, width);
+  auto groups = scf::ForOp::create(b, loc, zero, whole, constant(b, 1), held,
+                                   [&](OpBuilder &b, Location loc, Value g, ValueRange carried) {
+                                     Value j = arith::MulIOp::create(b, loc, g, width);
+                                     SmallVector<Value> next(carried);
+                                     for (int64_t k = 0; k < tile.width; k += depth) {
+                                       SmallVector<Value> keys;
+                                       for (int64_t i = 0; i < depth; ++i)
+                                         keys.push_back(addIndex(b, loc, j, k + i));
+                                       next = addKeys(b, g, constant(b, k), keys, next);
+                                     }
+                                     scf::YieldOp::create(b, loc, next);
+                                   });
+  // The rest of a group, key by key; the weight of a key that is none is zero.
+  Value first = arith::MulIOp::create(b, loc, whole, width), last = addIndex(b, loc, columns, -1);
+  auto rest =
+      scf::ForOp::create(b, loc, first, columns, constant(b, depth), groups.getResults(),
+                         [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
+                           SmallVector<Value> keys{j};
+                           for (int64_t i = 1; i < depth; ++i)
+                             keys.push_back(arith::MinUIOp::create(b, loc, addIndex(b, loc, j, i), last));
+                           Value place = arith::SubIOp::create(b, loc, j, first);
+                           scf::YieldOp::create(b, loc, addKeys(b, whole, place, keys, carried));
+                         });
+  for (auto [n, sum] : llvm::enumerate(rest.getResults()))
+    vector::StoreOp::create(b, loc, sum, output, outputAt(n / vectors, n % vectors));
+}
+
+void AttentionEmitter::addValues(OpBuilder &b, HeadTile tile, Value columns) {
+  int64_t vectors = std::min(std::max<int64_t>(accumulators() / tile.heads, 1), paddedDim / lanes);
+  int64_t whole = paddedDim / (vectors * lanes) * vectors * lanes;
+  forLoop(b, constant(b, 0), constant(b, whole), vectors * lanes,
+          [&](OpBuilder &b, Value d) { addValueTile(b, tile, d, vectors, columns); });
+  if (whole < paddedDim)
+    addValueTile(b, tile, constant(b, whole), (paddedDim - whole) / lanes, columns);
+}

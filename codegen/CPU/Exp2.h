@@ -1,0 +1,32 @@
+//===- Exp2.h - 2^x for softmax --------------------------------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CODEGEN_CPU_EXP2_H
+#define CODEGEN_CPU_EXP2_H
+
+#include "mlir/IR/Builders.h"
+
+namespace mlir::transformer {
+
+/// 2^f for |f| <= 1/2, from the highest coefficient on. The long one is off by less
+/// than 2e-8 (Cephes), the short one by 5e-5, a hundredth of a rounding to bf16.
+constexpr double kExp2[] = {1.535336188319500e-4,
+                            1.339887440266574e-3,
+                            9.618437357674640e-3,
+                            5.550332471162809e-2,
+                            2.402264791363012e-1,
+                            6.931472028550421e-1,
+                            1.0};
+constexpr double kExp2Short[] = {9.618129107628477e-3, 5.550410866482158e-2, 2.402265069591007e-1,
+                                 6.931471805599453e-1, 1.0};
+/// 2^x for finite x <= 0; zero far below. `x` is a scalar or a vector of f32.
+Value emitExp2(OpBuilder &b, Location loc, Value x, ArrayRef<double> coefficients);
+
+} // namespace mlir::transformer
+
+#endif // CODEGEN_CPU_EXP2_H
