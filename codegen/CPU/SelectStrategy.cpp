@@ -320,8 +320,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
-    // Values are packed for dot products alone; both are packed in the type they are multiplied in.
-    int64_t keyBytes = headDim * (dots ? 2 * 2 : 4);
+    // Both are packed in the type they are multiplied in.
+    int64_t keyBytes = 2 * headDim * (dots ? 2 : 4);
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
