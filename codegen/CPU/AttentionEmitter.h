@@ -170,8 +170,9 @@ private:
   Value query, key, value, length, appended;
   Value keyRows, valueRows; ///< where keys and values of a tile are computed; null for arguments
   /// Scratch of a task: queries [rows, D], keys [panels, words, tileColumns * depth], values
-  /// [blockKeys / depth, D * depth], scores and weights [tileRows, blockKeys],
-  /// output [rows, D], maximum, sum and correction [rows].
+  /// [panels, blockKeys / depth, tileColumns * depth], scores and weights [tileRows, blockKeys],
+  /// output [rows, D], maximum, sum and correction [rows]. Rows of which one element each is
+  /// read at a time are a little longer: else they would meet in one bank of the cache.
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
   /// Of decoding: queries as rows [heads, D], in q [tiles, vectors, steps, lanes]; a few keys
   /// [keys, D]; scores and weights are [tiles, vectors, keys / width, lanes], maxima of the

@@ -111,7 +111,9 @@ void AttentionEmitter::packKeys(OpBuilder &b, Value count) {
   });
 }
 
-/// vp[j / depth, d, j % depth] = value j of the tile at d.
+/// vp[d / tileColumns, j / depth, d % tileColumns, j % depth] = value j of the tile at d:
+/// a panel is read from front to back, once for each register tile of rows. In decoding,
+/// where heads fill no vectors, values lie as they do: vp[j, d].
 void AttentionEmitter::packValues(OpBuilder &b, Value count) {
   Value last = addIndex(b, loc, count, -1);
   forLoop(b, constant(b, 0), count, valueDepth, [&](OpBuilder &b, Value j) {
@@ -124,7 +126,12 @@ void AttentionEmitter::packValues(OpBuilder &b, Value count) {
         x = vector::InterleaveOp::create(b, loc, x,
                                          loadRow(b, value, next, constant(b, d), lanes, left, valueOperand));
       }
-      vector::StoreOp::create(b, loc, x, vp, ValueRange{step, constant(b, d * valueDepth)});
+      if (isDecode())
+        vector::StoreOp::create(b, loc, x, vp, ValueRange{step, constant(b, d)});
+      else
+        vector::StoreOp::create(
+            b, loc, x, vp,
+            ValueRange{constant(b, d / tileColumns), step, constant(b, d % tileColumns * valueDepth)});
     }
   });
 }

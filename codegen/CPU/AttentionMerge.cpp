@@ -67,30 +67,47 @@ private:
   AttentionMergeOp op;
   Location loc;
   int64_t lanes, splits, headDim;
-  Value input, weights; ///< [B, splits, H, D + 2]; scratch [splits]
-  Value batch, head;    ///< of the current task
+  Value input;         ///< [B, splits, H, D + 2]
+  Value weights, sums; ///< scratch [splits, padded to vectors]
+  Value batch, head;   ///< of the current task
 };
 
 } // namespace
 
 /// weights[i] = w_i; 1 / sum w_i l_i, or zero for a row without keys.
 Value MergeEmitter::weighSplits(OpBuilder &b) {
-  Value nothing = constantF32(b, loc, AttentionOp::kNoMaximum), zero = constantF32(b, loc, 0.0);
+  auto type = VectorType::get({lanes}, b.getF32Type());
+  auto splat = [&](double value) -> Value {
+    return vector::BroadcastOp::create(b, loc, type, constantF32(b, loc, value));
+  };
+  // The maxima and sums beside each other, so that the rest is a few vectors.
+  int64_t padded = llvm::alignTo(splits, lanes);
+  for (int64_t i = 0; i < padded; i += lanes) {
+    vector::StoreOp::create(b, loc, splat(AttentionOp::kNoMaximum), weights, constant(b, i));
+    vector::StoreOp::create(b, loc, splat(0.0), sums, constant(b, i));
+  }
+  Value nothing = constantF32(b, loc, AttentionOp::kNoMaximum);
   Value most = overSplits(b, nothing, [&](OpBuilder &b, Value i, ValueRange carried) -> SmallVector<Value> {
+    Value largest = loadScalar(b, i, headDim);
+    memref::StoreOp::create(b, loc, largest, weights, i);
+    memref::StoreOp::create(b, loc, loadScalar(b, i, headDim + 1), sums, i);
     auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
-    return {arith::MaximumFOp::create(b, loc, carried[0], loadScalar(b, i, headDim), flags)};
+    return {arith::MaximumFOp::create(b, loc, carried[0], largest, flags)};
   })[0];
-  Value sum = overSplits(b, zero, [&](OpBuilder &b, Value i, ValueRange carried) -> SmallVector<Value> {
-    Value part = loadScalar(b, i, headDim + 1);
-    Value distance = arith::SubFOp::create(b, loc, loadScalar(b, i, headDim), most);
+  Value all = vector::BroadcastOp::create(b, loc, type, most), total = splat(0.0);
+  for (int64_t i = 0; i < padded; i += lanes) {
+    Value at = constant(b, i), sum = vector::LoadOp::create(b, loc, type, sums, at);
     constexpr double log2e = 1.4426950408889634;
-    Value x = arith::MulFOp::create(b, loc, distance, constantF32(b, loc, log2e));
-    Value weight = arith::SelectOp::create(b, loc, isNotZero(b, part), emitExp2(b, loc, x, kExp2), zero);
-    memref::StoreOp::create(b, loc, weight, weights, i);
-    return {arith::AddFOp::create(b, loc, carried[0], arith::MulFOp::create(b, loc, weight, part))};
-  })[0];
+    Value distance = arith::SubFOp::create(b, loc, vector::LoadOp::create(b, loc, type, weights, at), all);
+    Value weight = emitExp2(b, loc, arith::MulFOp::create(b, loc, distance, splat(log2e)), kExp2);
+    Value any = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, sum, splat(0.0));
+    weight = arith::SelectOp::create(b, loc, any, weight, splat(0.0));
+    vector::StoreOp::create(b, loc, weight, weights, at);
+    total = vector::FMAOp::create(b, loc, weight, sum, total);
+  }
+  Value sum = horizontal(b, loc, vector::CombiningKind::ADD, total, Value());
   Value inverse = arith::DivFOp::create(b, loc, constantF32(b, loc, 1.0), sum);
-  return arith::SelectOp::create(b, loc, isNotZero(b, sum), inverse, zero);
+  return arith::SelectOp::create(b, loc, isNotZero(b, sum), inverse, constantF32(b, loc, 0.0));
 }
 
 /// The result's columns from `first` on.
@@ -138,7 +155,9 @@ void MergeEmitter::emit(OpBuilder &b) {
   int64_t out = context.numberOf(context.spec.getArguments().back());
   setGrid(context.kernel, {{out, 0, 1}, {out, 2, 1}});
   input = context.argument(op.getInput());
-  weights = memref::AllocaOp::create(b, loc, MemRefType::get({splits}, b.getF32Type()));
+  auto type = MemRefType::get({static_cast<int64_t>(llvm::alignTo(splits, lanes))}, b.getF32Type());
+  weights = memref::AllocaOp::create(b, loc, type);
+  sums = memref::AllocaOp::create(b, loc, type);
   SmallVector<OpFoldResult> sizes{memref::DimOp::create(b, loc, context.out(), 0).getResult(),
                                   memref::DimOp::create(b, loc, context.out(), 2).getResult()};
   forEachTask(b, context, [&](OpBuilder &b, Value task) {

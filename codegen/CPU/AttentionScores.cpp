@@ -61,7 +61,6 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) 
 void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value columns) {
   Value steps =
       valueDepth > 1 ? Value(arith::CeilDivUIOp::create(b, loc, columns, constant(b, valueDepth))) : columns;
-  Value values = copiesValues ? vp : rowsOf(b, value, constant(b, 0), columns);
   MicroKernel::Rows rows{weights, {}};
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({constant(b, i)});
@@ -78,7 +77,8 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value column
       }
     }
     SmallVector<Value> sums =
-        kernel.run(b, rows, {values, {}, d}, constant(b, 0), steps, /*isEven=*/false, held);
+        kernel.run(b, rows, {vp, {panelOf(b, d).first}, constant(b, 0)}, constant(b, 0), steps,
+                   /*isEven=*/false, held);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(
           b, loc, sum, output,

@@ -69,10 +69,11 @@ Value AttentionEmitter::hideScore(OpBuilder &b, Value score, Value row, Value j)
   return arith::SelectOp::create(b, loc, visible, score, splat(b, kHidden));
 }
 
-/// One instruction: NaN in a score is not lost, since it is in the sum of the weights.
+/// One instruction of x86, which `maximumf` is not in a loop, whatever its flags. A NaN among
+/// scores may be lost here; it is in the sum of the weights.
 Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
-  auto flags = arith::FastMathFlags::nnan | arith::FastMathFlags::nsz;
-  return arith::MaximumFOp::create(b, loc, x, y, flags);
+  Value larger = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, x, y);
+  return arith::SelectOp::create(b, loc, larger, x, y);
 }
 
 /// The weights of one row from its scores; its maximum, and the sum of the new weights.

@@ -52,7 +52,7 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   operand = depth > 1 ? bf16 : f32;
   valueDepth = isDecode() ? 1 : depth;
   valueOperand = operand;
-  copiesValues = valueDepth > 1 || headDim % lanes != 0;
+  copiesValues = !isDecode() || headDim % lanes != 0;
   // One position begins where its keys do, for any cut of the prompt.
   if (isDecode())
     keyAlignment = 1;
@@ -95,16 +95,19 @@ void AttentionEmitter::allocate(OpBuilder &b) {
   if (isDecode())
     allocateDecode(scratch);
   else
-    q = scratch({most, queryDim}, operand);
+    q = scratch({most, queryDim + 4 * depth}, operand);
   // Transposition writes whole vectors of words, and the micro-kernel reads whole tiles of keys.
   if (!isDecode())
     kt = scratch({blockKeys / tileColumns, llvm::divideCeilSigned(words, lanes) * lanes, tileColumns * depth},
                  operand);
   if (copiesValues)
-    vp = scratch({blockKeys / valueDepth, paddedDim * valueDepth}, valueOperand);
+    vp = isDecode() ? scratch({blockKeys, paddedDim}, valueOperand)
+                    : scratch({llvm::divideCeilSigned(paddedDim, tileColumns), blockKeys / valueDepth,
+                               tileColumns * valueDepth},
+                              valueOperand);
   if (!isDecode()) {
-    scores = scratch({std::min(tileRows, most), blockKeys}, f32);
-    weights = valueDepth > 1 ? scratch({tileRows, blockKeys}, valueOperand) : scores;
+    scores = scratch({std::min(tileRows, most), blockKeys + lanes}, f32);
+    weights = valueDepth > 1 ? scratch({tileRows, blockKeys + lanes}, valueOperand) : scores;
     corrections = scratch({tileRows}, f32);
   }
   output = scratch({most, paddedDim}, f32);

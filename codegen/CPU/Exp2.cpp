@@ -45,7 +45,8 @@ Value mlir::transformer::emitExp2(OpBuilder &b, Location loc, Value x, ArrayRef<
   Type intType = b.getI32Type();
   if (vectorType)
     intType = vectorType.clone(intType);
-  Value least = constantLike(-126.0);
+  // What is less becomes exactly zero: 1 with an exponent of one below the least.
+  Value least = constantLike(-127.0);
   Value bounded =
       arith::MaximumFOp::create(b, loc, x, least, arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
   Value whole = math::RoundEvenOp::create(b, loc, bounded);
@@ -58,7 +59,5 @@ Value mlir::transformer::emitExp2(OpBuilder &b, Location loc, Value x, ArrayRef<
           : TypedAttr(b.getI32IntegerAttr(23));
   Value bits = arith::ShLIOp::create(b, loc, exponent, arith::ConstantOp::create(b, loc, shift));
   bits = arith::AddIOp::create(b, loc, arith::BitcastOp::create(b, loc, intType, y), bits);
-  Value result = arith::BitcastOp::create(b, loc, type, bits);
-  Value below = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, least);
-  return arith::SelectOp::create(b, loc, below, constantLike(0.0), result);
+  return arith::BitcastOp::create(b, loc, type, bits);
 }

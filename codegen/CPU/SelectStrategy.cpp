@@ -74,11 +74,13 @@ constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
 
-/// Query rows of a task of attention, the most keys of a tile, and the bytes that packed
-/// keys and values may take: all of it stays in the second-level cache.
-constexpr int64_t kAttentionRows = 192;
+/// Query rows of a task of attention, and the bytes that they and their results may take:
+/// enough rows that packing keys and values costs a few percent. The most keys of a tile, and
+/// the bytes that packed keys and values may take. All of it stays in the second-level cache.
+constexpr int64_t kAttentionRows = 384;
+constexpr int64_t kRowBytes = 256 * 1024;
 constexpr int64_t kAttentionKeys = 512;
-constexpr int64_t kAttentionBytes = 256 * 1024;
+constexpr int64_t kAttentionBytes = 128 * 1024;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache.
@@ -316,12 +318,13 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                 query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
     int64_t columns = lanes * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.
-    int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(kAttentionRows / group, 1);
+    int64_t rows = std::min(kAttentionRows, kRowBytes / (headDim * 8) / 6 * 6);
+    int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(rows / group, 1);
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
-    // Values are packed for dot products alone; both are packed in the type they are multiplied in.
-    int64_t keyBytes = headDim * (dots ? 2 * 2 : 4);
+    // Both are packed in the type they are multiplied in.
+    int64_t keyBytes = 2 * headDim * (dots ? 2 : 4);
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       keyBytes *= 2; // rows that are computed stand beside them
     int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;

@@ -111,17 +111,17 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // -----
 
 // attention: a cache is its keys, values, length and what was appended since. Keys are transposed into scratch,
-// tile by tile, values read where they are; scores and output are register tiles of the same kernel.
+// tile by tile, values copied beside them; scores and output are register tiles of the same kernel.
 // CHECK: func private @attention(%{{.*}}: memref<?x?x4x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>, %[[MORE:.*]]: index, %[[O:.*]]: memref<?x?x4x8xf32>, %{{.*}}: index, %{{.*}}: index)
 // CHECK-SAME: transformer.grid = array<i64: 5, 0, 1, 1, 5, 2, 2, 1, 5, 1, 4, 1>
 // CHECK: memref.load %[[N]]
 // CHECK: arith.addi %{{.*}}, %[[MORE]]
 // CHECK: vector.load %[[K]]
 // CHECK: vector.shuffle
+// CHECK: vector.load %[[V]]
 // CHECK: vector.fma
 // CHECK: math.roundeven
-// CHECK: arith.select
-// CHECK: memref.subview %[[V]]
+// CHECK: arith.shli
 // CHECK: vector.fma
 // CHECK: vector.store %{{.*}}, %[[O]]
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
