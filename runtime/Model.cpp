@@ -158,6 +158,8 @@ Status Model::makeRandomWeights(const Choices &choices) {
     if (choices.progress)
       choices.progress("random weights", offsets[i] + contents.weights[i].bytes, total);
   }
+  if (choices.progress)
+    choices.progress("random weights", total, total);
   return {};
 }
 
@@ -225,6 +227,8 @@ Status Model::uploadWeights(const Choices &choices) {
     }
     weightPointers[i] = place;
   }
+  if (choices.progress)
+    choices.progress("uploading weights", total, total);
   // What lies on the device is not needed here.
   weightFile = File();
   weightCopy.release();

@@ -101,7 +101,8 @@ typedef struct xfm_open_options {
   uint64_t random_seed; ///< not 0: weights are random values of this seed, whatever the artifact holds
   int32_t inspect;      ///< 1: read and verify the artifact only; it has no sessions, and needs no GPU
   int32_t no_graphs;    ///< 1: a GPU's steps are launched kernel by kernel, never recorded as graphs
-  /// Called now and then while weights are uploaded to a GPU or made up: how many bytes of how many are done.
+  /// Called now and then while weights are uploaded to a GPU or made up: how many bytes of how many are done,
+  /// at the end all of them.
   /// On the calling thread; null for none.
   void (*progress)(void *user, const char *what, int64_t done, int64_t total);
   void *progress_user;

@@ -599,8 +599,8 @@ TEST_F(CudaTest, ProgressOfTheUpload) {
   int calls = 0;
   options.progress_user = &calls;
   ASSERT_EQ(tryOpen(options), "");
-  EXPECT_EQ(calls, 1);
-  EXPECT_EQ(steps, (std::vector<std::pair<int64_t, int64_t>>{{16, 64}}));
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(steps, (std::vector<std::pair<int64_t, int64_t>>{{16, 64}, {64, 64}}));
 }
 
 TEST_F(CudaTest, CubinOrPTX) {
