@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
   }
   xfm::NpyArray arrays[2];
   for (int i = 0; i < 2; ++i)
-    if (xfm::Status status = xfm::readNpy(argv[1 + i], {}, arrays[i]); !status.ok()) {
+    if (xfm::Status status = xfm::readNpy(argv[1 + i], {/*narrowF64=*/true}, arrays[i]); !status.ok()) {
       std::fprintf(stderr, "compare: error: %s\n", status.message.c_str());
       return 2;
     }
