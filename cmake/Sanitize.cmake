@@ -27,7 +27,7 @@ add_subdirectory(test/fuzz)
 
 # A program is one test, as starting each of its tests by itself takes long. `ctest -R '^sanitized'` runs these, without
 # the single tests that the folders above name.
-foreach(program IN ITEMS runtime-tests text-tests weights-tests import-tests)
+foreach(program IN ITEMS runtime-tests runtime-cuda-tests text-tests weights-tests import-tests)
   add_test(NAME sanitized.${program} COMMAND ${program})
   set_tests_properties(sanitized.${program} PROPERTIES ENVIRONMENT "${XFM_SANITIZER_OPTIONS}" TIMEOUT 600)
 endforeach()

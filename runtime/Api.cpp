@@ -142,6 +142,12 @@ xfm_status xfm_model_open(const char *path, const xfm_open_options *options, xfm
     choices.device = read.device ? read.device : "";
     choices.randomSeed = read.random_seed;
     choices.inspect = read.inspect != 0;
+    choices.graphs = read.no_graphs == 0;
+    if (read.progress)
+      choices.progress = [progress = read.progress, user = read.progress_user](const char *what, int64_t done,
+                                                                               int64_t total) {
+        progress(user, what, done, total);
+      };
     if (Status status = Model::open(path, std::move(choices), model->impl); !status.ok())
       return status;
     *out_model = model.release();

@@ -18,7 +18,7 @@
 namespace xfm {
 
 /// A device with memory of its own. The CPU is none: its sessions use the process's memory.
-/// All of it happens in one order, as in a stream; belongs to one thread at a time.
+/// All of it happens in one order, as in a stream. Sessions of one model share it, in threads of their own.
 class Device {
 public:
   virtual ~Device() = default;

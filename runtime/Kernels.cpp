@@ -25,7 +25,10 @@ static TensorMapSpec readMap(const JsonReader &value, int64_t words) {
       map.dtype = candidate, known = true;
   if (!dtype.failed() && !known)
     dtype.fail("unknown element type ", quote(name));
-  map.swizzle = value.member("swizzle").integer(0, 128);
+  JsonReader swizzle = value.member("swizzle");
+  map.swizzle = swizzle.integer(0, 128);
+  if (!swizzle.failed() && map.swizzle != 0 && map.swizzle != 32 && map.swizzle != 64 && map.swizzle != 128)
+    swizzle.fail("expected 0, 32, 64 or 128, but got ", map.swizzle);
   value.member("box").forEachElement(
       [&](const JsonReader &size) { map.box.push_back(size.integer(1, 256)); });
   value.member("dims").forEachElement([&](const JsonReader &dim) {
@@ -39,6 +42,29 @@ static TensorMapSpec readMap(const JsonReader &value, int64_t words) {
     value.fail("expected 1 to 5 dimensions and a box of as many, but got ", map.dims.size(), " and ",
                map.box.size());
   return map;
+}
+
+/// "sm_" and the number, where it runs on no other generation with an "a".
+static bool isArch(std::string_view text) {
+  if (text.substr(0, 3) != "sm_")
+    return false;
+  text.remove_prefix(3);
+  if (!text.empty() && text.back() == 'a')
+    text.remove_suffix(1);
+  return text.size() >= 2 && text.size() <= 4 && text[0] != '0' &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+/// One host function launches the kernels of every architecture, so that their rows take the same.
+static void checkRows(const JsonReader &value, const KernelSet &set, const KernelSet &first) {
+  if (set.table.size() != first.table.size())
+    return value.fail("expected as many kernels as the first architecture has, ", first.table.size(),
+                      ", but got ", set.table.size());
+  for (size_t i = 0; i < set.table.size(); ++i)
+    if (set.table[i].words != first.table[i].words || set.table[i].tile.size() != first.table[i].tile.size())
+      return value.fail("expected kernel ", i, " to take ", first.table[i].words, " words and ",
+                        first.table[i].tile.size(), " dimensions as for the first architecture, but got ",
+                        set.table[i].words, " and ", set.table[i].tile.size());
 }
 
 static KernelSpec readKernel(const JsonReader &value) {
@@ -65,8 +91,11 @@ std::vector<KernelSet> xfm::readKernels(const JsonReader &value) {
     KernelSet set;
     JsonReader arch = entry.member("arch");
     set.arch = arch.text();
-    if (!arch.failed() && (set.arch.rfind("sm_", 0) != 0 || set.capability() < 10 || set.capability() > 9999))
+    if (!arch.failed() && !isArch(set.arch))
       arch.fail("expected an architecture such as sm_80, but got ", quote(set.arch));
+    for (const KernelSet &other : sets)
+      if (!arch.failed() && other.arch == set.arch)
+        arch.fail(quote(set.arch), " is given twice");
     if (JsonReader ptx = entry.optionalMember("ptx"))
       set.ptx = ptx.text();
     if (JsonReader cubin = entry.optionalMember("cubin"))
@@ -75,9 +104,8 @@ std::vector<KernelSet> xfm::readKernels(const JsonReader &value) {
       entry.fail("expected a file of PTX or a cubin");
     entry.member("table").forEachElement(
         [&](const JsonReader &kernel) { set.table.push_back(readKernel(kernel)); });
-    if (!entry.failed() && !sets.empty() && set.table.size() != sets[0].table.size())
-      entry.fail("expected as many kernels as the first architecture has, ", sets[0].table.size(),
-                 ", but got ", set.table.size());
+    if (!entry.failed() && !sets.empty())
+      checkRows(entry, set, sets[0]);
     sets.push_back(std::move(set));
   });
   if (!value.failed() && sets.empty())

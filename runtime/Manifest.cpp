@@ -282,6 +282,9 @@ static EntryPoint readEntryPoint(const JsonReader &value, const std::vector<Cach
     entry.arena = readTerms(arena, "bytes", entry.sizes, false);
   if (value.failed())
     return entry;
+  entry.bufferCount = entry.inputs.size() + entry.outputs.size();
+  for (size_t cache : entry.caches)
+    entry.bufferCount += caches[cache].buffers.size();
   checkSizesBound(value, entry);
   if (!entry.caches.empty()) {
     checkOneS(value, entry.inputs);
@@ -346,6 +349,18 @@ static Target readTarget(const JsonReader &value) {
   return target;
 }
 
+/// The target's architectures are those that there are kernels for.
+static void checkArchs(const JsonReader &value, const Manifest &manifest) {
+  for (const std::string &arch : manifest.target.archs)
+    if (std::none_of(manifest.kernels.begin(), manifest.kernels.end(),
+                     [&](const KernelSet &set) { return set.arch == arch; }))
+      value.fail("there are no kernels for ", quote(arch));
+  for (const KernelSet &set : manifest.kernels)
+    if (std::find(manifest.target.archs.begin(), manifest.target.archs.end(), set.arch) ==
+        manifest.target.archs.end())
+      value.fail("there are kernels for ", quote(set.arch), ", which is not listed");
+}
+
 static void readStructure(const JsonReader &root, Manifest &out) {
   std::set<std::string> caches, entries, weights, files;
   out.model = readModel(root.member("model"));
@@ -364,6 +379,8 @@ static void readStructure(const JsonReader &root, Manifest &out) {
       [&](const JsonReader &value) { out.files.push_back(readFile(value, files)); });
   if (!root.failed() && !out.findFile("module.so"))
     root.fail("files do not list 'module.so'");
+  if (!root.failed() && out.target.isGPU())
+    checkArchs(root.member("target").member("archs"), out);
   for (const KernelSet &set : out.kernels)
     for (const std::string &name : {set.ptx, set.cubin})
       if (!root.failed() && !name.empty() && !out.findFile(name))

@@ -66,6 +66,7 @@ struct EntryPoint {
   std::vector<TensorSpec> outputs;
   std::vector<Dispatch> dispatches;
   std::vector<Term> arena; ///< bytes of the activations; empty where not stated
+  size_t bufferCount = 0;  ///< of xfm_call::buffers
 };
 
 struct WeightSpec {

@@ -43,9 +43,12 @@ bool AlignedBuffer::reserve(int64_t bytes) {
   return true;
 }
 
-LazyPages::~LazyPages() {
+LazyPages::~LazyPages() { release(); }
+
+void LazyPages::release() {
   if (memory)
     munmap(memory, length);
+  memory = nullptr;
 }
 
 bool LazyPages::allocate(int64_t bytes, bool huge) {

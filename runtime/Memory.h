@@ -41,6 +41,7 @@ public:
   ~LazyPages();
   LazyPages(const LazyPages &) = delete;
   LazyPages &operator=(const LazyPages &) = delete;
+  void release();
 
   /// False where the system refuses that much address space. `huge` asks for pages
   /// of 2 MiB, which the system may have or not.

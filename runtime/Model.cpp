@@ -13,7 +13,6 @@
 #include "runtime/cuda/CudaDevice.h"
 
 #include <algorithm>
-
 #include <cstring>
 
 using namespace xfm;
@@ -24,6 +23,9 @@ static constexpr const char *weightsName = "weights.safetensors";
 
 /// A manifest is small; what is larger is not one, and is not read.
 static constexpr size_t longestManifest = size_t{256} << 20;
+
+/// What is uploaded between two reports of progress.
+static constexpr int64_t uploadPiece = int64_t{128} << 20;
 
 static Status readManifest(const Folder &folder, Manifest &out) {
   File file;
@@ -132,20 +134,32 @@ Status Model::findWeights(bool hugePages) {
   return {};
 }
 
-Status Model::makeRandomWeights(uint64_t seed) {
-  std::vector<int64_t> offsets;
-  int64_t total = 0;
+/// All weights in one allocation, as in their file.
+Status Model::layOutWeights(std::vector<int64_t> &offsets, int64_t &total) const {
+  total = 0;
   for (const WeightSpec &weight : contents.weights) {
     offsets.push_back(total);
     if (__builtin_add_overflow(total, weight.bytes, &total) || !alignUp(total, total))
       return fail(XFM_OUT_OF_MEMORY, folderPath, ": the weights are larger than any memory");
   }
+  return {};
+}
+
+Status Model::makeRandomWeights(const Choices &choices) {
+  std::vector<int64_t> offsets;
+  int64_t total = 0;
+  if (Status status = layOutWeights(offsets, total); !status.ok())
+    return status;
   if (!weightCopy.allocate(total))
     return fail(XFM_OUT_OF_MEMORY, folderPath, ": no memory for random weights of ", total, " bytes");
   for (size_t i = 0; i < contents.weights.size(); ++i) {
-    fillRandomWeight(contents.weights[i], seed, weightCopy.data() + offsets[i]);
+    fillRandomWeight(contents.weights[i], choices.randomSeed, weightCopy.data() + offsets[i]);
     weightPointers.push_back(weightCopy.data() + offsets[i]);
+    if (choices.progress)
+      choices.progress("random weights", offsets[i] + contents.weights[i].bytes, total);
   }
+  if (choices.progress)
+    choices.progress("random weights", total, total);
   return {};
 }
 
@@ -169,6 +183,10 @@ Status Model::loadModule() {
 /// The device that was asked for and that the artifact is for: never another one.
 Status Model::openDevice(const Folder &folder, Choices &choices) {
   bool isGPU = contents.target.isGPU();
+  if (isGPU && isProfiled)
+    return fail(XFM_INVALID_ARGUMENT, "profiling is for the CPU: a GPU's kernels are not timed one by one");
+  if (isGPU && choices.hugePages)
+    return fail(XFM_INVALID_ARGUMENT, "huge pages are for the CPU: a GPU has the weights in its own memory");
   if (choices.given && isGPU) {
     gpu = std::move(choices.given);
     return {};
@@ -187,29 +205,33 @@ Status Model::openDevice(const Folder &folder, Choices &choices) {
   if (!isGPU)
     return fail(XFM_TARGET_MISMATCH, folderPath, ": made for the CPU and cannot run on ", wanted,
                 ": compile the model with --target=cuda");
-  if (isProfiled)
-    return fail(XFM_INVALID_ARGUMENT, "profiling is for the CPU: a GPU's kernels are not timed one by one");
-  return openCudaDevice(folder, contents, ordinal, gpu);
+  return openCudaDevice(folder, contents, ordinal, choices.graphs, gpu);
 }
 
-/// All weights in one allocation, as in their file.
-Status Model::uploadWeights() {
+Status Model::uploadWeights(const Choices &choices) {
   std::vector<int64_t> offsets;
   int64_t total = 0;
-  for (const WeightSpec &weight : contents.weights) {
-    offsets.push_back(total);
-    if (__builtin_add_overflow(total, weight.bytes, &total) || !alignUp(total, total))
-      return fail(XFM_OUT_OF_MEMORY, folderPath, ": the weights are larger than any memory");
-  }
+  if (Status status = layOutWeights(offsets, total); !status.ok())
+    return status;
   if (Status status = weightsOnDevice.reserve(*gpu, total, "the weights"); !status.ok())
     return status;
   for (size_t i = 0; i < weightPointers.size(); ++i) {
     char *place = weightsOnDevice.data() + offsets[i];
-    if (Status status = gpu->upload(place, weightPointers[i], contents.weights[i].bytes); !status.ok())
-      return status;
+    auto *source = static_cast<const char *>(weightPointers[i]);
+    for (int64_t done = 0, bytes = contents.weights[i].bytes; done < bytes; done += uploadPiece) {
+      int64_t count = std::min(uploadPiece, bytes - done);
+      if (Status status = gpu->upload(place + done, source + done, count); !status.ok())
+        return status;
+      if (choices.progress)
+        choices.progress("uploading weights", offsets[i] + done + count, total);
+    }
     weightPointers[i] = place;
   }
-  weightFile = File(); // its pages are not needed twice
+  if (choices.progress)
+    choices.progress("uploading weights", total, total);
+  // What lies on the device is not needed here.
+  weightFile = File();
+  weightCopy.release();
   return {};
 }
 
@@ -232,16 +254,17 @@ Status Model::open(const std::string &path, Choices choices, std::unique_ptr<Mod
     return fail(XFM_INVALID_ARGUMENT, path,
                 ": has no weights, as it was compiled with --no-weights: use --random-weights=SEED, ",
                 "or compile it with them");
-  if (Status status = choices.randomSeed ? model->makeRandomWeights(choices.randomSeed)
-                                         : model->findWeights(choices.hugePages);
+  // Before gigabytes of weights are looked at: there may be no such device.
+  if (Status status = model->openDevice(folder, choices); !status.ok())
+    return status;
+  if (Status status =
+          choices.randomSeed ? model->makeRandomWeights(choices) : model->findWeights(choices.hugePages);
       !status.ok())
     return status;
   if (choices.hugePages)
     model->weightFile = File(); // its pages are not needed twice
-  if (Status status = model->openDevice(folder, choices); !status.ok())
-    return status;
   if (model->gpu)
-    if (Status status = model->uploadWeights(); !status.ok())
+    if (Status status = model->uploadWeights(choices); !status.ok())
       return status;
   // Nothing of the artifact runs before all of it was verified.
   if (Status status = model->loadModule(); !status.ok())

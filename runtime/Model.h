@@ -15,6 +15,7 @@
 #include "runtime/Memory.h"
 #include "runtime/Module.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ public:
     bool inspect = false;    ///< read and verify, load nothing
     /// The device to run on: "cpu", "cuda", "cuda:1"; empty for what the artifact is made for.
     std::string device;
+    bool graphs = true; ///< a GPU's steps are recorded and replayed
+    /// What is being done, and how many bytes of how many are; may be empty.
+    std::function<void(const char *what, int64_t done, int64_t total)> progress;
     /// A device instead, for the kernels of one: the emulator's.
     std::unique_ptr<Device> given;
   };
@@ -55,8 +59,9 @@ private:
   Status findWeights(bool hugePages);
   Status loadModule();
   Status openDevice(const Folder &folder, Choices &choices);
-  Status uploadWeights();
-  Status makeRandomWeights(uint64_t seed);
+  Status uploadWeights(const Choices &choices);
+  Status makeRandomWeights(const Choices &choices);
+  Status layOutWeights(std::vector<int64_t> &offsets, int64_t &total) const;
 
   std::string folderPath;
   bool isProfiled = false, isLoaded = false;
@@ -64,7 +69,7 @@ private:
   // Files before what points into them or was loaded from them.
   File moduleFile;
   File weightFile;
-  LazyPages weightCopy; ///< in place of the file, where large pages were asked for
+  LazyPages weightCopy; ///< in place of the file: in large pages, or random
   std::unique_ptr<Device> gpu;
   DeviceBuffer weightsOnDevice; ///< in the device's memory, so before it is gone
   Module code;

@@ -28,6 +28,9 @@ Status Session::create(const Model &model, int32_t threads, int64_t batch, int64
   int64_t limit = model.manifest().model.maxPositions;
   if (threads < 0 || threads > mostThreads)
     return fail(XFM_INVALID_ARGUMENT, "threads is ", threads, ", but expected 0 to ", mostThreads);
+  if (model.device() && (threads > 1 || affinity))
+    return fail(XFM_INVALID_ARGUMENT, "threads are for the CPU, and the model runs on ",
+                model.device()->name(), ": ask for 0 or 1 threads and no affinity");
   if (batch < 0 || batch > INT32_MAX || context < 0 || context > INT32_MAX)
     return fail(XFM_INVALID_ARGUMENT, "batch is ", batch, " and context ", context, ", but expected 0 to ",
                 INT32_MAX);
@@ -39,8 +42,10 @@ Status Session::create(const Model &model, int32_t threads, int64_t batch, int64
   session->sizes.context = context ? context : limit >= 0 ? std::min(limit, defaultContext) : defaultContext;
   if (Status status = session->allocateCaches(); !status.ok())
     return status;
-  if (Status status = ThreadPool::create(threads ? threads : availableCores(), affinity, session->pool);
-      !status.ok())
+  if (!session->broken.ok())
+    return session->broken;
+  int32_t poolThreads = model.device() ? 1 : threads ? threads : availableCores();
+  if (Status status = ThreadPool::create(poolThreads, affinity, session->pool); !status.ok())
     return status;
   if (model.profiled())
     session->profile = std::make_unique<Profiler>(model.manifest(), *session->pool);
@@ -92,9 +97,15 @@ void Session::writeLengths(const Cache &cache) {
   int64_t bytes = static_cast<int64_t>(lengths.size() * sizeof(int32_t));
   if (!device)
     std::memcpy(cache.deviceLengths, lengths.data(), static_cast<size_t>(bytes));
-  else if (Status status = device->upload(cache.deviceLengths, lengths.data(), bytes);
-           !status.ok() && broken.ok())
+  else if (Status status = device->upload(cache.deviceLengths, lengths.data(), bytes); broken.ok())
     broken = status;
+}
+
+/// Keeps an error after which nobody knows what is in the device's memory.
+Status Session::noteFailure(const Status &status) {
+  if (status.code == XFM_DEVICE_ERROR && broken.ok())
+    broken = status;
+  return status;
 }
 
 void Session::reset() {
@@ -264,7 +275,7 @@ Status Session::checkLengths(const EntryPoint &entry, size_t index) {
   if (device) {
     int64_t bytes = static_cast<int64_t>(copied.size() * sizeof(int32_t));
     if (Status status = device->download(copied.data(), cache.deviceLengths, bytes); !status.ok())
-      return broken = status;
+      return noteFailure(status);
     counted = copied.data();
   }
   for (size_t row = 0; row < cache.lengths.size(); ++row)
@@ -297,7 +308,7 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
     if (device) {
       int64_t bytes = cut(slot) ? pieceBytes(slot.sliced, count) : slot.bytes;
       if (Status status = device->upload(slot.onDevice.data(), data, bytes); !status.ok())
-        return broken = status;
+        return noteFailure(status);
       data = slot.onDevice.data();
     }
     buffers.push_back(data);
@@ -340,14 +351,14 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
 Status Session::runOnDevice(const Plan &plan, xfm_call &call, int64_t begin, int64_t count) {
   const EntryPoint &entry = *plan.entry;
   if (Status status = device->run(entry, model.functions(entry).entry, call); !status.ok())
-    return broken = status;
+    return noteFailure(status);
   for (size_t i = 0; i < entry.outputs.size(); ++i) {
     Slot &slot = outputs[i];
     bool cut = isCut(plan, slot);
     int64_t bytes = cut ? pieceBytes(slot.sliced, count) : slot.bytes;
     char *target = cut ? slot.piece.data() : slot.whole.data();
     if (Status status = device->download(target, slot.onDevice.data(), bytes); !status.ok())
-      return broken = status;
+      return noteFailure(status);
     if (cut)
       copyPositions(slot.piece.data(), slot.whole.data(), false, slot.sliced, plan.positions, begin, count);
   }

@@ -80,6 +80,7 @@ private:
   Status checkLengths(const EntryPoint &entry, size_t cache);
   void restoreLengths(const EntryPoint &entry, int64_t advanced);
   void writeLengths(const Cache &cache);
+  Status noteFailure(const Status &status);
   Status reserveOnDevice(const Plan &plan, const TensorSpec &spec, Slot &slot);
   static bool isCut(const Plan &plan, const Slot &slot) {
     return plan.inPieces() && slot.sliced.hasPositions;

@@ -100,6 +100,12 @@ typedef struct xfm_open_options {
   const char *device;
   uint64_t random_seed; ///< not 0: weights are random values of this seed, whatever the artifact holds
   int32_t inspect;      ///< 1: read and verify the artifact only; it has no sessions, and needs no GPU
+  int32_t no_graphs;    ///< 1: a GPU's steps are launched kernel by kernel, never recorded as graphs
+  /// Called now and then while weights are uploaded to a GPU or made up: how many bytes of how many are done,
+  /// at the end all of them.
+  /// On the calling thread; null for none.
+  void (*progress)(void *user, const char *what, int64_t done, int64_t total);
+  void *progress_user;
 } xfm_open_options;
 
 /// Opens an artifact folder. `options` may be null. The manifest and the code
@@ -138,7 +144,7 @@ xfm_status xfm_model_output(const xfm_model *model, const char *entry, int32_t i
 
 typedef struct xfm_session_options {
   uint32_t size;   ///< sizeof(xfm_session_options)
-  int32_t threads; ///< threads including the caller's; 0: one per available core
+  int32_t threads; ///< threads including the caller's; 0: one per available core; of a GPU's model at most 1
   int64_t batch;   ///< rows of the caches; 0: 1
   int64_t context; ///< positions the caches hold; 0: min(max_positions, 4096)
   /// 1: each worker keeps to a core of its own, of those this process may use. The

@@ -8,13 +8,13 @@
 
 #include "runtime/cuda/CudaDevice.h"
 #include "runtime/Binding.h"
-#include "runtime/cuda/Driver.h"
-
 #include "runtime/Tensor.h"
+#include "runtime/cuda/Driver.h"
 
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 using namespace xfm;
 using namespace xfm::cuda;
@@ -73,7 +73,7 @@ struct CallKey {
 class CudaDevice : public Device {
 public:
   ~CudaDevice() override;
-  Status open(const Folder &folder, const Manifest &manifest, int64_t number);
+  Status open(const Folder &folder, const Manifest &manifest, int64_t number, bool graphs);
 
   std::string name() const override { return title; }
   Status allocate(int64_t bytes, const std::string &what, void *&out) override;
@@ -93,6 +93,7 @@ private:
   Status openContext(int64_t number);
   Status loadKernels(const Folder &folder, const Manifest &manifest);
   Status prepareKernel(const KernelSpec &spec);
+  static void refuseParallelFor(void *context, xfm_task_fn, void *, int64_t, int64_t, int32_t);
   static void launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
                           int32_t dispatch);
   void launch(int32_t number, const int64_t *dims, const uint64_t *words);
@@ -102,6 +103,8 @@ private:
   Status capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call);
   void dropGraph();
 
+  /// Of all below: sessions of one model call from threads of their own.
+  std::mutex mutex;
   const Driver *driver = nullptr;
   CUdevice device = 0;
   CUcontext context = nullptr;
@@ -116,7 +119,7 @@ private:
   std::map<std::vector<uint64_t>, CUtensorMap> maps;
   CallKey lastCall, capturedCall;
   CUgraphExec graph = nullptr;
-  bool graphsRefused = false;
+  bool useGraphs = true; ///< not off, and not refused by the driver
 };
 
 CudaDevice::~CudaDevice() {
@@ -150,8 +153,8 @@ Status CudaDevice::openContext(int64_t number) {
   if (CUresult code = driver->DeviceGetCount(&count))
     return driver->error(code, "GPUs cannot be counted");
   if (number >= count)
-    return fail(XFM_INVALID_ARGUMENT, "there is no cuda:", number, ": this machine has ", count, " GPUs",
-                count ? ", numbered from cuda:0 on" : "");
+    return fail(XFM_INVALID_ARGUMENT, "there is no cuda:", number, ": this machine has ", count,
+                count == 1 ? " GPU" : " GPUs", count ? ", numbered from cuda:0 on" : "");
   if (CUresult code = driver->DeviceGet(&device, static_cast<int>(number)))
     return driver->error(code, "cuda:" + std::to_string(number) + " cannot be opened");
   char text[128] = "";
@@ -234,7 +237,8 @@ Status CudaDevice::prepareKernel(const KernelSpec &spec) {
   return {};
 }
 
-Status CudaDevice::open(const Folder &folder, const Manifest &manifest, int64_t number) {
+Status CudaDevice::open(const Folder &folder, const Manifest &manifest, int64_t number, bool graphs) {
+  useGraphs = graphs;
   if (Status status = openContext(number); !status.ok())
     return status;
   if (Status status = loadKernels(folder, manifest); !status.ok())
@@ -253,6 +257,7 @@ Status CudaDevice::open(const Folder &folder, const Manifest &manifest, int64_t 
 //===----------------------------------------------------------------------===//
 
 Status CudaDevice::allocate(int64_t bytes, const std::string &what, void *&out) {
+  std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   CUdeviceptr address = 0;
   CUresult code = driver->MemAlloc(&address, static_cast<size_t>(bytes));
@@ -271,6 +276,7 @@ Status CudaDevice::allocate(int64_t bytes, const std::string &what, void *&out) 
 }
 
 void CudaDevice::release(void *memory) {
+  std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   driver->StreamSynchronize(stream);
   // A captured call may name it.
@@ -280,6 +286,7 @@ void CudaDevice::release(void *memory) {
 
 /// Through two pinned buffers in turn: while one is copied to the device the other is filled.
 Status CudaDevice::upload(void *to, const void *from, int64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   for (int64_t done = 0, turn = 0; done < bytes; done += stagingBytes, turn ^= 1) {
     int64_t count = std::min(stagingBytes, bytes - done);
@@ -297,6 +304,7 @@ Status CudaDevice::upload(void *to, const void *from, int64_t bytes) {
 }
 
 Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   if (bytes > 0)
     if (CUresult code = driver->MemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from),
@@ -312,11 +320,15 @@ Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
 // Launches
 //===----------------------------------------------------------------------===//
 
-static void noParallelFor(void *, xfm_task_fn, void *, int64_t, int64_t, int32_t) {}
-
 const xfm_abi &CudaDevice::services() const {
-  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, noParallelFor, launchThunk};
+  static const xfm_abi table = {sizeof(xfm_abi), XFM_ABI_VERSION, refuseParallelFor, launchThunk};
   return table;
+}
+
+void CudaDevice::refuseParallelFor(void *context, xfm_task_fn, void *, int64_t, int64_t, int32_t) {
+  auto *device = static_cast<CudaDevice *>(context);
+  if (device->launchError.ok())
+    device->launchError = fail(XFM_INTERNAL, "the module of a GPU runs a region on the CPU");
 }
 
 void CudaDevice::launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
@@ -467,7 +479,7 @@ Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call 
     driver->GraphDestroy(recorded);
   if (failed) {
     graph = nullptr;
-    graphsRefused = true;
+    useGraphs = false;
     xfm::log(XFM_LOG_WARNING, driver->error(failed, title + ": calls are not captured as graphs").message);
     return execute(entry, code, call);
   }
@@ -478,13 +490,12 @@ Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call 
 }
 
 Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) {
+  std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   CallKey key;
   key.code = code;
   key.sizes.assign(call.sizes, call.sizes + entry.sizes.size());
-  constexpr size_t cacheBuffers = 3; // keys, values, length
-  size_t buffers = entry.inputs.size() + entry.caches.size() * cacheBuffers + entry.outputs.size();
-  key.buffers.assign(call.buffers, call.buffers + buffers);
+  key.buffers.assign(call.buffers, call.buffers + entry.bufferCount);
   key.buffers.push_back(call.arena);
   // A step of one position that is called twice in the same way will be called again. The pieces of a
   // prompt may be alike too, but recording them would cost more than it saves.
@@ -496,7 +507,7 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
   }
   bool repeats = key == lastCall;
   lastCall = std::move(key);
-  if (!repeats || !isStep || graphsRefused)
+  if (!repeats || !isStep || !useGraphs)
     return execute(entry, code, call);
   if (graph)
     driver->GraphExecDestroy(graph);
@@ -506,10 +517,10 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
 
 } // namespace
 
-Status xfm::openCudaDevice(const Folder &folder, const Manifest &manifest, int64_t ordinal,
+Status xfm::openCudaDevice(const Folder &folder, const Manifest &manifest, int64_t ordinal, bool graphs,
                            std::unique_ptr<Device> &out) {
   auto device = std::make_unique<CudaDevice>();
-  if (Status status = device->open(folder, manifest, ordinal); !status.ok())
+  if (Status status = device->open(folder, manifest, ordinal, graphs); !status.ok())
     return status;
   out = std::move(device);
   return {};

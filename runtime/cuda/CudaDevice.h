@@ -13,6 +13,8 @@
 #include "runtime/File.h"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace xfm {
 
@@ -20,8 +22,8 @@ namespace xfm {
 bool parseCudaDevice(const std::string &text, int64_t &ordinal);
 
 /// Opens GPU number `ordinal` and loads the artifact's kernels for its architecture: a cubin that it
-/// runs, else PTX, which the driver compiles.
-Status openCudaDevice(const Folder &folder, const Manifest &manifest, int64_t ordinal,
+/// runs, else PTX, which the driver compiles. `graphs`: steps that are called again are recorded.
+Status openCudaDevice(const Folder &folder, const Manifest &manifest, int64_t ordinal, bool graphs,
                       std::unique_ptr<Device> &out);
 
 /// The set of kernels for a GPU of compute capability `capability` (90 for 9.0), and whether its

@@ -223,7 +223,7 @@ TEST_F(ArtifactMutations, WeightsThatAreNotVerified) {
   std::string path = folder / "m.tfa/weights.safetensors", original = readFile(path);
   uint64_t header;
   std::memcpy(&header, original.data(), sizeof header);
-  xfm_open_options options = {sizeof options, 1, 0, 0, nullptr, 0, 0};
+  xfm_open_options options = {sizeof options, 1, 0, 0, nullptr, 0, 0, 0, nullptr, nullptr};
   Damager damager(2);
   MemoryBound bound;
   Clock clock;

@@ -16,6 +16,7 @@
 
 #include "runtime/cuda/Driver.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -31,8 +32,15 @@ enum : CUresult {
   INVALID_VALUE = 1,
   NOT_INITIALIZED = 3,
   INVALID_DEVICE = 101,
+  INVALID_IMAGE = 200,
+  NOT_FOUND = 500,
   LAUNCH_FAILED = 719,
   NOT_SUPPORTED = 801
+};
+
+struct Function {
+  std::string name;
+  int sharedLimit = 48 << 10;
 };
 
 struct Launch {
@@ -41,15 +49,23 @@ struct Launch {
   std::vector<char> parameters;
 };
 
+/// Of a context, stream, event or module: what is not among them was never made, or is gone.
+enum class Kind { context, stream, event, module, graph, executable };
+constexpr const char *kindNames[] = {"context", "stream", "event", "module", "graph", "executable graph"};
+
 struct State {
-  FakeCudaFaults faults;
-  FakeCudaCounts counts;
+  FakeCudaFaults faults = {};
+  FakeCudaCounts counts = {};
   FakeCudaKernel kernel = nullptr;
   void *user = nullptr;
   std::string complaint;
   std::map<uint64_t, size_t> allocations;
-  std::map<std::string, std::unique_ptr<std::string>> functions;
+  std::map<void *, size_t> pinned;
+  std::map<void *, Kind> handles;
+  std::map<std::string, std::unique_ptr<Function>> functions;
+  FakeCudaTensorMap lastMap = {};
   std::vector<Launch> recorded;
+  std::map<void *, std::vector<Launch>> graphs;
   int retained = 0;
   bool initialised = false, recording = false, current = false, lost = false;
 };
@@ -73,6 +89,36 @@ bool isInside(uint64_t address, size_t bytes) {
   return address - it->first + bytes <= it->second;
 }
 
+template <typename Handle> Handle make(Kind kind) {
+  void *handle = new char;
+  state().handles[handle] = kind;
+  return reinterpret_cast<Handle>(handle);
+}
+
+template <typename Handle> bool isHandle(Handle handle, Kind kind) {
+  auto it = state().handles.find(reinterpret_cast<void *>(handle));
+  if (it != state().handles.end() && it->second == kind)
+    return true;
+  complain(std::string("a ") + kindNames[int(kind)] + " that is none");
+  return false;
+}
+
+template <typename Handle> CUresult destroy(Handle handle, Kind kind) {
+  if (!isHandle(handle, kind))
+    return INVALID_VALUE;
+  state().handles.erase(reinterpret_cast<void *>(handle));
+  delete reinterpret_cast<char *>(handle);
+  return CUDA_SUCCESS;
+}
+
+/// Copies go through pinned memory, or to the host.
+bool isPinned(const void *address, size_t bytes) {
+  for (auto [begin, size] : state().pinned)
+    if (address >= begin && static_cast<const char *>(address) + bytes <= static_cast<char *>(begin) + size)
+      return true;
+  return false;
+}
+
 bool strikes(int &countdown) { return countdown > 0 && --countdown == 0; }
 
 CUresult runLaunch(const Launch &launch) {
@@ -92,7 +138,9 @@ extern "C" {
 FakeCudaFaults *fakeCudaFaults() { return &state().faults; }
 FakeCudaCounts *fakeCudaCounts() { return &state().counts; }
 const char *fakeCudaComplaint() { return state().complaint.c_str(); }
+const FakeCudaTensorMap *fakeCudaLastTensorMap() { return &state().lastMap; }
 void fakeCudaReset(FakeCudaKernel kernel, void *user) {
+  state().lastMap = {};
   state().faults = {};
   state().counts = {};
   state().complaint.clear();
@@ -121,7 +169,7 @@ CUresult cuGetErrorString(CUresult, const char **text) {
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetCount(int *count) {
-  *count = 1;
+  *count = state().faults.noDevices ? 0 : 1;
   return state().initialised ? CUDA_SUCCESS : NOT_INITIALIZED;
 }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
@@ -142,17 +190,28 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice) {
-  *context = reinterpret_cast<CUcontext>(uintptr_t{0x100});
+  static CUcontext primary = make<CUcontext>(Kind::context);
+  *context = primary;
   ++state().retained;
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
-  if (--state().retained == 0 && !state().allocations.empty())
-    complain("the context is released while memory is allocated");
+  if (--state().retained > 0)
+    return CUDA_SUCCESS;
+  if (state().retained < 0)
+    return complain("a context is released twice");
+  if (!state().allocations.empty() || !state().pinned.empty())
+    return complain("the context is released while memory is allocated");
+  if (state().handles.size() > 1) // the context itself
+    return complain(
+        std::string("the context is released before a ") +
+        kindNames[int(std::max_element(state().handles.begin(), state().handles.end(), [](auto &a, auto &b) {
+                        return a.second < b.second;
+                      })->second)]);
   return CUDA_SUCCESS;
 }
-CUresult cuCtxSetCurrent(CUcontext) {
-  state().current = true;
+CUresult cuCtxSetCurrent(CUcontext context) {
+  state().current = isHandle(context, Kind::context);
   return CUDA_SUCCESS;
 }
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
@@ -178,40 +237,63 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemAllocHost_v2(void **address, size_t bytes) {
+  if (strikes(state().faults.pinnedMemoryAt))
+    return CUDA_ERROR_OUT_OF_MEMORY;
   *address = std::malloc(bytes);
+  state().pinned[*address] = bytes;
   return CUDA_SUCCESS;
 }
 CUresult cuMemFreeHost(void *address) {
+  if (!state().pinned.erase(address))
+    return complain("pinned memory is freed that is not allocated");
   std::free(address);
   return CUDA_SUCCESS;
 }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream) {
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream) {
+  if (!isHandle(stream, Kind::stream))
+    return INVALID_VALUE;
   if (state().recording)
     return complain("a copy from the host while a graph is recorded");
+  if (!isPinned(from, bytes))
+    return complain("a copy from memory that is not pinned");
+  if (strikes(state().faults.uploadFailureAt))
+    return LAUNCH_FAILED;
   if (!isInside(to, bytes))
     return complain("a copy beyond an allocation");
   std::memcpy(reinterpret_cast<void *>(to), from, bytes);
   return CUDA_SUCCESS;
 }
-CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream) {
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream) {
+  if (!isHandle(stream, Kind::stream))
+    return INVALID_VALUE;
   if (!isInside(from, bytes))
     return complain("a copy from beyond an allocation");
   std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
   return CUDA_SUCCESS;
 }
 CUresult cuStreamCreate(CUstream *stream, unsigned) {
-  *stream = reinterpret_cast<CUstream>(uintptr_t{0x200});
+  *stream = make<CUstream>(Kind::stream);
   return CUDA_SUCCESS;
 }
-CUresult cuStreamDestroy_v2(CUstream) { return CUDA_SUCCESS; }
-CUresult cuStreamSynchronize(CUstream) { return state().lost ? LAUNCH_FAILED : CUDA_SUCCESS; }
+CUresult cuStreamDestroy_v2(CUstream stream) { return destroy(stream, Kind::stream); }
+CUresult cuStreamSynchronize(CUstream stream) {
+  if (!isHandle(stream, Kind::stream))
+    return INVALID_VALUE;
+  if (strikes(state().faults.loseAtSynchronization))
+    state().lost = true;
+  return state().lost ? LAUNCH_FAILED : CUDA_SUCCESS;
+}
 CUresult cuEventCreate(CUevent *event, unsigned) {
-  *event = reinterpret_cast<CUevent>(uintptr_t{0x300});
+  *event = make<CUevent>(Kind::event);
   return CUDA_SUCCESS;
 }
-CUresult cuEventDestroy_v2(CUevent) { return CUDA_SUCCESS; }
-CUresult cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
-CUresult cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
+CUresult cuEventDestroy_v2(CUevent event) { return destroy(event, Kind::event); }
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+  return isHandle(event, Kind::event) && isHandle(stream, Kind::stream) ? CUDA_SUCCESS : INVALID_VALUE;
+}
+CUresult cuEventSynchronize(CUevent event) {
+  return isHandle(event, Kind::event) ? CUDA_SUCCESS : INVALID_VALUE;
+}
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count, CUjit_option *options,
                             void **values) {
   bool isText = std::strstr(static_cast<const char *>(image), ".version") != nullptr;
@@ -222,20 +304,33 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
     return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
   }
   state().counts.loadedPtx = isText;
-  *module = reinterpret_cast<CUmodule>(uintptr_t{0x400});
+  if (std::strcmp(static_cast<const char *>(image), "damaged") == 0)
+    return INVALID_IMAGE;
+  *module = make<CUmodule>(Kind::module);
   return CUDA_SUCCESS;
 }
-CUresult cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
-CUresult cuModuleGetFunction(CUfunction *function, CUmodule, const char *name) {
+CUresult cuModuleUnload(CUmodule module) {
+  for (auto &[name, function] : state().functions)
+    function->sharedLimit = Function().sharedLimit;
+  return destroy(module, Kind::module);
+}
+CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
+  if (!isHandle(module, Kind::module))
+    return INVALID_VALUE;
+  if (std::strcmp(name, "missing") == 0)
+    return NOT_FOUND;
   auto &known = state().functions[name];
   if (!known)
-    known = std::make_unique<std::string>(name);
+    known = std::make_unique<Function>();
+  known->name = name;
   *function = reinterpret_cast<CUfunction>(known.get());
   return CUDA_SUCCESS;
 }
-CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute attribute, int value) {
-  return attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES && value <= 232448 ? CUDA_SUCCESS
-                                                                                         : INVALID_VALUE;
+CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value) {
+  if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value > 232448)
+    return INVALID_VALUE;
+  reinterpret_cast<Function *>(function)->sharedLimit = value;
+  return CUDA_SUCCESS;
 }
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction, int, size_t) {
   *blocks = 2;
@@ -250,18 +345,36 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
     return complain("a launch whose parameters are no buffer");
   if (strikes(state().faults.launchFailureAt))
     return INVALID_VALUE;
-  if (config->gridDimX == 0 || config->blockDimX == 0 || config->gridDimY != 1 || config->blockDimZ != 1)
-    return complain("a launch of no blocks or threads");
+  if (config->gridDimX == 0 || config->blockDimX == 0 || config->blockDimX > 1024 || config->gridDimY != 1 ||
+      config->gridDimZ != 1 || config->blockDimY != 1 || config->blockDimZ != 1)
+    return complain("a launch of no blocks or threads, or of more than one dimension");
+  if (!isHandle(config->hStream, Kind::stream))
+    return INVALID_VALUE;
+  auto &known = *reinterpret_cast<Function *>(function);
+  if (config->sharedMemBytes > static_cast<unsigned>(known.sharedLimit))
+    return complain("a launch of '" + known.name + "' with more shared memory than it was given");
+  if (reinterpret_cast<uintptr_t>(extra[1]) % 64 != 0)
+    return complain("parameters that are not aligned as tensor maps are");
+  unsigned cluster = 1;
+  for (unsigned i = 0; i < config->numAttrs; ++i) {
+    if (config->attrs[i].id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+      return complain("an unknown attribute of a launch");
+    cluster = config->attrs[i].value.clusterDim.x;
+    if (cluster == 0 || config->gridDimX % cluster != 0 || config->attrs[i].value.clusterDim.y != 1 ||
+        config->attrs[i].value.clusterDim.z != 1)
+      return complain("a grid that is not made of clusters");
+  }
+  state().counts.lastCluster = static_cast<int>(cluster);
   auto *bytes = static_cast<const char *>(extra[1]);
-  Launch launch{*reinterpret_cast<std::string *>(function), config->gridDimX, config->blockDimX,
-                config->sharedMemBytes, std::vector<char>(bytes, bytes + *static_cast<size_t *>(extra[3]))};
+  Launch launch{known.name, config->gridDimX, config->blockDimX, config->sharedMemBytes,
+                std::vector<char>(bytes, bytes + *static_cast<size_t *>(extra[3]))};
   if (!state().recording)
     return runLaunch(launch);
   state().recorded.push_back(std::move(launch));
   return CUDA_SUCCESS;
 }
-CUresult cuStreamBeginCapture_v2(CUstream, CUstreamCaptureMode) {
-  if (state().faults.refuseCapture)
+CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode) {
+  if (!isHandle(stream, Kind::stream) || state().faults.refuseCapture)
     return NOT_SUPPORTED;
   state().recording = true;
   state().recorded.clear();
@@ -269,32 +382,65 @@ CUresult cuStreamBeginCapture_v2(CUstream, CUstreamCaptureMode) {
 }
 CUresult cuStreamEndCapture(CUstream, CUgraph *graph) {
   state().recording = false;
-  *graph = reinterpret_cast<CUgraph>(new std::vector<Launch>(std::move(state().recorded)));
+  *graph = make<CUgraph>(Kind::graph);
+  state().graphs[*graph] = std::move(state().recorded);
+  state().recorded.clear();
   return CUDA_SUCCESS;
 }
 CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph, unsigned long long) {
-  *executable =
-      reinterpret_cast<CUgraphExec>(new std::vector<Launch>(*reinterpret_cast<std::vector<Launch> *>(graph)));
+  if (!isHandle(graph, Kind::graph))
+    return INVALID_VALUE;
+  if (state().faults.refuseInstantiation)
+    return NOT_SUPPORTED;
+  *executable = make<CUgraphExec>(Kind::executable);
+  state().graphs[*executable] = state().graphs[graph];
   ++state().counts.graphs;
   return CUDA_SUCCESS;
 }
-CUresult cuGraphLaunch(CUgraphExec executable, CUstream) {
+CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
+  if (!isHandle(executable, Kind::executable) || !isHandle(stream, Kind::stream))
+    return INVALID_VALUE;
+  if (strikes(state().faults.graphFailureAt))
+    return LAUNCH_FAILED;
   ++state().counts.graphLaunches;
-  for (const Launch &launch : *reinterpret_cast<std::vector<Launch> *>(executable))
+  for (const Launch &launch : state().graphs[executable])
     runLaunch(launch);
   return CUDA_SUCCESS;
 }
 CUresult cuGraphExecDestroy(CUgraphExec executable) {
-  delete reinterpret_cast<std::vector<Launch> *>(executable);
-  return CUDA_SUCCESS;
+  state().graphs.erase(executable);
+  return destroy(executable, Kind::executable);
 }
 CUresult cuGraphDestroy(CUgraph graph) {
-  delete reinterpret_cast<std::vector<Launch> *>(graph);
-  return CUDA_SUCCESS;
+  state().graphs.erase(graph);
+  return destroy(graph, Kind::graph);
 }
-CUresult cuTensorMapEncodeTiled(CUtensorMap *, CUtensorMapDataType, uint32_t, void *, const uint64_t *,
-                                const uint64_t *, const uint32_t *, const uint32_t *, CUtensorMapInterleave,
-                                CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+/// Keeps the arguments, and writes the address and the sizes into the map.
+CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint32_t rank, void *address,
+                                const uint64_t *dims, const uint64_t *strides, const uint32_t *box,
+                                const uint32_t *elementStrides, CUtensorMapInterleave interleave,
+                                CUtensorMapSwizzle swizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  ++state().counts.tensorMaps;
+  if (rank < 1 || rank > 5 || interleave != CU_TENSOR_MAP_INTERLEAVE_NONE ||
+      reinterpret_cast<uintptr_t>(map) % 64 != 0 || reinterpret_cast<uintptr_t>(address) % 16 != 0)
+    return complain("a tensor map of a rank, a place or an address that is not allowed");
+  for (uint32_t i = 0; i < rank; ++i)
+    if (dims[i] == 0 || box[i] == 0 || box[i] > 256 || elementStrides[i] != 1 ||
+        (i + 1 < rank && strides[i] % 16 != 0))
+      return INVALID_VALUE;
+  FakeCudaTensorMap &last = state().lastMap;
+  last = {};
+  last.type = type;
+  last.swizzle = swizzle;
+  last.rank = rank;
+  last.address = address;
+  for (uint32_t i = 0; i < rank; ++i) {
+    last.dims[i] = dims[i];
+    last.box[i] = box[i];
+    last.strides[i] = i + 1 < rank ? strides[i] : 0;
+    map->opaque[i + 1] = dims[i];
+  }
+  map->opaque[0] = reinterpret_cast<uint64_t>(address);
   return CUDA_SUCCESS;
 }
 }

@@ -10,6 +10,7 @@
 #define TEST_FAKE_CUDA_FAKECUDA_H
 
 #include <cstddef>
+#include <cstdint>
 
 extern "C" {
 
@@ -20,18 +21,29 @@ typedef bool (*FakeCudaKernel)(void *user, const char *symbol, unsigned blocks, 
 
 /// What goes wrong; a number counts down, and at its end the call of that kind fails. Zero: nothing.
 struct FakeCudaFaults {
-  int outOfMemoryAt, launchFailureAt, loseAtLaunch;
-  bool refusePtx, refuseCapture;
+  int outOfMemoryAt, pinnedMemoryAt, uploadFailureAt, launchFailureAt, graphFailureAt, loseAtLaunch,
+      loseAtSynchronization;
+  bool refusePtx, refuseCapture, refuseInstantiation, noDevices;
   int capability; ///< of the device; 0: 80
 };
 struct FakeCudaCounts {
-  int launches, graphs, graphLaunches, allocations;
+  int launches, graphs, graphLaunches, allocations, tensorMaps;
+  int lastCluster; ///< of the last launch
   bool loadedPtx;
+};
+/// What the last tensor map was encoded from, innermost dimension first.
+struct FakeCudaTensorMap {
+  int type, swizzle;
+  uint32_t rank;
+  void *address;
+  uint64_t dims[5], strides[5];
+  uint32_t box[5];
 };
 
 typedef FakeCudaFaults *(*FakeCudaFaultsFn)();
 typedef FakeCudaCounts *(*FakeCudaCountsFn)();
 typedef const char *(*FakeCudaComplaintFn)();
+typedef const FakeCudaTensorMap *(*FakeCudaTensorMapFn)();
 typedef void (*FakeCudaResetFn)(FakeCudaKernel kernel, void *user);
 }
 

@@ -30,7 +30,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   FUZZ_CHECK(manifest.findFile("module.so"));
   for (const xfm::FileSpec &file : manifest.files)
-    FUZZ_CHECK(file.name.find('/') == std::string::npos && file.bytes >= 0);
+    FUZZ_CHECK(file.name.find('/') == (file.name.rfind("kernels/", 0) == 0 ? 7 : std::string::npos) &&
+               file.name.find('/', 8) == std::string::npos && file.bytes >= 0);
+  FUZZ_CHECK(manifest.kernels.empty() != manifest.target.isGPU());
+  for (const xfm::KernelSet &set : manifest.kernels) {
+    FUZZ_CHECK(set.capability() >= 10 && set.table.size() == manifest.kernels[0].table.size());
+    FUZZ_CHECK(!set.ptx.empty() || !set.cubin.empty());
+    for (const xfm::KernelSpec &kernel : set.table)
+      for (const xfm::TensorMapSpec &map : kernel.maps) {
+        FUZZ_CHECK(map.word < kernel.words && map.box.size() == map.dims.size() && map.dims.size() <= 5);
+        for (const xfm::MapDim &dim : map.dims)
+          for (int64_t word : dim.words)
+            FUZZ_CHECK(word >= 0 && word < kernel.words);
+      }
+  }
   for (const xfm::EntryPoint &entry : manifest.entryPoints) {
     std::vector<int64_t> sizes(entry.sizes.size(), 7);
     xfm::evaluate(entry.arena, sizes, 1);

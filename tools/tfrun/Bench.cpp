@@ -129,7 +129,7 @@ void bench(const Model &model, const Options &options) {
     throw std::runtime_error(
         "the model does not say the size of its vocabulary, so there are no ids to measure with");
 
-  int32_t threads = options.threads > 0 ? options.threads : availableCores();
+  int32_t threads = options.threads > 0 ? options.threads : model.isForGPU() ? 1 : availableCores();
   Generator generator(model, threads, context);
   Profile profile(generator.get(), options);
   profile.stop();

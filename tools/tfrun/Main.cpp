@@ -29,8 +29,9 @@ static void log(void *user, xfm_log_level level, const char *message) {
 }
 
 static void dispatch(const Options &options) {
-  Model model(options.artifact, {options.verify, options.profile, options.hugePages, options.affinity,
-                                 options.device, options.randomSeed, options.mode == Mode::info});
+  Model model(options.artifact,
+              {options.verify, options.profile, options.hugePages, options.affinity, options.device,
+               options.randomSeed, options.mode == Mode::info, !options.noCudaGraph, !options.quiet});
   switch (options.mode) {
   case Mode::prompt:
   case Mode::tokens:

@@ -7,12 +7,16 @@
 //===----------------------------------------------------------------------===//
 
 #include "tools/tfrun/Model.h"
+#include "tools/tfrun/Output.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <stdexcept>
 #include <thread>
 
 #include <sched.h>
+#include <unistd.h>
 
 namespace xfm::tfrun {
 
@@ -33,11 +37,19 @@ Model::Model(const std::string &path, const Choices &choices)
   options.device = choices.device.empty() ? nullptr : choices.device.c_str();
   options.random_seed = choices.randomSeed;
   options.inspect = choices.inspect;
+  options.no_graphs = !choices.graphs;
+  if (choices.progress && isatty(STDERR_FILENO))
+    options.progress = [](void *, const char *what, int64_t done, int64_t total) {
+      showProgress(what, done, total);
+    };
   xfm_model *opened = nullptr;
   check(xfm_model_open(path.c_str(), &options, &opened));
   handle.reset(opened);
   facts.size = sizeof facts;
   check(xfm_model_get_info(opened, &facts));
+  forGPU = nlohmann::json::parse(manifest()).at("target").at("device") == "cuda"; // the runtime verified it
+  if (!choices.graphs && !forGPU)
+    throw std::runtime_error("--no-cuda-graph is for a GPU, and '" + path + "' is for the CPU");
 }
 
 void Model::needEntry(const std::string &name) const {

@@ -30,11 +30,15 @@ public:
     std::string device;      ///< empty: what the artifact is for
     uint64_t randomSeed = 0; ///< of random weights; 0: the artifact's
     bool inspect = false;    ///< not to run it
+    bool graphs = true;      ///< of a GPU's steps
+    bool progress = false;   ///< shown on stderr where that is a terminal
   };
   Model(const std::string &path, const Choices &choices);
 
   xfm_model *get() const { return handle.get(); }
   bool affinity() const { return keepsToCores; }
+  /// Whether it was compiled for a GPU.
+  bool isForGPU() const { return forGPU; }
   const xfm_model_info &info() const { return facts; }
   std::string manifest() const { return xfm_model_manifest(get()); }
   /// The path of a file in the artifact.
@@ -47,7 +51,7 @@ public:
 
 private:
   std::unique_ptr<xfm_model, void (*)(xfm_model *)> handle;
-  bool keepsToCores;
+  bool keepsToCores, forGPU = false;
   xfm_model_info facts{};
 };
 

@@ -116,6 +116,7 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
       ->check(CLI::PositiveNumber);
   app.add_option("--device", options.device,
                  "cpu, cuda or cuda:N (default: what the artifact was compiled for)");
+  app.add_flag("--no-cuda-graph", options.noCudaGraph, "Launch the kernels of a step one by one");
   app.add_option("--random-weights", options.randomSeed,
                  "Random weights of this seed instead of the model's, e.g. of an artifact without weights")
       ->check(CLI::PositiveNumber);

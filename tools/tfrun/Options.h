@@ -56,7 +56,7 @@ struct Options {
   int64_t context = 0;     ///< 0: the runtime's default
   std::string device;      ///< empty: what the artifact is for
   uint64_t randomSeed = 0; ///< of random weights; 0: the artifact's
-  bool hugePages = false, affinity = false;
+  bool hugePages = false, affinity = false, noCudaGraph = false;
   bool json = false, verify = true, verbose = false, quiet = false;
 };
 

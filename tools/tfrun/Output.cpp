@@ -9,6 +9,7 @@
 #include "tools/tfrun/Output.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <stdexcept>
 
@@ -50,6 +51,14 @@ void writeError(std::string_view line) {
   std::string text(line);
   text += '\n';
   (void)writeAll(STDERR_FILENO, text.data(), text.size()); // there is nowhere left to complain
+}
+
+void showProgress(const char *what, int64_t done, int64_t total) {
+  char line[96] = "\r\x1b[K";
+  if (done < total)
+    std::snprintf(line, sizeof line, "\r\x1b[K%s %3.0f%% of %.1f MB", what,
+                  100.0 * double(done) / double(total), double(total) / 1e6);
+  (void)writeAll(STDERR_FILENO, line, std::strlen(line));
 }
 
 std::string oneLine(std::string text) {

@@ -9,6 +9,7 @@
 #ifndef XFM_TOOLS_TFRUN_OUTPUT_H
 #define XFM_TOOLS_TFRUN_OUTPUT_H
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ void writeOut(std::string_view text);
 
 /// Writes a line to stderr.
 void writeError(std::string_view line);
+
+/// Rewrites the line of a terminal on stderr: how many bytes are done. At the end nothing is left of it.
+void showProgress(const char *what, int64_t done, int64_t total);
 
 /// `text` with control characters as spaces, so that it is one line.
 std::string oneLine(std::string text);

@@ -139,6 +139,10 @@ void FakeArtifact::setFile(const std::string &name, const std::string &bytes) {
   manifest["files"].push_back(spec);
 }
 
+void FakeArtifact::makeFolder(const std::string &name) const {
+  std::filesystem::create_directory(file(name));
+}
+
 json &FakeArtifact::entry(const std::string &name) {
   for (json &known : manifest["entry_points"])
     if (known["name"] == name)

@@ -51,6 +51,8 @@ public:
   void write() const;
   /// Replaces a file and its entry in `files`.
   void setFile(const std::string &name, const std::string &bytes);
+  /// A folder for files inside the artifact.
+  void makeFolder(const std::string &name) const;
   nlohmann::json &entry(const std::string &name);
   std::string file(const std::string &name) const { return folder.file(name); }
   const std::string &path() const { return folder.path; }

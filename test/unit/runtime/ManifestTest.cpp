@@ -8,6 +8,7 @@
 
 #include "runtime/Manifest.h"
 #include "FakeArtifact.h"
+#include "GpuArtifact.h"
 
 #include <functional>
 #include <random>
@@ -248,6 +249,126 @@ TEST_P(ManifestDefect, IsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ManifestDefect, ::testing::ValuesIn(defects),
+                         [](const auto &info) { return std::string(info.param.name); });
+
+//===----------------------------------------------------------------------===//
+// Kernels of a GPU
+//===----------------------------------------------------------------------===//
+
+/// An artifact for sm_80 and, in cubins alone, sm_90a.
+static void makeForTwo(FakeArtifact &artifact) {
+  makeGpuArtifact(artifact, FAKE_MODULE); // read only
+  json &kernels = artifact.manifest["kernels"];
+  json newer = kernels[0];
+  newer["arch"] = "sm_90a";
+  newer.erase("ptx");
+  kernels.push_back(newer);
+  artifact.manifest["target"]["archs"] = {"sm_80", "sm_90a"};
+}
+
+TEST(Manifest, Kernels) {
+  FakeArtifact artifact;
+  makeForTwo(artifact);
+  Manifest manifest;
+  Status status = parseManifest(manifestText(artifact.manifest), "manifest.json", manifest);
+  ASSERT_TRUE(status.ok()) << status.message;
+  EXPECT_TRUE(manifest.target.isGPU());
+  EXPECT_EQ(manifest.target.archs, (std::vector<std::string>{"sm_80", "sm_90a"}));
+  ASSERT_EQ(manifest.kernels.size(), 2u);
+  EXPECT_EQ(manifest.kernels[0].ptx, "kernels/fake.ptx");
+  EXPECT_EQ(manifest.kernels[0].capability(), 80);
+  EXPECT_FALSE(manifest.kernels[0].isExact());
+  EXPECT_EQ(manifest.kernels[1].ptx, "");
+  EXPECT_EQ(manifest.kernels[1].capability(), 90);
+  EXPECT_TRUE(manifest.kernels[1].isExact());
+  const KernelSpec &mapped = manifest.kernels[0].table[3];
+  EXPECT_EQ(mapped.symbol, "mapped");
+  EXPECT_EQ(mapped.threads, 64);
+  EXPECT_EQ(mapped.words, 4);
+  EXPECT_EQ(mapped.tile, (std::vector<int64_t>{1, 8}));
+  ASSERT_EQ(mapped.maps.size(), 1u);
+  EXPECT_EQ(mapped.maps[0].dtype, XFM_I32);
+  EXPECT_EQ(mapped.maps[0].swizzle, 64);
+  EXPECT_EQ(mapped.maps[0].box, (std::vector<int64_t>{1, 16}));
+  EXPECT_EQ(mapped.maps[0].dims[0].factor, 2);
+  EXPECT_EQ(mapped.maps[0].dims[1].words, std::vector<int64_t>{3});
+  EXPECT_TRUE(manifest.kernels[0].table[1].persistent);
+  EXPECT_EQ(manifest.kernels[0].table[4].cluster, 4);
+  EXPECT_EQ(manifest.findEntryPoint("prefill")->bufferCount, 7u);
+}
+
+static json &rowOf(json &manifest, size_t row) { return manifest["kernels"][0]["table"][row]; }
+static json &mapOf(json &manifest) { return rowOf(manifest, 3)["maps"][0]; }
+
+namespace {
+class KernelDefect : public ::testing::TestWithParam<Defect> {};
+} // namespace
+
+static const std::vector<Defect> kernelDefects = {
+    {"NoKernels", [](json &m) { m.erase("kernels"); }, XFM_CORRUPT, "expected a member 'kernels'"},
+    {"KernelsOfNothing", [](json &m) { m["kernels"] = json::array(); }, XFM_CORRUPT,
+     "kernels of at least one architecture"},
+    {"KernelsAreObject", [](json &m) { m["kernels"] = json::object(); }, XFM_CORRUPT, "expected an array"},
+    {"NoArchs", [](json &m) { m["target"].erase("archs"); }, XFM_CORRUPT, "'archs'"},
+    {"ArchWithoutKernels", [](json &m) { m["target"]["archs"].push_back("sm_75"); }, XFM_CORRUPT,
+     "target.archs: there are no kernels for 'sm_75'"},
+    {"KernelsOfOtherArch", [](json &m) { m["target"]["archs"].erase(1); }, XFM_CORRUPT,
+     "there are kernels for 'sm_90a', which is not listed"},
+    {"ArchTwice", [](json &m) { m["kernels"][1]["arch"] = "sm_80"; }, XFM_CORRUPT, "'sm_80' is given twice"},
+    {"ArchOfCPU", [](json &m) { m["kernels"][0]["arch"] = "x86"; }, XFM_CORRUPT,
+     "kernels[0].arch: expected an architecture such as sm_80, but got 'x86'"},
+    {"ArchWithoutNumber", [](json &m) { m["kernels"][0]["arch"] = "sm_"; }, XFM_CORRUPT, "such as sm_80"},
+    {"ArchOfOneDigit", [](json &m) { m["kernels"][0]["arch"] = "sm_8"; }, XFM_CORRUPT, "such as sm_80"},
+    {"ArchWithWord", [](json &m) { m["kernels"][0]["arch"] = "sm_80x"; }, XFM_CORRUPT, "such as sm_80"},
+    {"ArchWithSign", [](json &m) { m["kernels"][0]["arch"] = "sm_-80"; }, XFM_CORRUPT, "such as sm_80"},
+    {"NeitherFile", [](json &m) { m["kernels"][1].erase("cubin"); }, XFM_CORRUPT,
+     "kernels[1]: expected a file of PTX or a cubin"},
+    {"FileNotListed", [](json &m) { m["kernels"][0]["ptx"] = "kernels/other.ptx"; }, XFM_CORRUPT,
+     "kernels in 'kernels/other.ptx', but files do not list it"},
+    {"FileInOtherFolder", [](json &m) { m["files"].back()["name"] = "others/fake.cubin"; }, XFM_CORRUPT,
+     "plain name"},
+    {"FileAboveTheFolder", [](json &m) { m["files"].back()["name"] = "kernels/../module.so"; }, XFM_CORRUPT,
+     "plain name"},
+    {"NoTable", [](json &m) { m["kernels"][0].erase("table"); }, XFM_CORRUPT, "'table'"},
+    {"TablesOfTwoLengths", [](json &m) { m["kernels"][1]["table"].erase(4); }, XFM_CORRUPT,
+     "kernels[1]: expected as many kernels as the first architecture has, 5, but got 4"},
+    {"WordsOfTwoCounts", [](json &m) { m["kernels"][1]["table"][2]["words"] = 7; }, XFM_CORRUPT,
+     "expected kernel 2 to take 6 words and 1 dimensions as for the first architecture, but got 7 and 1"},
+    {"TilesOfTwoRanks", [](json &m) { m["kernels"][1]["table"][1]["tile"] = {4}; }, XFM_CORRUPT,
+     "but got 4 and 1"},
+    {"NoSymbol", [](json &m) { rowOf(m, 0).erase("symbol"); }, XFM_CORRUPT, "'symbol'"},
+    {"NoThreads", [](json &m) { rowOf(m, 0)["threads"] = 0; }, XFM_CORRUPT, "table[0].threads"},
+    {"ThreadsOfHalfAWarp", [](json &m) { rowOf(m, 0)["threads"] = 48; }, XFM_CORRUPT,
+     "expected a multiple of 32, but got 48"},
+    {"TooManyThreads", [](json &m) { rowOf(m, 0)["threads"] = 2048; }, XFM_CORRUPT, "table[0].threads"},
+    {"SharedNegative", [](json &m) { rowOf(m, 0)["shared"] = -1; }, XFM_CORRUPT, "table[0].shared"},
+    {"ClusterOfNothing", [](json &m) { rowOf(m, 0)["cluster"] = 0; }, XFM_CORRUPT, "table[0].cluster"},
+    {"PersistentNumber", [](json &m) { rowOf(m, 0)["persistent"] = 1; }, XFM_CORRUPT, "table[0].persistent"},
+    {"WordsNegative", [](json &m) { rowOf(m, 0)["words"] = -1; }, XFM_CORRUPT, "table[0].words"},
+    {"TileZero", [](json &m) { rowOf(m, 0)["tile"] = {0}; }, XFM_CORRUPT, "table[0].tile[0]"},
+    {"MapOfNoWord", [](json &m) { mapOf(m)["word"] = 4; }, XFM_CORRUPT, "maps[0].word"},
+    {"MapOfUnknownType", [](json &m) { mapOf(m)["dtype"] = "f8"; }, XFM_CORRUPT, "unknown element type 'f8'"},
+    {"MapOfOddSwizzle", [](json &m) { mapOf(m)["swizzle"] = 48; }, XFM_CORRUPT,
+     "expected 0, 32, 64 or 128, but got 48"},
+    {"MapOfLargeBox", [](json &m) { mapOf(m)["box"][0] = 257; }, XFM_CORRUPT, "maps[0].box[0]"},
+    {"MapOfOtherRank", [](json &m) { mapOf(m)["box"] = {1}; }, XFM_CORRUPT,
+     "1 to 5 dimensions and a box of as many, but got 2 and 1"},
+    {"MapOfNoRank", [](json &m) { mapOf(m)["box"] = mapOf(m)["dims"] = json::array(); }, XFM_CORRUPT,
+     "but got 0 and 0"},
+    {"MapOfUnknownWord", [](json &m) { mapOf(m)["dims"][0]["words"] = {9}; }, XFM_CORRUPT,
+     "dims[0].words[0]"},
+    {"MapOfNoFactor", [](json &m) { mapOf(m)["dims"][0]["factor"] = 0; }, XFM_CORRUPT, "dims[0].factor"},
+    {"WeightsStoredIsText", [](json &m) { m["weights_stored"] = "no"; }, XFM_CORRUPT, "weights_stored"},
+};
+
+TEST_P(KernelDefect, IsRefused) {
+  FakeArtifact artifact;
+  makeForTwo(artifact);
+  GetParam().make(artifact.manifest);
+  expectFailure(parse(manifestText(artifact.manifest)), GetParam().status, GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, KernelDefect, ::testing::ValuesIn(kernelDefects),
                          [](const auto &info) { return std::string(info.param.name); });
 
 //===----------------------------------------------------------------------===//

@@ -95,7 +95,7 @@ TEST(Model, WeightHashCanBeSkipped) {
   std::string bytes = readFile(artifact.file("weights.safetensors"));
   bytes.back() ^= 1;
   writeFile(artifact.file("weights.safetensors"), bytes);
-  xfm_open_options options = {sizeof options, 1, 0, 0, nullptr, 0, 0};
+  xfm_open_options options = {sizeof options, 1, 0, 0, nullptr, 0, 0, 0, nullptr, nullptr};
   xfm_model *model = nullptr;
   EXPECT_EQ(xfm_model_open(artifact.path().c_str(), &options, &model), XFM_OK) << xfm_last_error();
   xfm_model_close(model);

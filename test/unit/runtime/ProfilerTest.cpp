@@ -41,7 +41,7 @@ protected:
 
   void open(bool profile, int32_t threads = 2, int64_t batch = 1) {
     close();
-    xfm_open_options options = {sizeof options, 0, profile, 0, nullptr, 0, 0};
+    xfm_open_options options = {sizeof options, 0, profile, 0, nullptr, 0, 0, 0, nullptr, nullptr};
     ASSERT_EQ(xfm_model_open(artifact.path().c_str(), &options, &model), XFM_OK) << xfm_last_error();
     xfm_session_options sizes = {sizeof sizes, threads, batch, 20, 0};
     ASSERT_EQ(xfm_session_create(model, &sizes, &session), XFM_OK) << xfm_last_error();
@@ -205,7 +205,8 @@ TEST_F(ProfilerTest, OffMeansTheSameServicesAndNoRecords) {
 
 // Options of a caller that does not know profiling are those of one that is not profiled.
 TEST_F(ProfilerTest, OlderOptionsAreOff) {
-  xfm_open_options options = {offsetof(xfm_open_options, profile), 0, 1, 0, nullptr, 0, 0};
+  xfm_open_options options = {
+      offsetof(xfm_open_options, profile), 0, 1, 0, nullptr, 0, 0, 0, nullptr, nullptr};
   ASSERT_EQ(xfm_model_open(artifact.path().c_str(), &options, &model), XFM_OK);
   ASSERT_EQ(xfm_session_create(model, nullptr, &session), XFM_OK);
   EXPECT_EQ(xfm_profile_start(session), XFM_INVALID_ARGUMENT);
@@ -218,7 +219,7 @@ TEST_F(ProfilerTest, ModelsWithAndWithoutItMeet) {
     open(first);
     xfm_model *otherModel = nullptr;
     xfm_session *other = nullptr;
-    xfm_open_options options = {sizeof options, 0, !first, 0, nullptr, 0, 0};
+    xfm_open_options options = {sizeof options, 0, !first, 0, nullptr, 0, 0, 0, nullptr, nullptr};
     ASSERT_EQ(xfm_model_open(artifact.path().c_str(), &options, &otherModel), XFM_OK) << xfm_last_error();
     ASSERT_EQ(xfm_session_create(otherModel, nullptr, &other), XFM_OK) << xfm_last_error();
     EXPECT_EQ(xfm_profile_start(first ? session : other), XFM_OK);

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Builds the runtime and tfrun on a bare machine, compares what a GPU computes with what was carried along, and
+# measures it. Runs in the folder that test/gpu/pack.sh packed. XFM_DEVICE: cuda:0 (default), cuda:N or cpu.
+set -u
+cd "$(dirname "$0")" || exit 2
+device=${XFM_DEVICE:-cuda:0}
+compiler=${CXX:-c++}
+
+need() {
+  echo "run.sh: error: $1" >&2
+  echo "run.sh: needs a C++17 compiler (CXX, default c++), x86-64 Linux, and for cuda NVIDIA's driver (libcuda.so.1);" \
+    "no network, no CUDA toolkit, no LLVM" >&2
+  exit 2
+}
+command -v "$compiler" >/dev/null || need "there is no compiler '$compiler'"
+{ [ -d cases ] && [ -d runtime ]; } || need "this folder was not made by test/gpu/pack.sh"
+
+# Objects of everything, a few at a time.
+version=$(cat VERSION)
+mkdir -p build
+export compiler version
+# shellcheck disable=SC2016 # expanded by the inner shell
+find runtime tools test -name '*.cpp' -print0 | xargs -0 -P "$(nproc)" -I{} sh -c '
+  object=build/$(echo "$1" | tr / _).o
+  [ "$object" -nt "$1" ] || "$compiler" -std=c++17 -O2 -pthread -I. -Iinclude -DXFM_VERSION="\"$version\"" \
+    -DXFM_VERSION_STRING="\"$version\"" -c "$1" -o "$object"' sh {} || need "the runtime does not build"
+pcre=-lpcre2-8
+[ ! -e libpcre2-8.a ] || pcre=libpcre2-8.a
+common=$(find build -name 'runtime_*.o')
+# shellcheck disable=SC2086 # lists of files
+"$compiler" -o build/tfrun build/tools_*.o $common $pcre -pthread -ldl || need "tfrun does not link (libpcre2-8?)"
+# shellcheck disable=SC2086
+"$compiler" -o build/compare build/test_gpu_compare.cpp.o $common $pcre -pthread -ldl || need "compare does not link"
+
+status=0
+printf '%-16s %-8s %12s %12s  %s\n' case output error allowed result
+for case in cases/*/; do
+  name=$(basename "$case")
+  entry=$(cat "$case/entry")
+  allowed=$(cat "$case/tolerance")
+  set --
+  for file in "$case"inputs/*.npy; do
+    set -- "$@" --input "$(basename "$file" .npy)=$file"
+  done
+  for file in "$case"outputs/*.npy; do
+    set -- "$@" --output "$(basename "$file" .npy)=build/$name.$(basename "$file")"
+  done
+  if ! message=$(build/tfrun "$case/model.tfa" --device="$device" --entry="$entry" "$@" -q 2>&1); then
+    printf '%-16s %-8s %12s %12s  %s\n' "$name" - - "$allowed" "FAILED: $message"
+    status=1
+    continue
+  fi
+  for file in "$case"outputs/*.npy; do
+    if error=$(build/compare "build/$name.$(basename "$file")" "$file" "$allowed"); then
+      result=ok
+    else
+      result=FAILED
+      status=1
+    fi
+    printf '%-16s %-8s %12s %12s  %s\n' "$name" "$(basename "$file" .npy)" "$error" "$allowed" "$result"
+  done
+done
+
+for artifact in cases/*/model.tfa bench/*.tfa; do
+  [ -d "$artifact" ] || continue
+  set --
+  [ -e "$artifact/weights.safetensors" ] || set -- --random-weights=1
+  echo
+  echo "$artifact on $device:"
+  build/tfrun "$artifact" --device="$device" --bench "$@" || status=1
+done
+exit $status
