@@ -130,7 +130,7 @@ llvm::Error CompiledModule::begin(int64_t rows, int64_t positions, int32_t threa
   session = nullptr;
   xfm_session_options options = {};
   options.size = sizeof options;
-  options.threads = threads;
+  options.threads = emulated ? 1 : threads; // of the CPU
   options.batch = rows;
   options.context = positions;
   if (xfm_session_create(model, &options, &session) != XFM_OK)

@@ -259,7 +259,7 @@ TEST_F(CudaRuntime, NeverTakesAnotherDevice) {
   EXPECT_NE(open("cpu.tfa", "cuda:0", opened).find("made for the CPU and cannot run on cuda:0"),
             std::string::npos);
   EXPECT_EQ(open("gpu.tfa", "cuda:3", opened),
-            "there is no cuda:3: this machine has 1 GPUs, numbered from cuda:0 on");
+            "there is no cuda:3: this machine has 1 GPU, numbered from cuda:0 on");
   EXPECT_NE(open("gpu.tfa", "gpu", opened).find("unknown device 'gpu'"), std::string::npos);
 }
 
