@@ -131,11 +131,11 @@ def SplitAttentionPass : Pass<"transformer-split-attention", "::mlir::ModuleOp">
     dispatch, with the template `attention_merge`, on their results. Their number is fixed
     at compile time, so that results do not depend on the number of threads.
 
-    ```mlir
+    ```
     %1 = transformer.launch @attn ins(%q, %cache : tensor<?x1x4x8xf32>, !transformer.kv_cache<2 x 8 x f32, full>) outs(%0 : tensor<?x1x4x8xf32>) -> tensor<?x1x4x8xf32>
     ```
     becomes
-    ```mlir
+    ```
     %2 = transformer.launch @attn ins(%q, %cache : tensor<?x1x4x8xf32>, !transformer.kv_cache<2 x 8 x f32, full>) outs(%1 : tensor<?x16x4x10xf32>) -> tensor<?x16x4x10xf32>
     %3 = transformer.launch @attn_merge ins(%2 : tensor<?x16x4x10xf32>) outs(%0 : tensor<?x1x4x8xf32>) -> tensor<?x1x4x8xf32>
     ```
