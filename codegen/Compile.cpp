@@ -40,6 +40,7 @@ static LoweringPipelineOptions pipelineOptions(const CPUTarget &target, const Lo
   options.startAt = lowering.startAt;
   options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.gpuArchs = lowering.gpuArchs;
+  options.newestGPUKernels = lowering.newestGPUKernels;
   return options;
 }
 

@@ -35,6 +35,8 @@ struct LoweringOptions {
   std::string passes;
   /// Architectures of a GPU that kernels are made for (parseGPUArchs); empty: the CPU.
   std::vector<std::string> gpuArchs;
+  /// Kernels that an architecture alone has are chosen, whether or not a GPU has shown them to be right.
+  bool newestGPUKernels = false;
 };
 
 /// The kernels of one architecture, in the form of codegen/GPU/README.md.

@@ -248,8 +248,11 @@ def SelectGPUKernelsPass : Pass<"transformer-select-gpu-kernels", "::mlir::Modul
   let description = [{
     Attaches `xgpu.configs` to every dispatch function: a dictionary from architecture to
     `#xgpu.config`. Nothing later decides. A dictionary that is there already is kept.
+    Templates that no GPU has shown to be right (`codegen/GPU/validated.txt`) are chosen with `newest` alone.
   }];
-  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">];
+  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">,
+                 Option<"newest", "newest", "bool", "false",
+                        "choose what an architecture alone has, validated or not">];
   let dependentDialects = ["::mlir::xgpu::XGPUDialect"];
 }
 

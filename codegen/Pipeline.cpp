@@ -87,6 +87,7 @@ static const Phase kPhases[] = {
      [](OpPassManager &pm, const LoweringPipelineOptions &options) {
        SelectGPUKernelsPassOptions select;
        llvm::append_range(select.archs, options.gpuArchs);
+       select.newest = options.newestGPUKernels;
        pm.addPass(createSelectGPUKernelsPass(select));
      }},
     {"kernels", Phase::GPU,
@@ -198,6 +199,9 @@ struct GPUPipelineOptions : PassPipelineOptions<GPUPipelineOptions> {
                         llvm::cl::init(512)};
   Option<int64_t> fusion{*this, "fusion", llvm::cl::desc("how much dispatches fuse: 0, 1 or 2"),
                          llvm::cl::init(2)};
+  Option<bool> newest{*this, "newest",
+                      llvm::cl::desc("choose kernels that an architecture alone has, validated or not"),
+                      llvm::cl::init(false)};
   Option<std::string> stopAt{*this, "stop-at", llvm::cl::desc("the last phase to run"),
                              llvm::cl::init("outline")};
 };
@@ -248,6 +252,7 @@ void mlir::transformer::registerLoweringPipelines() {
         lowering.fusion = options.fusion;
         lowering.stopAt = options.stopAt;
         lowering.gpuArchs.assign(options.archs.begin(), options.archs.end());
+        lowering.newestGPUKernels = options.newest;
         buildLoweringPipeline(pm, lowering);
       });
   PassPipelineRegistration<>("transformer-gpu-kernel-pipeline", "Lower kernels of a GPU to LLVM",

@@ -29,6 +29,8 @@ struct LoweringPipelineOptions {
   /// Architectures of a GPU (sm_80, sm_90a); the code of entry functions is the CPU's
   /// then, and kernels are for them. Empty: everything is for the CPU.
   std::vector<std::string> gpuArchs;
+  /// Kernels that an architecture alone has are chosen, whether or not a GPU has shown them to be right.
+  bool newestGPUKernels = false;
 };
 
 /// The phases, in order. `outline` is of GPUs alone: after it, kernels are in modules of

@@ -9,12 +9,16 @@
 #include "emulator/EmulatedDevice.h"
 
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/GPU/IR/XGPU.h"
 
 #include <cstdlib>
 #include <cstring>
 
 using namespace mlir;
 using namespace mlir::emulator;
+
+/// Few, so that a persistent kernel's blocks have several tiles each.
+static constexpr uint64_t kBlocksAtOnce = 2;
 
 llvm::Expected<std::unique_ptr<EmulatedDevice>> EmulatedDevice::create(ModuleOp kernels,
                                                                        const EmulatorOptions &options) {
@@ -30,8 +34,11 @@ llvm::Expected<std::unique_ptr<EmulatedDevice>> EmulatedDevice::create(ModuleOp 
     kernel.words = 0;
     for (const transformer::GridDim &factor : transformer::getGrid(function))
       kernel.tile.push_back(factor.tile);
-    for (Type type : function.getArgumentTypes()) {
+    kernel.isPersistent = xgpu::KernelAttr::of(function).getPersistent();
+    for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
       auto memref = dyn_cast<MemRefType>(type);
+      if (function.getArgAttr(i, xgpu::TensorMapAttr::kName))
+        continue; // made from the words
       kernel.words += memref ? 1 + static_cast<int64_t>(memref.getNumDynamicDims()) : 1;
     }
     device->kernels.push_back(std::move(kernel));
@@ -91,6 +98,8 @@ void EmulatedDevice::launch(int32_t number, const int64_t *dims, const uint64_t 
   config.words = ArrayRef(words, static_cast<size_t>(kernel.words));
   for (auto [i, tile] : llvm::enumerate(kernel.tile))
     config.blocks *= llvm::divideCeil(static_cast<uint64_t>(dims[i]), static_cast<uint64_t>(tile));
+  if (kernel.isPersistent)
+    config.blocks = std::min(config.blocks, kBlocksAtOnce);
   ++launchCount;
   llvm::Expected<LaunchReport> report = kernel.code->launch(config, memory, options);
   if (report)

@@ -44,6 +44,7 @@ private:
     std::unique_ptr<EmulatedKernel> code;
     SmallVector<int64_t> tile;
     int64_t words;
+    bool isPersistent = false;
   };
   explicit EmulatedDevice(const EmulatorOptions &options) : options(options) {}
   static void launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words, int32_t);

@@ -9,6 +9,7 @@
 #include "emulator/Execution.h"
 
 #include "emulator/Program.h"
+#include "emulator/Warpgroup.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/raw_ostream.h"
@@ -20,6 +21,8 @@ using namespace mlir;
 using namespace mlir::emulator;
 
 static constexpr size_t kStackBytes = 256 << 10;
+/// Of a multiprocessor, and what a thread may have at most. They are given out by eight.
+static constexpr uint64_t kRegisters = 65536, kMostRegisters = 255;
 /// Bytes that a warp reads from 32 banks of shared memory in one pass, and of a sector of global memory.
 static constexpr unsigned kBanks = 32, kBankBytes = 4, kSectorBytes = 32;
 
@@ -28,7 +31,9 @@ static constexpr unsigned kBanks = 32, kBankBytes = 4, kSectorBytes = 32;
 //===----------------------------------------------------------------------===//
 
 Warp::Warp(class Block &block, unsigned number, unsigned words)
-    : block(block), number(number), registers(size_t(words) * kLanes) {}
+    : block(block), number(number), registers(size_t(words) * kLanes),
+      products(std::make_unique<WarpgroupProducts>()) {}
+Warp::~Warp() = default;
 
 uint64_t Warp::uniform(unsigned slot) { return at(slot)[mask ? llvm::countr_zero(mask) : 0]; }
 
@@ -48,6 +53,12 @@ void Warp::fail(Operation *op, const std::string &message, int lane) {
 void Warp::requireAllLanes(Operation *op) {
   if (mask != kAllLanes)
     fail(op, "is executed by some lanes of the warp alone; all of them must take part");
+}
+
+unsigned Warp::soleLane(Operation *op) {
+  if (llvm::popcount(mask) != 1)
+    fail(op, "is executed by " + std::to_string(llvm::popcount(mask)) + " lanes; one of them must");
+  return llvm::countr_zero(mask);
 }
 
 void Warp::block_until(Operation *op, const char *what, const std::function<bool()> &isReady) {
@@ -70,7 +81,7 @@ void Warp::checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsig
          lane);
 }
 
-void Warp::checkGlobal(Operation *op, uint64_t address, unsigned bytes, unsigned lane, bool writes) {
+void Warp::checkGlobal(Operation *op, uint64_t address, uint64_t bytes, unsigned lane, bool writes) {
   if (!lastRegion || !lastRegion->holds(address, bytes))
     lastRegion = block.memory.findBefore(address);
   if (!lastRegion || !lastRegion->holds(address, bytes)) {
@@ -214,7 +225,7 @@ void Warp::waitForCopies(Operation *op, unsigned pending) {
         std::memset(place, 0, copy.bytes);
         std::memcpy(place, reinterpret_cast<const void *>(copy.source), copy.copied);
       }
-      block.shared.land(copy.target, copy.bytes, number, clock);
+      block.shared.land(copy.target, copy.bytes, number, clock.seen[number]);
     }
     groups.erase(groups.begin());
   }
@@ -227,12 +238,15 @@ void Warp::waitForCopies(Operation *op, unsigned pending) {
 emulator::Block::Block(const Program &program, const LaunchConfig &config, DeviceMemory &memory,
                        const EmulatorOptions &options, LaunchReport &report, uint64_t number)
     : program(program), config(config), memory(memory), options(options), report(report), number(number),
-      threads(program.threads), shared(program.sharedBytes, program.threads / kLanes, options.checkRaces) {
+      threads(program.threads), shared(program.sharedBytes, program.threads / kLanes, options.checkRaces),
+      mbarriers(shared, program.threads / kLanes, options.late) {
   unsigned count = threads / kLanes;
   for (unsigned i = 0; i < count; ++i) {
     auto warp = std::make_unique<Warp>(*this, i, program.words);
-    warp->clock.assign(count, 0);
-    warp->clock[i] = 1;
+    warp->registersHeld = std::min(kMostRegisters, kRegisters / threads / 8 * 8);
+    registers += warp->registersHeld;
+    warp->clock = Clock(count + Mbarriers::kMost);
+    warp->clock.seen[i] = 1;
     for (const Program::Constant &constant : program.constants)
       std::fill_n(warp->at(constant.slot), kLanes, constant.bits);
     for (const Program::Parameter &parameter : program.parameters)
@@ -248,36 +262,48 @@ void emulator::Block::enter(unsigned high, unsigned low) {
   if (!warp->issued.empty() || !warp->groups.empty())
     for (auto &group : warp->groups)
       for (const AsyncCopy &copy : group)
-        warp->block.shared.land(copy.target, copy.bytes, warp->number, warp->clock);
+        warp->block.shared.land(copy.target, copy.bytes, warp->number, warp->clock.seen[warp->number]);
   warp->finished = true;
   warp->block.backToScheduler(*warp);
 }
 
 void emulator::Block::backToScheduler(Warp &warp) { swapcontext(&warp.context, &scheduler); }
 
-void emulator::Block::meet(Warp &warp, Operation *op, unsigned number, unsigned count) {
+void emulator::Block::meet(Warp &warp, Operation *op, unsigned number, unsigned count, bool waits) {
   NamedBarrier &barrier = barriers[number];
-  if (count % kLanes != 0 || count > threads)
+  if (count == 0 || count % kLanes != 0 || count > threads)
     warp.fail(op, "waits for " + std::to_string(count) + " threads of a block of " + std::to_string(threads));
+  if (barrier.arrived != 0 && barrier.expected != count)
+    warp.fail(op, "waits for " + std::to_string(count) + " threads at a barrier where others wait for " +
+                      std::to_string(barrier.expected));
   unsigned generation = barrier.generation;
   Clock &known = barrier.joined[generation % 2];
   if (barrier.arrived == 0)
     known = warp.clock;
-  for (auto [joined, own] : llvm::zip(known, warp.clock))
-    joined = std::max(joined, own);
+  known.join(warp.clock);
+  barrier.expected = count;
   barrier.arrived += kLanes;
-  if (barrier.arrived < count) {
-    warp.block_until(op, "the other warps at the barrier",
-                     [&barrier, generation] { return barrier.generation != generation; });
-  } else {
+  if (barrier.arrived >= count) {
     barrier.arrived = 0;
     ++barrier.generation;
+  } else if (waits) {
+    warp.block_until(op, "the other warps at the barrier",
+                     [&barrier, generation] { return barrier.generation != generation; });
   }
   // What each warp did before the barrier is known to all behind it. The next meeting has another
   // clock, and the one after that begins when all have left this one.
-  for (auto [joined, own] : llvm::zip(known, warp.clock))
-    own = std::max(joined, own);
-  ++warp.clock[warp.number];
+  if (waits)
+    warp.clock.join(known);
+  ++warp.clock.seen[warp.number];
+}
+
+void emulator::Block::reportDeadlock() {
+  llvm::raw_string_ostream stream(report.error);
+  stream << "kernel " << program.name << ", block " << number << ": deadlock:";
+  for (auto &warp : warps)
+    if (!warp->finished)
+      stream << " warp " << warp->number << " waits for " << warp->waitingFor << " ("
+             << warp->waitingAt->getLoc() << ");";
 }
 
 bool emulator::Block::run() {
@@ -309,16 +335,13 @@ bool emulator::Block::run() {
       if (!report.error.empty())
         return false;
     }
-    if (allDone)
-      return true;
     if (progressed)
       continue;
-    llvm::raw_string_ostream stream(report.error);
-    stream << "kernel " << program.name << ", block " << number << ": deadlock:";
-    for (auto &warp : warps)
-      if (!warp->finished)
-        stream << " warp " << warp->number << " waits for " << warp->waitingFor << " ("
-               << warp->waitingAt->getLoc() << ");";
-    return false;
+    if (!allDone)
+      reportDeadlock();
+    else if (mbarriers.anyUnderWay())
+      report.error = "kernel " + program.name + ", block " + std::to_string(number) +
+                     ": ends while copies into its shared memory are under way";
+    return report.error.empty();
   }
 }

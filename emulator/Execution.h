@@ -11,6 +11,7 @@
 
 #include "emulator/DeviceMemory.h"
 #include "emulator/Emulator.h"
+#include "emulator/Mbarriers.h"
 #include "emulator/SharedState.h"
 
 #include "mlir/IR/Operation.h"
@@ -25,6 +26,7 @@ constexpr unsigned kLanes = 32;
 constexpr uint32_t kAllLanes = 0xffffffff;
 
 class Block;
+class WarpgroupProducts;
 
 /// Asynchronous copies of a warp that were committed together, in the order of issue.
 struct AsyncCopy {
@@ -36,6 +38,7 @@ struct AsyncCopy {
 /// 64 bits, one for each lane; a vector, struct or memref several of them.
 struct Warp {
   Warp(Block &block, unsigned number, unsigned words);
+  ~Warp();
 
   uint64_t *at(unsigned slot) { return registers.data() + size_t(slot) * kLanes; }
   /// The value of the first active lane, of what is the same in all.
@@ -50,11 +53,15 @@ struct Warp {
                  const uint64_t *copied);
   void commitCopies(Operation *op);
   void waitForCopies(Operation *op, unsigned pending);
+  /// What is in global memory at `address`, for the number of bytes, must be there to be read.
+  void checkGlobal(Operation *op, uint64_t address, uint64_t bytes, unsigned lane, bool writes);
 
   /// Waits until `ready` returns true; `what` says for what, should it never.
   void block_until(Operation *op, const char *what, const std::function<bool()> &ready);
   /// Collective instructions are undefined where lanes are missing.
   void requireAllLanes(Operation *op);
+  /// The one lane that executes an instruction which means something for each that does.
+  unsigned soleLane(Operation *op);
   /// Ends the launch; does not return.
   [[noreturn]] void fail(Operation *op, const std::string &message, int lane = -1);
 
@@ -65,6 +72,8 @@ struct Warp {
   Clock clock;
   std::vector<AsyncCopy> issued;
   std::vector<std::vector<AsyncCopy>> groups;
+  std::unique_ptr<WarpgroupProducts> products;
+  uint64_t registersHeld = 0; ///< of the device, each lane's
 
   //===--- scheduling ---===//
   ucontext_t context;
@@ -75,7 +84,6 @@ struct Warp {
   std::function<bool()> ready;
 
 private:
-  void checkGlobal(Operation *op, uint64_t address, unsigned bytes, unsigned lane, bool writes);
   void countGlobal(const uint64_t *address, unsigned bytes);
   void countShared(const uint64_t *address, unsigned bytes);
   void checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsigned lane);
@@ -84,8 +92,8 @@ private:
 
 /// What several warps meet at: barrier number 0 to 15.
 struct NamedBarrier {
-  unsigned arrived = 0, generation = 0;
-  Clock joined[2]; ///< what those who meet know, by generation
+  unsigned arrived = 0, expected = 0, generation = 0; ///< threads
+  Clock joined[2];                                    ///< what those who meet know, by generation
 };
 
 /// The warps of a block, run in turns on one thread.
@@ -95,8 +103,8 @@ public:
         const EmulatorOptions &options, LaunchReport &report, uint64_t number);
   /// Runs the block; false where it failed, with the report's `error` set.
   bool run();
-  /// Warp `warp` arrives at a barrier of `threads` threads and waits for the others.
-  void meet(Warp &warp, Operation *op, unsigned barrier, unsigned threads);
+  /// Warp `warp` arrives at a barrier of `threads` threads and, where it `waits`, waits for the others.
+  void meet(Warp &warp, Operation *op, unsigned barrier, unsigned threads, bool waits = true);
   void backToScheduler(Warp &warp);
 
   const Program &program;
@@ -106,10 +114,13 @@ public:
   LaunchReport &report;
   uint64_t number;
   unsigned threads;
+  uint64_t registers = 0; ///< those of all warps together, each lane's
   SharedState shared;
+  Mbarriers mbarriers;
   std::vector<std::unique_ptr<Warp>> warps;
 
 private:
+  void reportDeadlock();
   static void enter(unsigned high, unsigned low);
   NamedBarrier barriers[16];
   ucontext_t scheduler;

@@ -126,6 +126,7 @@ const Handlers &mlir::emulator::handlers() {
     addVectorOps(handlers);
     addMemoryOps(handlers);
     addWarpOps(handlers);
+    addHopperOps(handlers);
     return handlers;
   }();
   return all;
@@ -158,7 +159,14 @@ static LogicalResult bindArguments(FunctionOpInterface kernel, Translator &trans
   Program &program = translator.program;
   int64_t word = 0;
   for (BlockArgument argument : kernel.getArguments()) {
-    unsigned slot = translator.slotOf(argument);
+    unsigned slot = translator.slotOf(argument), number = argument.getArgNumber();
+    if (auto map = kernel.getArgAttrOfType<xgpu::TensorMapAttr>(number, xgpu::TensorMapAttr::kName)) {
+      Value memref = kernel.getArgument(map.getArgument());
+      program.tensorMaps[number] = {translator.slotOf(memref), Translator::scalarOf(memref.getType()).bytes(),
+                                    SmallVector<int64_t>(map.getGroups()), SmallVector<int64_t>(map.getBox()),
+                                    map.getSwizzle()};
+      continue;
+    }
     program.parameters.push_back({slot, word++, 0});
     auto memref = dyn_cast<MemRefType>(argument.getType());
     if (!memref)

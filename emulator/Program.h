@@ -15,6 +15,8 @@
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <map>
+
 namespace mlir::emulator {
 
 /// One instruction, its operands' registers bound.
@@ -54,6 +56,8 @@ public:
     uint64_t bits;
   };
   std::vector<Parameter> parameters;
+  /// By number of the argument.
+  std::map<unsigned, TensorMap> tensorMaps;
   std::vector<Constant> constants;
   Code body;
 };
@@ -87,6 +91,7 @@ void addControlOps(Handlers &handlers);
 void addVectorOps(Handlers &handlers);
 void addMemoryOps(Handlers &handlers);
 void addWarpOps(Handlers &handlers);
+void addHopperOps(Handlers &handlers);
 
 //===--- values of words ---===//
 double toDouble(uint64_t bits, ScalarType type);

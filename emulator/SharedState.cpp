@@ -19,21 +19,33 @@ SharedState::SharedState(uint64_t count, unsigned warps, bool checkRaces)
     : bytes(count, kPoison), cells((count + kCell - 1) / kCell), reads(checkRaces ? cells.size() * warps : 0),
       warps(warps), checkRaces(checkRaces) {}
 
-static std::string otherWarp(unsigned warp) { return "warp " + std::to_string(warp); }
-
-std::string SharedState::read(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
-  for (uint64_t cell = address / kCell, end = (address + count + kCell - 1) / kCell; cell < end; ++cell) {
-    const Cell &state = cells[cell];
-    if (state.inFlight)
-      return "reads shared memory that an asynchronous copy still writes (a wait is missing before it)";
-    if (state.writer == kNobody)
-      return "reads shared memory that nothing has written";
-    if (!checkRaces)
-      continue;
-    if (state.writer != warp && state.written > clock[state.writer])
-      return "reads shared memory that " + otherWarp(state.writer) + " wrote with no barrier between";
-    reads[cell * warps + warp] = clock[warp];
+void Clock::join(const Clock &other) {
+  for (size_t i = 0; i < seen.size(); ++i) {
+    seen[i] = std::max(seen[i], other.seen[i]);
+    fenced[i] = std::max(fenced[i], other.fenced[i]);
   }
+}
+
+std::string SharedState::member(unsigned number) const {
+  return number < warps ? "warp " + std::to_string(number) : "a copy of TMA";
+}
+
+std::string SharedState::checkRead(uint64_t cell, unsigned warp, const Clock &clock) const {
+  const Cell &state = cells[cell];
+  if (state.inFlight)
+    return "reads shared memory that an asynchronous copy still writes (a wait is missing before it)";
+  if (state.writer == kNobody)
+    return "reads shared memory that nothing has written";
+  if (checkRaces && state.writer != warp && state.written > clock.seen[state.writer])
+    return "reads shared memory that " + member(state.writer) + " wrote with no barrier between";
+  return "";
+}
+
+std::string SharedState::checkProxy(uint64_t cell, const Clock &clock) const {
+  const Cell &state = cells[cell];
+  if (checkRaces && state.writer != kNobody && state.isOrdinary && state.written > clock.fenced[state.writer])
+    return "accesses through the asynchronous proxy what " + member(state.writer) +
+           " stored with no fence.proxy between";
   return "";
 }
 
@@ -43,33 +55,79 @@ std::string SharedState::checkWrite(uint64_t cell, unsigned warp, const Clock &c
     return "writes shared memory that an asynchronous copy still writes (a wait is missing before it)";
   if (!checkRaces)
     return "";
-  if (state.writer != kNobody && state.writer != warp && state.written > clock[state.writer])
-    return "writes shared memory that " + otherWarp(state.writer) + " wrote with no barrier between";
-  for (unsigned other = 0; other < warps; ++other)
-    if (other != warp && reads[cell * warps + other] > clock[other])
-      return "writes shared memory that " + otherWarp(other) + " read with no barrier between";
+  if (state.writer != kNobody && state.writer != warp && state.written > clock.seen[state.writer])
+    return "writes shared memory that " + member(state.writer) + " wrote with no barrier between";
+  for (unsigned other = 0; other < warps; ++other) {
+    uint32_t read = reads[cell * warps + other];
+    if (other == warp ? read == kReading : read > clock.seen[other])
+      return "writes shared memory that " + member(other) +
+             (read == kReading ? " still reads in a product under way" : " read with no barrier between");
+  }
   return "";
+}
+
+//===----------------------------------------------------------------------===//
+// Accesses
+//===----------------------------------------------------------------------===//
+
+template <typename F> static void forCells(uint64_t address, uint64_t count, unsigned cellBytes, F visit) {
+  for (uint64_t cell = address / cellBytes, end = (address + count + cellBytes - 1) / cellBytes; cell < end;
+       ++cell)
+    visit(cell);
+}
+
+std::string SharedState::read(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
+  std::string message;
+  forCells(address, count, kCell, [&](uint64_t cell) {
+    if (message.empty())
+      message = checkRead(cell, warp, clock);
+    if (uint32_t *time = checkRaces ? &reads[cell * warps + warp] : nullptr; time && *time != kReading)
+      *time = clock.seen[warp];
+  });
+  return message;
 }
 
 std::string SharedState::write(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
-  for (uint64_t cell = address / kCell, end = (address + count + kCell - 1) / kCell; cell < end; ++cell) {
-    if (std::string message = checkWrite(cell, warp, clock); !message.empty())
-      return message;
-    cells[cell] = {warp, clock[warp], false};
-  }
-  return "";
+  std::string message;
+  forCells(address, count, kCell, [&](uint64_t cell) {
+    if (message.empty())
+      message = checkWrite(cell, warp, clock);
+    cells[cell] = {warp, clock.seen[warp], false, true};
+  });
+  return message;
 }
 
-std::string SharedState::beginWrite(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
-  for (uint64_t cell = address / kCell, end = (address + count + kCell - 1) / kCell; cell < end; ++cell) {
-    if (std::string message = checkWrite(cell, warp, clock); !message.empty())
-      return message;
+std::string SharedState::beginWrite(uint64_t address, uint64_t count, unsigned warp, const Clock &clock,
+                                    bool isProxy) {
+  std::string message;
+  forCells(address, count, kCell, [&](uint64_t cell) {
+    if (message.empty())
+      message = checkWrite(cell, warp, clock);
+    if (message.empty() && isProxy)
+      message = checkProxy(cell, clock);
     cells[cell].inFlight = true;
-  }
-  return "";
+  });
+  return message;
 }
 
-void SharedState::land(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
-  for (uint64_t cell = address / kCell, end = (address + count + kCell - 1) / kCell; cell < end; ++cell)
-    cells[cell] = {warp, clock[warp], false};
+void SharedState::land(uint64_t address, uint64_t count, unsigned member, uint32_t time, bool isProxy) {
+  forCells(address, count, kCell, [&](uint64_t cell) { cells[cell] = {member, time, false, !isProxy}; });
+}
+
+std::string SharedState::beginRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
+  std::string message;
+  forCells(address, count, kCell, [&](uint64_t cell) {
+    if (message.empty())
+      message = checkRead(cell, warp, clock);
+    if (message.empty())
+      message = checkProxy(cell, clock);
+    if (checkRaces)
+      reads[cell * warps + warp] = kReading;
+  });
+  return message;
+}
+
+void SharedState::endRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
+  if (checkRaces)
+    forCells(address, count, kCell, [&](uint64_t cell) { reads[cell * warps + warp] = clock.seen[warp]; });
 }

@@ -17,13 +17,24 @@
 
 namespace mlir::emulator {
 
-/// When a warp last knew of each warp of its block: happens-before by vector clocks
-/// (Fidge and Mattern, 1988). Barriers join them.
-using Clock = llvm::SmallVector<uint32_t, 32>;
+/// What a warp knows of the others that touch shared memory: happens-before by vector clocks (Fidge and
+/// Mattern, 1988), joined at barriers. Those others are the warps of its block and, for each mbarrier, the
+/// copies that report to it.
+struct Clock {
+  llvm::SmallVector<uint32_t, 48> seen;
+  /// Up to when what they wrote with ordinary stores is visible to the asynchronous proxy, which serves TMA
+  /// and wgmma: a fence.proxy takes it to what is seen.
+  llvm::SmallVector<uint32_t, 48> fenced;
+
+  explicit Clock(size_t members = 0) : seen(members, 0), fenced(members, 0) {}
+  void join(const Clock &other);
+  void fence() { fenced = seen; }
+};
 
 /// The shared memory of one block. Beside its bytes it keeps, for cells of two bytes, the last
 /// write and each warp's last read, so that two accesses of which one writes and
 /// neither is ordered before the other are found, whatever order the emulator ran them in.
+/// A member is a warp's number, or one behind them for the copies of an mbarrier.
 class SharedState {
 public:
   SharedState(uint64_t bytes, unsigned warps, bool checkRaces);
@@ -34,18 +45,30 @@ public:
   /// An access of warp `warp`; what is wrong with it, or an empty string.
   std::string read(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
   std::string write(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
-  /// An asynchronous write begins: nobody may touch the bytes until it has landed.
-  std::string beginWrite(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
-  void land(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
+  /// An asynchronous write begins: nobody may touch the bytes until it has landed. `isProxy`: the
+  /// asynchronous proxy writes.
+  std::string beginWrite(uint64_t address, uint64_t count, unsigned warp, const Clock &clock,
+                         bool isProxy = false);
+  /// It has come, as written by `member` at `time`.
+  void land(uint64_t address, uint64_t count, unsigned member, uint32_t time, bool isProxy = false);
+  /// The asynchronous proxy reads for `warp` until `endRead`: nobody may write the bytes meanwhile.
+  std::string beginRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
+  void endRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
 
 private:
   static constexpr unsigned kCell = 2, kNobody = ~0u;
+  /// As the time of a read: it is still under way.
+  static constexpr uint32_t kReading = ~0u;
   struct Cell {
     unsigned writer = kNobody;
     uint32_t written = 0;
     bool inFlight = false;
+    bool isOrdinary = true; ///< written by stores, not by the asynchronous proxy
   };
+  std::string checkRead(uint64_t cell, unsigned warp, const Clock &clock) const;
   std::string checkWrite(uint64_t cell, unsigned warp, const Clock &clock) const;
+  std::string checkProxy(uint64_t cell, const Clock &clock) const;
+  std::string member(unsigned number) const;
 
   std::vector<uint8_t> bytes;
   std::vector<Cell> cells;

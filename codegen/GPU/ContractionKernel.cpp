@@ -12,6 +12,7 @@
 #include "codegen/Common/RowEmitter.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -109,4 +110,52 @@ void Contraction::finish(OpBuilder &b, Value row, Value column, ArrayRef<Value> 
   Value value = evaluator.evaluate(b, result, at);
   storeElements(b, loc, width > 1 ? evaluator.broadcast(b, loc, value) : value, context.out(), indices,
                 Value());
+}
+
+void Contraction::finishFragments(OpBuilder &b, Value lane, Value row, Value column, int64_t down,
+                                  int64_t across,
+                                  function_ref<ValueRange(int64_t, int64_t, int64_t)> sumsOf) {
+  bool pairs = canFinish(2);
+  auto ifBelow = [&](OpBuilder &b, Value index, Value bound, function_ref<void(OpBuilder &)> body) {
+    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, bound);
+    scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
+      body(b);
+      scf::YieldOp::create(b, loc);
+    });
+  };
+  Value four = constantI32(b, loc, 4);
+  auto toIndex = [&](Value x) -> Value { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), x); };
+  Value ownRow = arith::AddIOp::create(b, loc, row, toIndex(arith::DivUIOp::create(b, loc, lane, four)));
+  Value within = arith::MulIOp::create(b, loc, toIndex(arith::RemUIOp::create(b, loc, lane, four)),
+                                       constantIndex(b, loc, 2));
+  Value ownColumn = arith::AddIOp::create(b, loc, column, within);
+  Value end = constantIndex(b, loc, columns);
+  auto pair = VectorType::get({2}, b.getF32Type());
+  auto finishTwo = [&](OpBuilder &b, Value row, Value column, int64_t m, int64_t n, int64_t half) {
+    SmallVector<Value> low, high, both;
+    for (int64_t w = 0; w < static_cast<int64_t>(weights.size()); ++w) {
+      ValueRange sums = sumsOf(w, m, n);
+      low.push_back(sums[2 * half]);
+      high.push_back(sums[2 * half + 1]);
+    }
+    if (!pairs) {
+      ifBelow(b, column, end, [&](OpBuilder &b) { finish(b, row, column, low, 1); });
+      Value second = addIndex(b, loc, column, 1);
+      ifBelow(b, second, end, [&](OpBuilder &b) { finish(b, row, second, high, 1); });
+      return;
+    }
+    ifBelow(b, column, end, [&](OpBuilder &b) {
+      for (auto [first, second] : llvm::zip(low, high))
+        both.push_back(vector::FromElementsOp::create(b, loc, pair, ValueRange{first, second}));
+      finish(b, row, column, both, 2);
+    });
+  };
+  for (int64_t m = 0; m < down; ++m)
+    for (int64_t half = 0; half < 2; ++half) {
+      Value at = addIndex(b, loc, ownRow, m * 16 + half * 8);
+      ifBelow(b, at, rows, [&](OpBuilder &b) {
+        for (int64_t n = 0; n < across; ++n)
+          finishTwo(b, at, addIndex(b, loc, ownColumn, n * 8), m, n, half);
+      });
+    }
 }

@@ -40,6 +40,10 @@ public:
   /// Computes the rest of the dispatch for `width` neighbours of a row from `column` on and
   /// stores the results; `sums` are the products of each weight, in f32. Both indices exist.
   void finish(OpBuilder &b, Value row, Value column, ArrayRef<Value> sums, int64_t width);
+  /// Does so for fragments of a warp as `mma.m16n8k16` has its sums: `down` x `across` of them from `row` and
+  /// `column` (index) on, those that exist. `sumsOf`(weight, m, n) are the four of one.
+  void finishFragments(OpBuilder &b, Value lane, Value row, Value column, int64_t down, int64_t across,
+                       function_ref<ValueRange(int64_t, int64_t, int64_t)> sumsOf);
   /// Whether `finish` can take neighbours `width` at a time.
   bool canFinish(int64_t width);
 

@@ -38,6 +38,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("elements", emitElementsKernel)
                       .Case("gemv", emitGemvKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
+                      .Case("wgmma_gemm", emitWgmmaGemmKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
                       .Case("flash_attention", emitFlashAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
@@ -74,7 +75,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
   kernel->setAttr(kGPUConfigAttr, config);
   kernel->setAttr(xgpu::KernelAttr::kName,
                   xgpu::KernelAttr::get(b.getContext(), config.getThreads(), context.shared.size(),
-                                        /*cluster=*/1, /*persistent=*/false));
+                                        /*cluster=*/1, context.persistent));
   return kernel;
 }
 

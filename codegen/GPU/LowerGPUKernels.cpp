@@ -12,7 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/MemrefDescriptor.h"
-#include "codegen/GPU/IR/XGPU.h"
+#include "codegen/GPU/Warpgroup.h"
 #include "codegen/Passes.h"
 
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
@@ -44,6 +44,7 @@ public:
       if (xgpu::KernelAttr mark = xgpu::KernelAttr::of(kernel))
         lower(kernel, mark);
     lowerSharedMemory();
+    lowerWarpgroupOps(module);
   }
 
 private:

@@ -138,56 +138,13 @@ SmallVector<Value> MmaGemmEmitter::multiply(OpBuilder &b, Value stage, ValueRang
   return sums;
 }
 
-/// Lane i has two neighbouring columns, 2 (i % 4), of rows i / 4 and i / 4 + 8 of each fragment.
 void MmaGemmEmitter::finish(OpBuilder &b, ValueRange sums) {
-  bool pairs = contraction.canFinish(2);
-  auto ifBelow = [&](OpBuilder &b, Value index, Value bound, function_ref<void(OpBuilder &)> body) {
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, bound);
-    scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
-      body(b);
-      scf::YieldOp::create(b, loc);
-    });
-  };
-  auto toIndex = [&](OpBuilder &b, Value x) -> Value {
-    return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), x);
-  };
-  Value ownRow =
-      arith::AddIOp::create(b, loc, firstRow, toIndex(b, add(b, mul(b, warpM, warpRows), div(b, lane, 4))));
-  Value inWarp = arith::MulIOp::create(b, loc, toIndex(b, rem(b, lane, 4)), constantIndex(b, loc, 2));
-  Value warpColumn = arith::MulIOp::create(b, loc, toIndex(b, warpN), constantIndex(b, loc, warpColumns));
-  Value ownColumn =
-      arith::AddIOp::create(b, loc, arith::AddIOp::create(b, loc, firstColumn, warpColumn), inWarp);
-  Value end = constantIndex(b, loc, contraction.columns);
-  auto pair = VectorType::get({2}, b.getF32Type());
-  for (int64_t m = 0; m < fragmentsOfM(); ++m)
-    for (int64_t half = 0; half < 2; ++half) {
-      Value row = addIndex(b, loc, ownRow, m * kMmaRows + half * 8);
-      ifBelow(b, row, contraction.rows, [&](OpBuilder &b) {
-        for (int64_t n = 0; n < fragmentsOfN(); ++n) {
-          Value column = addIndex(b, loc, ownColumn, n * kMmaColumns);
-          auto sum = [&](int64_t w, int64_t i) { return sums[numberOf(w, m, n) + 2 * half + i]; };
-          SmallVector<Value> both;
-          if (pairs) {
-            ifBelow(b, column, end, [&](OpBuilder &b) {
-              for (size_t w = 0; w < contraction.weights.size(); ++w)
-                both.push_back(
-                    vector::FromElementsOp::create(b, loc, pair, ValueRange{sum(w, 0), sum(w, 1)}));
-              contraction.finish(b, row, column, both, 2);
-            });
-            continue;
-          }
-          for (int64_t i = 0; i < 2; ++i) {
-            Value at = addIndex(b, loc, column, i);
-            ifBelow(b, at, end, [&](OpBuilder &b) {
-              SmallVector<Value> scalars;
-              for (size_t w = 0; w < contraction.weights.size(); ++w)
-                scalars.push_back(sum(w, i));
-              contraction.finish(b, row, at, scalars, 1);
-            });
-          }
-        }
-      });
-    }
+  auto toIndex = [&](Value x) -> Value { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), x); };
+  Value row = arith::AddIOp::create(b, loc, firstRow, toIndex(mul(b, warpM, warpRows)));
+  Value column = arith::AddIOp::create(b, loc, firstColumn, toIndex(mul(b, warpN, warpColumns)));
+  contraction.finishFragments(
+      b, lane, row, column, fragmentsOfM(), fragmentsOfN(),
+      [&](int64_t weight, int64_t m, int64_t n) { return sums.slice(numberOf(weight, m, n), 4); });
 }
 
 void MmaGemmEmitter::emit(OpBuilder &b) {

@@ -9,6 +9,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/GPU/Templates.h"
+#include "codegen/GPU/Validated.h"
 #include "codegen/Passes.h"
 
 #define DEBUG_TYPE "transformer-select-gpu-kernels"
@@ -113,6 +114,23 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections.size() > 1 ? gemm({128, 64, 32}, 256, 4) : gemm({128, 128, 32}, 256, 4);
   }
 
+  /// Whether kernels may use what sm_90a alone has (TMA, wgmma).
+  bool hasWarpgroups(StringRef arch, StringRef name) {
+    return arch == "sm_90a" && (newest || isValidated(name, arch));
+  }
+
+  /// 128 rows, two warpgroups of 64, against up to 256 columns: the most sums that fit in registers.
+  ConfigAttr selectWgmmaGemm(ArrayRef<Projection> projections) {
+    constexpr int64_t rows = 128, depth = 64, threads = 384, mostColumns = 256, mostBytes = 196608;
+    int64_t columns = mostColumns / static_cast<int64_t>(projections.size());
+    // A narrow result has more tiles, one for each multiprocessor, with fewer columns in each.
+    if (projections[0].columns() < 4096)
+      columns = std::min<int64_t>(columns, 128);
+    int64_t bytes = 2 * depth * (rows + columns * static_cast<int64_t>(projections.size()));
+    return ConfigAttr::get(&getContext(), "wgmma_gemm", {rows, columns, depth}, threads,
+                           /*stages=*/mostBytes / bytes, /*vector=*/8);
+  }
+
   ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
     Operation *output = outputOf(dispatch);
     if (auto attention = dyn_cast<AttentionOp>(output))
@@ -133,6 +151,8 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
           std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
       if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
         return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
+      if (suitsTensorCores(projections) && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
+        return selectWgmmaGemm(projections);
       if (suitsTensorCores(projections))
         return selectMmaGemm(projections);
       return config("simt_gemm", {64, 64, 16}, 256, 4);

@@ -27,6 +27,7 @@ constexpr StringLiteral kGPUVariantsAttr = "xgpu.variants";
 struct GPUKernelContext : KernelContext {
   xgpu::ConfigAttr config;
   SharedMemory shared;
+  bool persistent = false; ///< blocks take tiles until none is left
 };
 
 /// Elementwise results and row reductions: `tile` = [rows of a block, threads of a row].
@@ -49,6 +50,9 @@ LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
 /// Products of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, columns, k] of a block.
 LogicalResult emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// The same on sm_90a: TMA and wgmma, `tile` = [128, columns, k] of a block that stays for several tiles.
+LogicalResult emitWgmmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);

@@ -24,6 +24,7 @@ llvm::Expected<std::unique_ptr<CompiledModule>> numeric::compileFor(ModuleOp mod
   options.threads = 1;
   if (mcpu.starts_with("sm_")) {
     options.gpuArchs = {mcpu.str()};
+    options.newestGPUKernels = true; // this is where they are validated first
   } else if (mcpu == kEmulatedAVX512) {
     OwningOpRef<ModuleOp> copy = module.clone();
     for (auto function : llvm::make_early_inc_range(copy->getOps<func::FuncOp>()))

@@ -111,6 +111,11 @@ struct Options {
                               cl::value_desc("FILE.json"), cl::sub(command)};
   cl::opt<bool> opGraph{"print-op-graph", cl::desc("with --emit or --stop-at: print the IR as a graph (dot)"),
                         cl::sub(command)};
+  cl::opt<std::string> gpuKernels{
+      "gpu-kernels",
+      cl::desc("which kernels an architecture has: stable (default), or newest, also those that no GPU has "
+               "shown to be right yet"),
+      cl::init("stable"), cl::value_desc("stable|newest"), cl::sub(command)};
   cl::opt<std::string> emulate{
       "emulate-gpu", cl::ValueOptional,
       cl::desc("with --target=cuda: run the kernels in an emulator on small inputs and compare them with the "
@@ -187,6 +192,7 @@ LoweringOptions loweringOf(const Options &options) {
   lowering.passes = options.passes;
   if (options.isGPU())
     lowering.gpuArchs = llvm::cantFail(parseGPUArchs(options.arch)); // checked with the other options
+  lowering.newestGPUKernels = options.gpuKernels == "newest";
   return lowering;
 }
 
@@ -233,6 +239,10 @@ llvm::Error checkOptions(const Options &options) {
   if (options.isGPU())
     if (llvm::Expected<std::vector<std::string>> archs = parseGPUArchs(options.arch); !archs)
       return archs.takeError();
+  if (options.gpuKernels != "stable" && options.gpuKernels != "newest")
+    return makeError("expected --gpu-kernels=stable or newest, but got " + options.gpuKernels);
+  if (options.gpuKernels.getNumOccurrences() && !options.isGPU())
+    return makeError("--gpu-kernels chooses kernels of GPUs; add --target=cuda");
   llvm::StringRef emit = options.emit;
   if (!emit.empty() && emit != "transformer" && emit != "asm" && !(emit == "ptx" && options.isGPU()) &&
       !options.isPhase(emit))

@@ -116,3 +116,29 @@ LogicalResult SharedMemoryOp::verify() {
     return emitOpError("expected a pointer to shared memory, !llvm.ptr<3>, but got ") << getType();
   return success();
 }
+
+LogicalResult WgmmaOp::verify() {
+  // C1
+  bool isDescriptor = getLeft().size() == 1 && getLeft()[0].getType().isInteger(64);
+  bool isFragment = getLeft().size() == 4 &&
+                    llvm::all_of(getLeft(), [](Value part) { return part.getType().isInteger(32); });
+  if (!isDescriptor && !isFragment)
+    return emitOpError("expected left to be a descriptor (i64) or four registers (i32), but got ")
+           << getLeft().getTypes();
+  // C2
+  if (getColumns() % 8 != 0 || getColumns() < 8 || getColumns() > 256)
+    return emitOpError("expected a multiple of 8 columns from 8 to 256, but got ") << getColumns();
+  if (!getSums().empty() && getSums().size() != getNumResults())
+    return emitOpError("expected ") << getNumResults() << " sums, but got " << getSums().size();
+  // C3
+  if (!getElement().isBF16() && !getElement().isF16())
+    return emitOpError("expected elements of bf16 or f16, but got ") << getElement();
+  return success();
+}
+
+LogicalResult WgmmaWaitOp::verify() {
+  if (getValues().size() != getNumResults())
+    return emitOpError("expected as many results as values, but got ")
+           << getNumResults() << " and " << getValues().size();
+  return getPending() <= 7 ? success() : emitOpError("expected at most 7 pending groups");
+}

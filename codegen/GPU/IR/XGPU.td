@@ -137,4 +137,66 @@ def XGPU_SharedMemoryOp : XGPU_Op<"shared_memory", [Pure]> {
   let hasVerifier = 1;
 }
 
+def XGPU_WgmmaOp : XGPU_Op<"wgmma", [AttrSizedOperandSegments]> {
+  let summary = "an asynchronous matrix product of a warpgroup (sm_90a)";
+  let description = [{
+    sums [64, N] += left [64, 16] right [16, N] by the four warps of a warpgroup, in f32 (PTX
+    ISA, `wgmma.mma_async.m64nNk16`). `left` is a matrix descriptor (i64) or, of each lane, four
+    i32 of two elements as `mma.m16n8k16` has its left operand; `right` is a descriptor. A lane
+    has N / 2 sums: those of `mma.m16n8k16`, for eight columns after the others. Without `sums`
+    they begin at zero.
+
+    The sums are there after an `xgpu.wgmma_wait` that passes them on, and shared memory is
+    read until then. `transposed`: `right` is [16, N] in shared memory, not [N, 16].
+
+    Constraints:
+    - C1: `left` is one i64 or four i32.
+    - C2: N is a multiple of 8 from 8 to 256, and there are as many `sums` as results, or none.
+    - C3: `element` is bf16 or f16.
+
+    ```mlir
+    func.func private @k(%left: i64, %right: i64)
+        attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 16384, cluster = 1>} {
+      nvvm.wgmma.fence.aligned
+      %0:4 = xgpu.wgmma %left by %right {element = bf16} : i64 -> f32, f32, f32, f32
+      %1:4 = xgpu.wgmma %left by %right plus %0#0, %0#1, %0#2, %0#3 {element = bf16} : i64 -> f32, f32, f32, f32
+      nvvm.wgmma.commit.group.sync.aligned
+      %2:4 = xgpu.wgmma_wait pending 0 passes %1#0, %1#1, %1#2, %1#3 : f32, f32, f32, f32
+      return
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<AnyTypeOf<[I32, I64]>>:$left, I64:$right, Variadic<F32>:$sums,
+                       TypeAttr:$element, UnitAttr:$transposed);
+  let results = (outs Variadic<F32>:$results);
+  let assemblyFormat = [{
+    $left `by` $right (`plus` $sums^)? attr-dict `:` type($left) `->` type($results)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// N, the columns of `right`.
+    int64_t getColumns() { return 2 * static_cast<int64_t>(getNumResults()); }
+  }];
+}
+
+def XGPU_WgmmaWaitOp : XGPU_Op<"wgmma_wait"> {
+  let summary = "waits for products of the warpgroup";
+  let description = [{
+    Until at most `pending` committed groups are under way. The `values` are passed on: sums
+    that are complete behind it, and only its results may be used. So no use of a sum
+    can be moved before the wait, whatever moves code later.
+
+    ```mlir
+    func.func private @k() attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 0, cluster = 1>} {
+      xgpu.wgmma_wait pending 0
+      return
+    }
+    ```
+  }];
+  let arguments = (ins I64Attr:$pending, Variadic<F32>:$values);
+  let results = (outs Variadic<F32>:$results);
+  let assemblyFormat = "`pending` $pending (`passes` $values^)? attr-dict (`:` type($results)^)?";
+  let hasVerifier = 1;
+}
+
 #endif // CODEGEN_GPU_IR_XGPU
