@@ -134,10 +134,16 @@ llvm::Error ArtifactWriter::addFile(llvm::StringRef name) {
   return llvm::Error::success();
 }
 
-llvm::Error ArtifactWriter::writeFile(llvm::StringRef name, llvm::StringRef contents) {
+llvm::Error ArtifactWriter::createFolderOf(llvm::StringRef name) {
   std::error_code code = fs::create_directories(llvm::sys::path::parent_path(pathOf(name)));
-  if (code)
-    return makeError("cannot create the folder of " + pathOf(name) + ": " + code.message());
+  return code ? makeError("cannot create the folder of " + pathOf(name) + ": " + code.message())
+              : llvm::Error::success();
+}
+
+llvm::Error ArtifactWriter::writeFile(llvm::StringRef name, llvm::StringRef contents) {
+  if (llvm::Error error = createFolderOf(name))
+    return error;
+  std::error_code code;
   llvm::raw_fd_ostream stream(pathOf(name), code);
   if (!code) {
     stream << contents;

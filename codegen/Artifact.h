@@ -28,6 +28,8 @@ public:
 
   /// The path of a file of the folder.
   std::string pathOf(llvm::StringRef name) const;
+  /// For a file that others write: its folder may be one in the artifact's.
+  llvm::Error createFolderOf(llvm::StringRef name);
   /// Records a file for the manifest; hashes it unless its hash is known.
   llvm::Error addFile(llvm::StringRef name);
   void addFile(llvm::StringRef name, uint64_t bytes, uint64_t hash);

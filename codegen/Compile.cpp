@@ -133,6 +133,8 @@ static llvm::Expected<llvm::json::Array> writeKernels(std::vector<KernelModule> 
     }
     if (!ptxas.empty()) {
       std::string cubin = name + "." + arch.arch + ".cubin";
+      if (llvm::Error error = writer.createFolderOf(cubin))
+        return std::move(error);
       llvm::Expected<std::vector<KernelResources>> resources =
           assemble(ptxas, *ptx, arch.arch, writer.pathOf(cubin));
       if (!resources)

@@ -28,8 +28,8 @@ Value mlir::transformer::uniform(OpBuilder &b, Location loc, Value value) {
                               constantI32(b, loc, kWarp - 1), NVVM::ShflKind::idx, UnitAttr());
 }
 
-Value mlir::transformer::isLeader(OpBuilder &b, Location loc, Value thread) {
-  Value within = arith::RemUIOp::create(b, loc, thread, constantI32(b, loc, kWarpgroup));
+Value mlir::transformer::isLeader(OpBuilder &b, Location loc, Value thread, int64_t threads) {
+  Value within = arith::RemUIOp::create(b, loc, thread, constantI32(b, loc, threads));
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, within, constantI32(b, loc, 0));
 }
 

@@ -27,8 +27,8 @@ constexpr int64_t kPanelColumns = 64, kPanelRowBytes = 128;
 
 /// A value that is the same in all lanes of a warp, as one that the compiler knows to be.
 Value uniform(OpBuilder &b, Location loc, Value value);
-/// Whether `thread` (i32) is the first of its warpgroup.
-Value isLeader(OpBuilder &b, Location loc, Value thread);
+/// Whether `thread` (i32) is the first of its `threads` (a warp or a warpgroup).
+Value isLeader(OpBuilder &b, Location loc, Value thread, int64_t threads);
 void ifTrue(OpBuilder &b, Location loc, Value condition, function_ref<void(OpBuilder &)> body);
 /// The registers that a thread of this warpgroup may use from now on: the others' come from those that need
 /// few.
@@ -45,10 +45,12 @@ struct RingPlace {
 };
 
 /// Stages in shared memory that a producer fills by TMA and consumers release. Each stage has two mbarriers:
-/// `full` with one arrival and the bytes of its copies, `empty` with an arrival of each consumer.
+/// `full` with one arrival and the bytes of its copies, `empty` with an arrival of each consumer warp: that a
+/// warp has waited for a product of its warpgroup does not say that the others have.
 class MbarrierRing {
 public:
   MbarrierRing() = default;
+  /// `consumers` are warps.
   MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers);
 
   /// One thread does; all see it behind a barrier. A fence follows the last one (`fenceBarriers`).
@@ -61,7 +63,7 @@ public:
   void waitUntilFull(OpBuilder &b, Location loc, Value base, RingPlace place) const;
   /// The producer's one arrival for a stage; returns the mbarrier for its copies.
   Value expect(OpBuilder &b, Location loc, Value base, RingPlace place, int64_t bytes) const;
-  /// One thread of each consumer does, when all of it have read.
+  /// One lane of each consumer warp does, when the warp has read.
   void release(OpBuilder &b, Location loc, Value base, Value stage) const;
 
   int64_t stages = 0;

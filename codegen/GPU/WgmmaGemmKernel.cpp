@@ -93,7 +93,7 @@ void WgmmaGemmEmitter::layOut(OpBuilder &b) {
     right.push_back(addOperand(context.argument(projection.weight->get()), columns));
   int64_t stages = context.config.getStages();
   context.shared.allocate(stages * stageBytes, 1024);
-  ring = MbarrierRing(context.shared, stages, kConsumers);
+  ring = MbarrierRing(context.shared, stages, kConsumers * kWarpgroup / kWarp);
 }
 
 /// Tiles follow each other down groups of eight, so that blocks at work at one time share rows of x and
@@ -167,7 +167,7 @@ SmallVector<Value> WgmmaGemmEmitter::multiplyStage(OpBuilder &b, Value stage, Va
 /// What a warpgroup that multiplies does for a tile: each step's products are issued before those of the last
 /// one are over, so that the tensor cores always have some; then the last one's stage is free.
 RingPlace WgmmaGemmEmitter::multiplyTile(OpBuilder &b, const Tile &tile, RingPlace place) {
-  Value leader = isLeader(b, loc, thread);
+  Value leader = isLeader(b, loc, thread, kWarp);
   ring.waitUntilFull(b, loc, base, place);
   SmallVector<Value> carried = multiplyStage(b, place.stage, {});
   RingPlace second = ring.next(b, loc, place);
@@ -227,7 +227,7 @@ void WgmmaGemmEmitter::emit(OpBuilder &b) {
       b, loc, copies,
       [&](OpBuilder &b, Location loc) {
         giveRegistersBack(b, loc, kProducerRegisters);
-        ifTrue(b, loc, isLeader(b, loc, thread), [&](OpBuilder &b) {
+        ifTrue(b, loc, isLeader(b, loc, thread, kWarpgroup), [&](OpBuilder &b) {
           forTiles(b, ring.begin(b, loc, /*isProducer=*/true),
                    [&](OpBuilder &b, const Tile &tile, RingPlace place) { return copyTile(b, tile, place); });
         });
