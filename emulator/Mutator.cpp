@@ -8,6 +8,8 @@
 
 #include "emulator/Mutator.h"
 
+#include "codegen/GPU/IR/XGPU.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -15,6 +17,8 @@
 
 using namespace mlir;
 using namespace mlir::emulator;
+
+using TensorCopyOp = NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp;
 
 static bool isShared(Value pointer) {
   auto type = dyn_cast<LLVM::LLVMPointerType>(pointer.getType());
@@ -27,7 +31,7 @@ static int sharedOperand(Operation *op) {
     return 0;
   if (auto store = dyn_cast<LLVM::StoreOp>(op); store && isShared(store.getAddr()))
     return 1;
-  return isa<NVVM::LdMatrixOp, NVVM::CpAsyncOp>(op) ? 0 : -1;
+  return isa<NVVM::LdMatrixOp, NVVM::CpAsyncOp, TensorCopyOp>(op) ? 0 : -1;
 }
 
 static std::optional<arith::CmpIPredicate> widened(arith::CmpIPredicate predicate) {
@@ -50,12 +54,44 @@ static std::optional<arith::CmpIPredicate> widened(arith::CmpIPredicate predicat
   }
 }
 
+/// What orders accesses or says that something has come, and gives no value.
+static bool isOrdering(Operation *op) {
+  if (auto wait = dyn_cast<xgpu::WgmmaWaitOp>(op))
+    return wait.getValues().empty();
+  if (auto registers = dyn_cast<NVVM::SetMaxRegisterOp>(op))
+    return registers.getAction() == NVVM::SetMaxRegisterAction::decrease;
+  return isa<NVVM::Barrier0Op, NVVM::BarrierOp, NVVM::CpAsyncWaitGroupOp, NVVM::CpAsyncCommitGroupOp,
+             NVVM::MBarrierInitOp, NVVM::MBarrierArriveOp, NVVM::MBarrierArriveExpectTxOp,
+             NVVM::MBarrierTryWaitParityOp, NVVM::FenceMbarrierInitOp, NVVM::FenceProxyOp, TensorCopyOp,
+             NVVM::WgmmaFenceAlignedOp, NVVM::WgmmaGroupSyncAlignedOp>(op);
+}
+
+/// The constant part of matrix descriptors: their strides and swizzle.
+static bool isDescriptorForm(Operation *op) {
+  auto constant = dyn_cast<arith::ConstantOp>(op);
+  auto value = constant ? dyn_cast<IntegerAttr>(constant.getValue()) : IntegerAttr();
+  return value && value.getType().isInteger(64) && value.getValue().getZExtValue() >> 62 == 1;
+}
+
 static SmallVector<Mutation::Kind> kindsOf(Operation *op) {
   SmallVector<Mutation::Kind> kinds;
-  if (isa<NVVM::Barrier0Op, NVVM::CpAsyncWaitGroupOp, NVVM::CpAsyncCommitGroupOp>(op))
+  if (isOrdering(op))
     kinds.push_back(Mutation::Remove);
-  if (isa<NVVM::CpAsyncWaitGroupOp>(op))
+  if (isa<NVVM::CpAsyncWaitGroupOp, xgpu::WgmmaWaitOp>(op))
     kinds.push_back(Mutation::WaitForLess);
+  if (isa<NVVM::MBarrierInitOp, NVVM::MBarrierArriveExpectTxOp>(op))
+    kinds.push_back(Mutation::OtherCount);
+  if (isa<NVVM::MBarrierTryWaitParityOp>(op))
+    kinds.push_back(Mutation::OtherParity);
+  if (isa<TensorCopyOp>(op))
+    kinds.append({Mutation::OtherRow, Mutation::OtherColumn});
+  if (isDescriptorForm(op))
+    kinds.append({Mutation::OtherStride, Mutation::OtherSwizzle});
+  if (auto product = dyn_cast<xgpu::WgmmaOp>(op)) {
+    kinds.append({Mutation::Transpose, Mutation::SwapOperands});
+    if (!product.getSums().empty())
+      kinds.push_back(Mutation::ForgetSums);
+  }
   if (auto compare = dyn_cast<arith::CmpIOp>(op); compare && widened(compare.getPredicate()))
     kinds.push_back(Mutation::WidenBound);
   if (sharedOperand(op) >= 0)
@@ -122,6 +158,8 @@ static Operation *findOp(ModuleOp module, unsigned wanted) {
 
 /// The bytes that one lane moves at most in one piece.
 static int64_t pieceOf(Operation *op) {
+  if (isa<TensorCopyOp>(op))
+    return 128; // what it must be aligned to
   Type type = isa<LLVM::LoadOp>(op)    ? op->getResult(0).getType()
               : isa<LLVM::StoreOp>(op) ? op->getOperand(0).getType()
                                        : Type();
@@ -141,6 +179,10 @@ OwningOpRef<ModuleOp> mlir::emulator::mutate(ModuleOp module, const Mutation &mu
     op->erase();
     break;
   case Mutation::WaitForLess: {
+    if (auto products = dyn_cast<xgpu::WgmmaWaitOp>(op)) {
+      products.setPending(products.getPending() + 1);
+      break;
+    }
     auto wait = cast<NVVM::CpAsyncWaitGroupOp>(op);
     wait.setN(wait.getN() + 1);
     break;
@@ -164,12 +206,58 @@ OwningOpRef<ModuleOp> mlir::emulator::mutate(ModuleOp module, const Mutation &mu
     offset.set(arith::ShRUIOp::create(b, loc, offset.get(), one));
     break;
   }
+  case Mutation::OtherCount: {
+    OpOperand &count = op->getOpOperand(1);
+    Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
+    count.set(arith::AddIOp::create(b, loc, count.get(), one));
+    break;
+  }
+  case Mutation::OtherParity: {
+    OpOperand &parity = op->getOpOperand(1);
+    Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
+    parity.set(arith::XOrIOp::create(b, loc, parity.get(), one));
+    break;
+  }
+  case Mutation::OtherRow:
+  case Mutation::OtherColumn: {
+    // Coordinates are innermost first; eight elements are 16 bytes.
+    MutableOperandRange at = cast<TensorCopyOp>(op).getCoordinatesMutable();
+    OpOperand &coordinate = at[mutation.kind == Mutation::OtherRow ? 1 : 0];
+    Value more =
+        arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(mutation.kind == Mutation::OtherRow ? 1 : 8));
+    coordinate.set(arith::AddIOp::create(b, loc, coordinate.get(), more));
+    break;
+  }
+  case Mutation::OtherStride:
+  case Mutation::OtherSwizzle: {
+    auto constant = cast<arith::ConstantOp>(op);
+    int64_t bits = cast<IntegerAttr>(constant.getValue()).getInt();
+    constexpr int64_t oneRow = int64_t(128 / 16) << 32;
+    bits = mutation.kind == Mutation::OtherStride ? bits + oneRow : bits ^ int64_t(3) << 62;
+    constant.setValueAttr(b.getI64IntegerAttr(bits));
+    break;
+  }
+  case Mutation::ForgetSums:
+    cast<xgpu::WgmmaOp>(op).getSumsMutable().clear();
+    break;
   case Mutation::Transpose: {
+    if (auto product = dyn_cast<xgpu::WgmmaOp>(op)) {
+      product.setTransposed(!product.getTransposed());
+      break;
+    }
     auto load = cast<NVVM::LdMatrixOp>(op);
     load.setLayout(load.getLayout() == NVVM::MMALayout::row ? NVVM::MMALayout::col : NVVM::MMALayout::row);
     break;
   }
   case Mutation::SwapOperands: {
+    if (auto product = dyn_cast<xgpu::WgmmaOp>(op)) {
+      // With fragments in registers, two of them.
+      unsigned other = product.getLeft().size() > 1 ? 1 : product.getRightMutable().getOperandNumber();
+      Value first = op->getOperand(0);
+      op->setOperand(0, op->getOperand(other));
+      op->setOperand(other, first);
+      break;
+    }
     auto [first, count] = cast<NVVM::MmaOp>(op).getODSOperandIndexAndLength(1);
     (void)count;
     Value other = op->getOperand(first);
@@ -193,7 +281,14 @@ std::string Mutation::describe(ModuleOp module) const {
                                       "with another lane at",
                                       "with other layout at",
                                       "with swapped operands at",
-                                      "with whole copies at"};
+                                      "with whole copies at",
+                                      "with another count at",
+                                      "with the other parity at",
+                                      "a row further at",
+                                      "a chunk further at",
+                                      "with another stride at",
+                                      "with another swizzle at",
+                                      "with sums from zero at"};
   Operation *found = findOp(module, op);
   std::string text = names[kind];
   llvm::raw_string_ostream stream(text);

@@ -21,15 +21,22 @@ namespace mlir::emulator {
 struct Mutation {
   unsigned op;
   enum Kind {
-    Remove,       ///< a barrier, a wait, a commit
-    WaitForLess,  ///< one more copy may be under way
+    Remove,       ///< a barrier, a wait, an arrival, a commit, a fence, a copy of TMA
+    WaitForLess,  ///< one more copy or group of products may be under way
     WidenBound,   ///< a comparison takes its border in
     ShiftAddress, ///< an access to shared memory is one piece of 16 bytes (an element where it is narrower)
                   ///< off
     OtherLane,    ///< a shuffle reads a nearer lane
-    Transpose,    ///< ldmatrix gives the transposed matrices, or no longer does
-    SwapOperands, ///< the halves of a fragment change places
+    Transpose,    ///< ldmatrix or wgmma takes matrices transposed, or no longer does
+    SwapOperands, ///< the halves of a fragment or the operands of wgmma change places
     CopyWhole,    ///< an asynchronous copy does not stop at the end of a row
+    OtherCount,   ///< an mbarrier expects one arrival or one byte more
+    OtherParity,  ///< a wait is for the other phase
+    OtherRow,     ///< a copy of TMA begins one row further
+    OtherColumn,  ///< and eight elements further
+    OtherStride,  ///< matrix descriptors have another stride
+    OtherSwizzle, ///< and another swizzle
+    ForgetSums,   ///< wgmma begins its sums at zero
   } kind;
   std::string describe(ModuleOp module) const;
 };

@@ -41,6 +41,7 @@ struct Program {
   std::vector<Input> inputs;
   /// Rows of the first input in a second call, for kernels that have other code for them; 0: none.
   int64_t otherRows = 0;
+  const char *arch = "sm_80";
 };
 
 const Program kPrograms[] = {
@@ -52,6 +53,16 @@ func.func @run(%x: tensor<?x?x104xbf16> {transformer.name = "x", transformer.dim
   return %y : tensor<?x?x72xf32>
 })",
      {{{1, 70, 104}, true}, {{72, 104}, true}}},
+    {"wgmma_gemm",
+     R"(
+func.func @run(%x: tensor<?x?x136xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]}, %w: tensor<264x136xbf16> {transformer.name = "w", transformer.dims = ["", ""]})
+    -> (tensor<?x?x264xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %y = transformer.linear %x, %w : tensor<?x?x136xbf16>, tensor<264x136xbf16> -> tensor<?x?x264xf32>
+  return %y : tensor<?x?x264xf32>
+})",
+     {{{1, 150, 136}, true}, {{264, 136}, true}},
+     /*otherRows=*/0,
+     "sm_90a"},
     {"simt_gemm",
      R"(
 func.func @run(%x: tensor<?x?x20xf32> {transformer.name = "x", transformer.dims = ["B", "S", ""]}, %w: tensor<68x20xf32> {transformer.name = "w", transformer.dims = ["", ""]})
@@ -95,7 +106,7 @@ func.func @run(%x: tensor<?x?x1024xf32> {transformer.name = "x", transformer.dim
      {{{1, 3, 1024}, false}, {{1024}, false}}},
 };
 
-/// A program compiled for sm_80, to be run with kernels that may not be its own.
+/// A program compiled for one architecture, to be run with kernels that may not be its own.
 class Compiled {
 public:
   explicit Compiled(const Program &program) : program(program) {
@@ -106,7 +117,8 @@ public:
     OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(program.text, context.get());
     CompileOptions options;
     options.progress = false;
-    options.gpuArchs = {"sm_80"};
+    options.gpuArchs = {program.arch};
+    options.newestGPUKernels = true;
     std::vector<KernelModule> modules;
     options.kernels = &modules;
     path = (folder + "/m.tfa").str();
