@@ -6,78 +6,15 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "emulator/Emulator.h"
-#include "tools/driver/Driver.h"
-
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/Parser/Parser.h"
-
-#include <gtest/gtest.h>
+#include "test/unit/emulator/KernelText.h"
 
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 using namespace mlir;
 using namespace mlir::emulator;
 
 namespace {
-
-MLIRContext &context() {
-  static MLIRContext *context = [] {
-    DialectRegistry registry;
-    transformer::registerAll(registry);
-    return new MLIRContext(registry, MLIRContext::Threading::DISABLED);
-  }();
-  return *context;
-}
-
-/// A kernel of one argument, f32 of any length, that it reads and writes.
-std::string kernelText(unsigned threads, unsigned shared, const std::string &body) {
-  return "func.func @k(%x: memref<?xf32>) attributes {xgpu.kernel = #xgpu.kernel<threads = " +
-         std::to_string(threads) + ", shared = " + std::to_string(shared) + ", cluster = 1>} {\n" +
-         "%tid32 = nvvm.read.ptx.sreg.tid.x : i32\n%tid = arith.index_castui %tid32 : i32 to index\n"
-         "%base = xgpu.shared_memory : !llvm.ptr<3>\n%c4 = arith.constant 4 : i32\n%c1 = arith.constant 1 : "
-         "index\n"
-         "%bytes = arith.muli %tid32, %c4 : i32\n"
-         "%own = llvm.getelementptr %base[%bytes] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i8\n" +
-         body + "\nreturn\n}\n";
-}
-
-/// What the launch of one block says is wrong; "" where nothing is.
-std::string launch(const std::string &text, std::vector<float> &data, EmulatorOptions options = {},
-                   bool writable = true) {
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
-  if (!module)
-    return "does not parse";
-  llvm::Expected<std::unique_ptr<EmulatedKernel>> kernel =
-      EmulatedKernel::create(module->lookupSymbol<func::FuncOp>("k"));
-  if (!kernel)
-    return llvm::toString(kernel.takeError());
-  DeviceMemory memory;
-  memory.add(data.data(), data.size() * 4, "x", writable);
-  uint64_t words[] = {reinterpret_cast<uint64_t>(data.data()), data.size()};
-  llvm::Expected<LaunchReport> report = (*kernel)->launch({1, words}, memory, options);
-  return report ? "" : llvm::toString(report.takeError());
-}
-
-std::vector<float> count(size_t n) {
-  std::vector<float> values(n);
-  for (size_t i = 0; i < n; ++i)
-    values[i] = static_cast<float>(i);
-  return values;
-}
-
-void expectFault(const std::string &text, const std::string &part, size_t size = 64) {
-  for (uint64_t seed : {0, 1, 2}) {
-    std::vector<float> data = count(size);
-    EmulatorOptions options;
-    options.seed = seed;
-    std::string message = launch(text, data, options);
-    EXPECT_NE(message.find(part), std::string::npos) << "seed " << seed << ": " << message;
-  }
-}
 
 //===----------------------------------------------------------------------===//
 // What it computes
