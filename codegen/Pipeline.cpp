@@ -88,6 +88,9 @@ static const Phase kPhases[] = {
        SelectGPUKernelsPassOptions select;
        llvm::append_range(select.archs, options.gpuArchs);
        pm.addPass(createSelectGPUKernelsPass(select));
+       pm.addPass(createSplitAttentionPass());
+       // What merges splits is a dispatch too.
+       pm.addPass(createSelectGPUKernelsPass(select));
      }},
     {"kernels", Phase::GPU,
      [](OpPassManager &pm, const LoweringPipelineOptions &) {

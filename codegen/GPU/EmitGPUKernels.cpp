@@ -39,6 +39,9 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("gemv", emitGemvKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
+                      .Case("decode_attention", emitDecodeAttentionKernel)
+                      .Case("simt_decode_attention", emitSimtDecodeAttentionKernel)
+                      .Case("attention_merge", emitAttentionMergeKernel)
                       .Case("flash_attention", emitFlashAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
                       .Default(nullptr);
