@@ -89,6 +89,9 @@ static const Phase kPhases[] = {
        llvm::append_range(select.archs, options.gpuArchs);
        select.newest = options.newestGPUKernels;
        pm.addPass(createSelectGPUKernelsPass(select));
+       pm.addPass(createSplitAttentionPass());
+       // What merges splits is a dispatch too.
+       pm.addPass(createSelectGPUKernelsPass(select));
      }},
     {"kernels", Phase::GPU,
      [](OpPassManager &pm, const LoweringPipelineOptions &) {

@@ -8,14 +8,15 @@
 //
 // launch @attn(q, cache)  ->  launch @attn_merge(launch @attn(q, cache) splits n of k)
 //
-// Runs after select-strategy, whose configs say how many splits: one position of a
-// few key/value heads is fewer tasks than there are threads. Splits are made on
+// Runs after select-strategy or select-gpu-kernels, whose configs say how many splits: one position of a
+// few key/value heads is fewer tasks than there are threads or processors. Splits are made on
 // tensors, so that every target has them and its templates only emit their halves.
 //
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchCost.h"
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/GPU/Templates.h"
 #include "codegen/Passes.h"
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -42,16 +43,41 @@ struct SplitAttention : transformer::impl::SplitAttentionPassBase<SplitAttention
         [&](LaunchOp launch) { launches[launch.getKernelAttr().getLeafReference()].push_back(launch); });
     SymbolTable symbols(getOperation());
     for (func::FuncOp func : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
-      LoweringConfigAttr config = getConfig(func);
-      if (!isDispatch(func) || !config)
+      if (!isDispatch(func))
         continue;
       auto op = func.getBody().front().getTerminator()->getOperand(0).getDefiningOp<AttentionOp>();
-      AttentionSplits splits = splitsOf(config);
+      AttentionSplits splits;
+      if (failed(readSplits(func, splits)))
+        return signalPassFailure();
       if (!op || op.splitCount() > 0 || splits.count <= 1)
         continue;
       if (failed(split(func, op, splits, launches[func.getSymNameAttr()], symbols)))
         return signalPassFailure();
     }
+  }
+
+  /// What the config of the CPU says, or those of a GPU's architectures, which share one host function.
+  static LogicalResult readSplits(func::FuncOp func, AttentionSplits &splits) {
+    if (LoweringConfigAttr config = getConfig(func))
+      splits = splitsOf(config);
+    auto configs = func->getAttrOfType<DictionaryAttr>(kGPUConfigsAttr);
+    if (!configs)
+      return success();
+    for (auto [i, entry] : llvm::enumerate(configs)) {
+      AttentionSplits own = splitsOf(dyn_cast<xgpu::ConfigAttr>(entry.getValue()));
+      if (i > 0 && (own.count != splits.count || own.keys != splits.keys))
+        return func.emitOpError("expected as many splits for ")
+               << entry.getName() << " as for " << configs.begin()->getName() << ", " << splits.count
+               << " of " << splits.keys << ", but got " << own.count << " of " << own.keys;
+      splits = own;
+    }
+    return success();
+  }
+  static AttentionSplits splitsOf(LoweringConfigAttr config) { return transformer::splitsOf(config); }
+  static AttentionSplits splitsOf(xgpu::ConfigAttr config) {
+    if (!config || !config.getTemplateName().ends_with("decode_attention") || config.getTile().size() != 3)
+      return {};
+    return {config.getTile()[1], config.getTile()[2]};
   }
 
   LogicalResult split(func::FuncOp func, AttentionOp op, AttentionSplits splits, ArrayRef<LaunchOp> callers,
@@ -92,9 +118,11 @@ struct SplitAttention : transformer::impl::SplitAttentionPassBase<SplitAttention
                                  b.getFunctionType({parts, type}, type));
     merge.setPrivate();
     markDispatch(merge);
-    int64_t lanes = getConfig(func).getVector();
-    merge->setAttr(kConfigAttr, LoweringConfigAttr::get(&getContext(), "attention_merge", {1, lanes}, {},
-                                                        lanes, kMergeGrain));
+    // A GPU's kernels are selected for it then.
+    if (LoweringConfigAttr config = getConfig(func))
+      merge->setAttr(kConfigAttr,
+                     LoweringConfigAttr::get(&getContext(), "attention_merge", {1, config.getVector()}, {},
+                                             config.getVector(), kMergeGrain));
     b.setInsertionPointToStart(merge.addEntryBlock());
     Value merged = AttentionMergeOp::create(b, loc, type, merge.getArgument(0));
     func::ReturnOp::create(b, loc, merged);

@@ -40,6 +40,9 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("wgmma_gemm", emitWgmmaGemmKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
+                      .Case("decode_attention", emitDecodeAttentionKernel)
+                      .Case("simt_decode_attention", emitSimtDecodeAttentionKernel)
+                      .Case("attention_merge", emitAttentionMergeKernel)
                       .Case("flash_attention", emitFlashAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
                       .Default(nullptr);

@@ -16,12 +16,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchUtils.h"
-#include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/RowEmitter.h"
-#include "codegen/GPU/ContractionKernel.h"
+#include "codegen/GPU/AttentionKernel.h"
 #include "codegen/GPU/MmaFragments.h"
 
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -30,9 +28,6 @@ using namespace mlir::transformer;
 
 namespace {
 constexpr int64_t kChunk = 8, kStages = 2;
-/// Maximum of a row that has seen nothing, and score of what is hidden: finite, so that no difference is NaN,
-/// and so much less that it weighs nothing even then.
-constexpr double kNothing = -1.0e30, kHidden = -1.0e35, kLog2E = 1.4426950408889634;
 
 /// What a lane carries over the tiles of keys, for its two rows.
 struct Carried {
@@ -54,7 +49,7 @@ struct Carried {
   }
 };
 
-class FlashAttentionEmitter {
+class FlashAttentionEmitter : AttentionKernel {
 public:
   FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op);
   void emit(OpBuilder &b);
@@ -63,9 +58,10 @@ private:
   void beginBlock(OpBuilder &b);
   void loadQueries(OpBuilder &b);
   /// Keys that a row of the block sees: [low, high) (i32).
-  std::pair<Value, Value> rangeOf(OpBuilder &b, Value row);
+  std::pair<Value, Value> rangeOfRow(OpBuilder &b, Value row) { return rangeOf(b, placeOf(b, row).first); }
+  /// The same as placeOf for a row that exists: the last one's where there are fewer.
+  std::pair<Value, Value> existingPlaceOf(OpBuilder &b, Value row);
   void issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey, Value stage);
-  Value keyRow(OpBuilder &b, Value key);
   SmallVector<Value> multiplyKeys(OpBuilder &b, Value stage);
   SmallVector<Value> finishScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
   SmallVector<Value> maskScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
@@ -74,22 +70,6 @@ private:
   SmallVector<Value> emitTile(OpBuilder &b, Value firstKey, Value end, ValueRange values);
   void finish(OpBuilder &b, const Carried &carried);
 
-  Value f32(OpBuilder &b, double v) { return constantF32(b, loc, v); }
-  Value i32(OpBuilder &b, int64_t v) { return constantI32(b, loc, v); }
-  Value index(OpBuilder &b, int64_t v) { return constantIndex(b, loc, v); }
-  Value toI32(OpBuilder &b, Value v) { return arith::IndexCastUIOp::create(b, loc, b.getI32Type(), v); }
-  Value toIndex(OpBuilder &b, Value v) { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), v); }
-  Value add(OpBuilder &b, Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
-  Value mulF(OpBuilder &b, Value x, Value y) {
-    return arith::MulFOp::create(b, loc, x, y, arith::FastMathFlags::contract);
-  }
-  Value addF(OpBuilder &b, Value x, Value y) {
-    return arith::AddFOp::create(b, loc, x, y, arith::FastMathFlags::contract);
-  }
-  Value exp2(OpBuilder &b, Value x) {
-    auto name = b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f");
-    return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(), name, ValueRange{x}).getResult(0);
-  }
   /// A row's position in the call and its query head (index).
   std::pair<Value, Value> placeOf(OpBuilder &b, Value row) {
     Value size = index(b, group);
@@ -98,44 +78,22 @@ private:
         add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
     return {s, head};
   }
-  /// Scores are finished before their maximum is taken.
-  bool isGeneral() { return op.getSoftcap() || op.getBias() || op.getScale().convertToDouble() <= 0; }
-  double factor() { return isGeneral() ? kLog2E : op.getScale().convertToDouble() * kLog2E; }
 
-  GPUKernelContext &context;
-  AttentionOp op;
-  Location loc;
   Type type;
-  int64_t heads, kvHeads, group, headDim, rows, keys, positionsOfBlock, threads, stageBytes;
+  int64_t rows, keys, positionsOfBlock, threads, stageBytes;
   SwizzledTile keyTile, valueTile;
-  Value query, key, value, length, appended;
   Value base, thread, lane, warp; ///< i32
-  Value batch, kvHead, firstPosition, positions, held;
-  Value ownRow[2];         ///< the lane's two rows in the block (index)
-  Value low[2], high[2];   ///< what they see
-  Value warpLow, warpHigh; ///< what all rows of the warp see
-  /// The last key, and the row where the first one stands: 32 bits are fewer registers all the kernel long.
-  Value lastKey, firstKeyRow;
+  Value firstPosition;
+  Value ownRow[2];                                ///< the lane's two rows in the block (index)
+  Value low[2], high[2];                          ///< what they see
+  Value warpLow, warpHigh;                        ///< what all rows of the warp see
   SmallVector<SmallVector<Value>> queryFragments; ///< by 16 dimensions
 };
 } // namespace
 
 FlashAttentionEmitter::FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op)
-    : context(context), op(op), loc(op.getLoc()), rows(context.config.getTile()[0]),
-      keys(context.config.getTile()[1]), threads(context.config.getThreads()),
-      query(context.argument(op.getQuery())) {
-  auto queryType = cast<RankedTensorType>(op.getQuery().getType());
-  type = queryType.getElementType();
-  heads = queryType.getDimSize(2), headDim = queryType.getDimSize(3);
-  if (op.getCache()) {
-    const SmallVector<Value> &parts = context.arguments[op.getCache()];
-    key = parts[0], value = parts[1], length = parts[2], appended = parts[3];
-    kvHeads = op.getCache().getType().getHeads();
-  } else {
-    key = context.argument(op.getKey()), value = context.argument(op.getValue());
-    kvHeads = cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
-  }
-  group = heads / kvHeads;
+    : AttentionKernel(context, op), type(shape.query), rows(context.config.getTile()[0]),
+      keys(context.config.getTile()[1]), threads(context.config.getThreads()) {
   positionsOfBlock = rows / group;
   int64_t chunks = llvm::PowerOf2Ceil(headDim / kChunk);
   keyTile = {0, keys, chunks};
@@ -150,59 +108,35 @@ void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
   warp = arith::DivUIOp::create(b, loc, thread, i32(b, kWarp));
   base = sharedBase(b, loc);
   Value batches = memref::DimOp::create(b, loc, context.out(), 0);
-  positions = memref::DimOp::create(b, loc, context.out(), 1);
-  Value blocks = arith::CeilDivUIOp::create(b, loc, positions, index(b, positionsOfBlock));
+  Value count = memref::DimOp::create(b, loc, context.out(), 1);
+  Value blocks = arith::CeilDivUIOp::create(b, loc, count, index(b, positionsOfBlock));
   SmallVector<Value> at =
       delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
-  batch = at[0], kvHead = at[1];
+  beginSequence(b, at[0], at[1]);
   // The last positions see the most keys: they begin first.
   Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
   firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
-  if (length) {
-    Value before = memref::LoadOp::create(b, loc, length, ValueRange{batch});
-    held = add(b, arith::IndexCastOp::create(b, loc, b.getIndexType(), before), appended);
-  } else {
-    held = indexValue(b, loc, Evaluator(context, 1).dimSize(b, op.getKey(), 1));
-  }
-  lastKey = toI32(b, arith::SubIOp::create(b, loc, held, index(b, 1)));
-  Value before =
-      op.getCache() ? add(b, arith::MulIOp::create(b, loc, batch, index(b, kvHeads)), kvHead) : batch;
-  Value capacity = op.getCache() ? Value(memref::DimOp::create(b, loc, key, 2)) : held;
-  firstKeyRow = toI32(b, arith::MulIOp::create(b, loc, before, capacity));
   Value firstRow = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows));
   Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
   for (int i = 0; i < 2; ++i) {
     ownRow[i] = addIndex(b, loc, add(b, firstRow, inWarp), 8 * i);
-    std::tie(low[i], high[i]) = rangeOf(b, ownRow[i]);
+    std::tie(low[i], high[i]) = rangeOfRow(b, ownRow[i]);
   }
-  warpHigh = rangeOf(b, firstRow).second;
-  warpLow = rangeOf(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
+  warpHigh = rangeOfRow(b, firstRow).second;
+  warpLow = rangeOfRow(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
 }
 
-std::pair<Value, Value> FlashAttentionEmitter::rangeOf(OpBuilder &b, Value row) {
-  Value zero = index(b, 0);
-  if (op.getMask().getKind() == MaskKind::None)
-    return {i32(b, 0), toI32(b, held)};
-  // The query of position s of the call stands at held - S + s and sees itself. Rows behind the call's see no
-  // more than there is.
-  Value s = placeOf(b, row).first;
-  Value end = add(b, arith::SubIOp::create(b, loc, held, positions), addIndex(b, loc, s, 1));
-  Value high = arith::MinSIOp::create(b, loc, arith::MaxSIOp::create(b, loc, end, zero), held);
-  if (op.getMask().getKind() != MaskKind::Window)
-    return {i32(b, 0), toI32(b, high)};
-  Value low = addIndex(b, loc, arith::MaxSIOp::create(b, loc, end, zero), -op.getMask().getWindow());
-  return {toI32(b, arith::MaxSIOp::create(b, loc, low, zero)), toI32(b, high)};
+std::pair<Value, Value> FlashAttentionEmitter::existingPlaceOf(OpBuilder &b, Value row) {
+  auto [s, head] = placeOf(b, arith::MinUIOp::create(b, loc, row, index(b, positionsOfBlock * group - 1)));
+  return {arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1))), head};
 }
 
 void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
   GlobalMatrix matrix(b, loc, query); // rows (batch, position, head)
   Value matrixRow[2];
   for (int i = 0; i < 2; ++i) {
-    Value row = arith::MinUIOp::create(b, loc, ownRow[i], index(b, positionsOfBlock * group - 1));
-    auto [s, head] = placeOf(b, row);
-    s = arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1)));
-    Value place = add(b, arith::MulIOp::create(b, loc, batch, positions), s);
-    matrixRow[i] = add(b, arith::MulIOp::create(b, loc, place, index(b, heads)), head);
+    auto [s, head] = existingPlaceOf(b, ownRow[i]);
+    matrixRow[i] = queryRow(b, s, head);
   }
   Value column =
       toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
@@ -216,18 +150,6 @@ void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
       }
     queryFragments.push_back(fragment);
   }
-}
-
-/// The row, of all rows of a head's dimensions, where a key (or its value) stands.
-Value FlashAttentionEmitter::keyRow(OpBuilder &b, Value position) {
-  position = arith::MinUIOp::create(b, loc, position, lastKey);
-  if (!op.getCache()) {
-    Value row = arith::MulIOp::create(b, loc, add(b, firstKeyRow, position), i32(b, kvHeads));
-    return add(b, row, toI32(b, kvHead));
-  }
-  if (op.getCache().getType().getPolicy() == CachePolicy::Ring)
-    position = arith::RemUIOp::create(b, loc, position, toI32(b, memref::DimOp::create(b, loc, key, 2)));
-  return add(b, firstKeyRow, position);
 }
 
 void FlashAttentionEmitter::issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey,
@@ -276,24 +198,9 @@ SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector
     return scores;
   Value inLane = arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2));
   for (auto [n, score] : llvm::enumerate(scores)) {
-    score = mulF(b, score, f32(b, op.getScale().convertToDouble()));
-    if (op.getSoftcap()) {
-      Value cap = f32(b, op.getSoftcap()->convertToDouble());
-      score = mulF(b, cap, math::TanhOp::create(b, loc, arith::DivFOp::create(b, loc, score, cap)));
-    }
-    if (!op.getBias())
-      continue;
-    auto biasType = cast<RankedTensorType>(op.getBias().getType());
-    Value row = arith::MinUIOp::create(b, loc, ownRow[n / 2 % 2], index(b, positionsOfBlock * group - 1));
-    auto [s, head] = placeOf(b, row);
-    s = arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1)));
+    auto [s, head] = existingPlaceOf(b, ownRow[n / 2 % 2]);
     Value j = add(b, add(b, firstKey, inLane), i32(b, static_cast<int64_t>(n / 4 * kMmaColumns + n % 2)));
-    j = toIndex(b, arith::MinUIOp::create(b, loc, j, lastKey));
-    SmallVector<Value> at{biasType.getDimSize(0) == 1 ? index(b, 0) : batch,
-                          biasType.getDimSize(1) == 1 ? index(b, 0) : head, s, j};
-    Value bias = memref::LoadOp::create(b, loc, context.argument(op.getBias()), at);
-    bias = arith::MaximumFOp::create(b, loc, convertTo(b, loc, bias, b.getF32Type()), f32(b, kHidden));
-    score = addF(b, score, bias);
+    score = finishScore(b, score, s, head, toIndex(b, arith::MinUIOp::create(b, loc, j, lastKey)));
   }
   return scores;
 }
@@ -412,9 +319,7 @@ void FlashAttentionEmitter::finish(OpBuilder &b, const Carried &carried) {
   auto pair = VectorType::get({2}, b.getF32Type());
   for (int i = 0; i < 2; ++i) {
     Value total = reduceLanes(b, loc, vector::CombiningKind::ADD, carried.total[i], 4);
-    Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, total, f32(b, 0.0));
-    Value inverse =
-        arith::SelectOp::create(b, loc, seen, arith::DivFOp::create(b, loc, f32(b, 1.0), total), f32(b, 0.0));
+    Value inverse = inverseOf(b, total);
     auto [s, head] = placeOf(b, ownRow[i]);
     Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, ownRow[i],
                                          index(b, positionsOfBlock * group));
@@ -440,8 +345,8 @@ void FlashAttentionEmitter::emit(OpBuilder &b) {
   beginBlock(b);
   loadQueries(b);
   // What any row of the block sees.
-  Value begin = rangeOf(b, index(b, 0)).first,
-        end = rangeOf(b, index(b, positionsOfBlock * group - 1)).second;
+  Value begin = rangeOfRow(b, index(b, 0)).first,
+        end = rangeOfRow(b, index(b, positionsOfBlock * group - 1)).second;
   begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, i32(b, keys)));
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
   scf::IfOp::create(

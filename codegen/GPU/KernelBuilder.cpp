@@ -57,11 +57,21 @@ Value mlir::transformer::shuffleXor(OpBuilder &b, Location loc, Value value, int
                               NVVM::ShflKind::bfly, UnitAttr());
 }
 
+Value mlir::transformer::shuffleFrom(OpBuilder &b, Location loc, Value value, Value from) {
+  return NVVM::ShflOp::create(b, loc, value.getType(), constantI32(b, loc, -1), value, from,
+                              constantI32(b, loc, kWarp - 1), NVVM::ShflKind::idx, UnitAttr());
+}
+
 Value mlir::transformer::reduceLanes(OpBuilder &b, Location loc, vector::CombiningKind kind, Value value,
                                      int64_t lanes) {
   for (int64_t distance = lanes / 2; distance > 0; distance /= 2)
     value = vector::makeArithReduction(b, loc, kind, value, shuffleXor(b, loc, value, distance));
   return value;
+}
+
+Value mlir::transformer::approximateExp2(OpBuilder &b, Location loc, Value x) {
+  auto name = b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f");
+  return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(), name, ValueRange{x}).getResult(0);
 }
 
 //===----------------------------------------------------------------------===//

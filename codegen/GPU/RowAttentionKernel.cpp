@@ -171,8 +171,7 @@ SmallVector<Value> RowAttentionEmitter::emitTile(OpBuilder &b, Value first, Valu
   Value skipped = arith::SubIOp::create(b, loc, arith::MaxUIOp::create(b, loc, low, first), first);
   auto body = [&](OpBuilder &b, Location loc, Value i, ValueRange sums) {
     Value from = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), i);
-    Value p = NVVM::ShflOp::create(b, loc, b.getF32Type(), constantI32(b, loc, -1), weight, from,
-                                   constantI32(b, loc, kWarp - 1), NVVM::ShflKind::idx, UnitAttr());
+    Value p = shuffleFrom(b, loc, weight, from);
     Value position = arith::AddIOp::create(b, loc, first, i);
     SmallVector<Value> next;
     for (int64_t t = 0; t < parts; ++t) {

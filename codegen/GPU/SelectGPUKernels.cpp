@@ -8,7 +8,7 @@
 
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
-#include "codegen/GPU/Templates.h"
+#include "codegen/GPU/AttentionKernel.h"
 #include "codegen/GPU/Validated.h"
 #include "codegen/Passes.h"
 
@@ -26,6 +26,7 @@ using xgpu::ConfigAttr;
 namespace {
 constexpr int64_t kAccessBytes = 16;   ///< what a thread moves at once
 constexpr int64_t kBlockThreads = 128; ///< of kernels that wait for memory
+constexpr int64_t kSplitKeys = 256;    ///< that a split of a query's keys has at least
 
 /// The bytes of an element of the widest tensor among the arguments of a dispatch.
 int64_t widestElement(func::FuncOp dispatch) {
@@ -77,22 +78,49 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
-  /// All of one narrow type, heads of a multiple of 16 dimensions whose sums fit in registers, and several
-  /// positions, which fill the rows of the products.
+  /// All of one narrow type and heads of a multiple of 16 dimensions whose sums fit in registers.
   static bool suitsFlashAttention(AttentionOp op) {
     constexpr int64_t mostDims = 128, mostRows = 64;
+    AttentionShape shape(op);
+    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 16 == 0 &&
+           shape.headDim <= mostDims && shape.group <= mostRows;
+  }
+
+  /// How many splits of a query's keys make two blocks for each processor of a large GPU; what runs on fewer
+  /// processors loses a merge. A split is long enough that its block reads for longer than it takes to begin.
+  static int64_t splitsOf(AttentionOp op, int64_t blocks) {
+    constexpr int64_t wantedBlocks = 2 * 132;
     auto query = cast<RankedTensorType>(op.getQuery().getType());
-    Type type = query.getElementType();
-    int64_t headDim = query.getDimSize(3);
-    int64_t kvHeads = op.getCache() ? op.getCache().getType().getHeads()
-                                    : cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
-    Type keys =
-        op.getCache() ? op.getCache().getType().getElement() : getElementTypeOrSelf(op.getKey().getType());
-    Type values = op.getCache() ? keys : getElementTypeOrSelf(op.getValue().getType());
-    bool narrow = (type.isBF16() || type.isF16()) && keys == type && values == type &&
-                  getElementTypeOrSelf(op.getType()) == type;
-    return narrow && headDim % 16 == 0 && headDim <= mostDims && query.getDimSize(2) / kvHeads <= mostRows &&
-           query.getDimSize(1) != 1;
+    int64_t keys = std::numeric_limits<int64_t>::max();
+    if (op.getMask().getKind() == MaskKind::Window)
+      keys = op.getMask().getWindow();
+    if (op.getKey() && !cast<RankedTensorType>(op.getKey().getType()).isDynamicDim(1))
+      keys = std::min(keys, cast<RankedTensorType>(op.getKey().getType()).getDimSize(1));
+    if (query.getDimSize(1) != 1)
+      return 1;
+    int64_t batch = query.isDynamicDim(0) ? 1 : std::max<int64_t>(query.getDimSize(0), 1);
+    return std::max<int64_t>(std::min(wantedBlocks / (batch * blocks), keys / kSplitKeys), 1);
+  }
+
+  /// Attention of so few queries that the heads that share keys, or as many of them as fit, make one block's
+  /// rows; null for any other.
+  ConfigAttr selectDecodeAttention(AttentionOp op) {
+    constexpr int64_t mostDims = 256, threads = 256;
+    AttentionShape shape(op);
+    bool onTensorCores = shape.isNarrow() && shape.headDim % 16 == 0;
+    // Rows whose sums fit in registers.
+    int64_t most = onTensorCores && shape.headDim <= mostDims / 2 ? 16 : 8;
+    if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.positions > most ||
+        shape.headDim > mostDims)
+      return {};
+    int64_t heads = std::min(shape.group, most / shape.positions);
+    while (shape.group % heads != 0)
+      --heads;
+    int64_t bits = std::max({shape.query.getIntOrFloatBitWidth(), shape.key.getIntOrFloatBitWidth(),
+                             shape.value.getIntOrFloatBitWidth()});
+    return config(onTensorCores ? "decode_attention" : "simt_decode_attention",
+                  {shape.positions * heads, splitsOf(op, shape.heads / heads), kSplitKeys}, threads,
+                  8 * kAccessBytes / bits);
   }
 
   /// Operands of one narrow type whose rows begin at multiples of 16 bytes.
@@ -131,14 +159,26 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
                            /*stages=*/mostBytes / bytes, /*vector=*/8);
   }
 
+  ConfigAttr selectAttention(AttentionOp op) {
+    if (ConfigAttr decode = selectDecodeAttention(op))
+      return decode;
+    if (suitsFlashAttention(op))
+      return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
+                             /*vector=*/8);
+    AttentionShape shape(op);
+    int64_t bits = std::max({shape.query.getIntOrFloatBitWidth(), shape.key.getIntOrFloatBitWidth(),
+                             shape.value.getIntOrFloatBitWidth()});
+    return config("row_attention", {1}, kBlockThreads, 8 * kAccessBytes / bits);
+  }
+
   ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
     Operation *output = outputOf(dispatch);
     if (auto attention = dyn_cast<AttentionOp>(output))
-      if (suitsFlashAttention(attention))
-        return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
-                               /*vector=*/8);
-    if (isa<AttentionOp>(output))
-      return config("row_attention", {1}, kBlockThreads, kAccessBytes / widestElement(dispatch));
+      return selectAttention(attention);
+    if (auto merge = dyn_cast<AttentionMergeOp>(output)) {
+      int64_t headDim = cast<RankedTensorType>(merge.getResult().getType()).getDimSize(3);
+      return config("attention_merge", {1}, std::min<int64_t>(llvm::alignTo(headDim, 32), kBlockThreads), 1);
+    }
     if (auto append = dyn_cast<CacheAppendOp>(output)) {
       KVCacheType type = append.getCache().getType();
       int64_t vector = kAccessBytes / std::max<int64_t>(4, type.getElement().getIntOrFloatBitWidth() / 8);

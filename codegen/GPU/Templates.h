@@ -57,6 +57,14 @@ LogicalResult emitWgmmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Attention of few queries, or of a split of their keys: `tile` = [rows, splits, split_keys]. On tensor
+/// cores for bf16 or f16 (sm_80 and later), and of any types.
+LogicalResult emitDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+LogicalResult emitSimtDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// One attention from those to splits of its keys.
+LogicalResult emitAttentionMergeKernel(OpBuilder &b, GPUKernelContext &context);
+
 /// Attention of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, keys] of a block.
 LogicalResult emitFlashAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 

@@ -16,7 +16,8 @@ TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_
 # Templates of sm_90a, which has them in place of others.
 NEWEST = {"wgmma_gemm": "mma_gemm"}
 # What a thread may have with the blocks these templates mean to run beside each other.
-REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "rows": 64,
+REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
+             "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
              "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168}
 
 
@@ -64,7 +65,12 @@ def program():
     for type in ["f32", "bf16"]:
         text += linear(f"gemv_{type}", "?x1", 1024, 1024, type)
         text += norm(f"rows_{type}", 2048, type)
-        text += attention(f"row_attention_{type}", 1, 8, 2, 64, type, "causal")
+    for size in [40, 64, 128, 256]:
+        text += attention(f"simt_decode_attention_{size}", 1, 8, 1, size, "f32", "causal")
+        text += attention(f"row_attention_{size}", "?", 8, 2, size, "f32", "causal")
+    for size in [48, 64, 128, 256]:
+        for heads in [2, 8, 16]:
+            text += attention(f"decode_attention_{heads}_{size}", 1, heads, 1, size, "bf16", "window, 512")
     text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
     for type in ["bf16", "f16"]:
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)

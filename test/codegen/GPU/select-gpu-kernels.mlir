@@ -50,6 +50,29 @@ func.func private @tensor_cores(%q: tensor<?x?x8x64xbf16>, %k: tensor<?x?x2x64xb
   return %0 : tensor<?x?x8x64xbf16>
 }
 
+// One position: the heads that share keys, and as many splits as make blocks for a large GPU.
+// CHECK-LABEL: func.func private @decode(
+// CHECK-SAME: "decode_attention", tile = [4, 132, 256], threads = 256, stages = 1, vector = 8>
+func.func private @decode(%q: tensor<?x1x8x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x1x8x64xbf16>) -> tensor<?x1x8x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x1x8x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x1x8x64xbf16>
+  return %0 : tensor<?x1x8x64xbf16>
+}
+
+// More heads than a block has rows share their keys, and a window has too few keys for splits.
+// CHECK-LABEL: func.func private @decode_in_window(
+// CHECK-SAME: "simt_decode_attention", tile = [6, 1, 256], threads = 256, stages = 1, vector = 4>
+func.func private @decode_in_window(%q: tensor<?x1x12x60xf32>, %k: tensor<?x?x1x60xf32>, %v: tensor<?x?x1x60xf32>, %out: tensor<?x1x12x60xf32>) -> tensor<?x1x12x60xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <window, 300> : tensor<?x1x12x60xf32>, tensor<?x?x1x60xf32>, tensor<?x?x1x60xf32> -> tensor<?x1x12x60xf32>
+  return %0 : tensor<?x1x12x60xf32>
+}
+
+// CHECK-LABEL: func.func private @merge(
+// CHECK-SAME: "attention_merge"
+func.func private @merge(%p: tensor<?x16x8x66xf32>, %out: tensor<?x1x8x64xbf16>) -> tensor<?x1x8x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention_merge %p : tensor<?x16x8x66xf32> -> tensor<?x1x8x64xbf16>
+  return %0 : tensor<?x1x8x64xbf16>
+}
+
 // A config that is there is kept.
 // CHECK-LABEL: func.func private @kept
 // CHECK-SAME: xgpu.configs = {sm_80 = #xgpu.config<"elements", tile = [1], threads = 64, stages = 1, vector = 1>}

@@ -96,6 +96,30 @@ func.func @run(%q: tensor<?x?x4x40xf32> {transformer.name = "q", transformer.dim
   return %y : tensor<?x?x4x40xf32>
 })",
      {{{1, 7, 4, 40}, false}, {{1, 70, 2, 40}, false}, {{1, 70, 2, 40}, false}}},
+    {"decode_attention",
+     R"(
+func.func @run(%q: tensor<?x1x12x48xbf16> {transformer.name = "q", transformer.dims = ["B", "", "", ""]}, %k: tensor<?x?x1x48xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x1x48xbf16> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x1x12x48xf32> {transformer.name = "y", transformer.dims = ["B", "", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 520> : tensor<?x1x12x48xbf16>, tensor<?x?x1x48xbf16>, tensor<?x?x1x48xbf16> -> tensor<?x1x12x48xf32>
+  return %y : tensor<?x1x12x48xf32>
+})",
+     {{{1, 1, 12, 48}, true}, {{1, 560, 1, 48}, true}, {{1, 560, 1, 48}, true}}},
+    {"decode_attention of two positions",
+     R"(
+func.func @run(%q: tensor<?x2x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x32xbf16> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x2x4x32xf32> {transformer.name = "y", transformer.dims = ["B", "", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 150> : tensor<?x2x4x32xbf16>, tensor<?x?x2x32xbf16>, tensor<?x?x2x32xbf16> -> tensor<?x2x4x32xf32>
+  return %y : tensor<?x2x4x32xf32>
+})",
+     {{{1, 2, 4, 32}, true}, {{1, 170, 2, 32}, true}, {{1, 170, 2, 32}, true}}},
+    {"simt_decode_attention",
+     R"(
+func.func @run(%q: tensor<?x1x4x20xf32> {transformer.name = "q", transformer.dims = ["B", "", "", ""]}, %k: tensor<?x?x1x20xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x1x20xf32> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x1x4x20xf32> {transformer.name = "y", transformer.dims = ["B", "", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 4900> : tensor<?x1x4x20xf32>, tensor<?x?x1x20xf32>, tensor<?x?x1x20xf32> -> tensor<?x1x4x20xf32>
+  return %y : tensor<?x1x4x20xf32>
+})",
+     {{{1, 1, 4, 20}, false}, {{1, 5000, 1, 20}, false}, {{1, 5000, 1, 20}, false}}},
     {"rows",
      R"(
 func.func @run(%x: tensor<?x?x1024xf32> {transformer.name = "x", transformer.dims = ["B", "S", ""]}, %w: tensor<1024xf32> {transformer.name = "w", transformer.dims = [""]})

@@ -1,0 +1,239 @@
+//===- GPUAttentionTest.cpp - kernels of attention around their tiles ------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/unit/codegen/GPUTemplates.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+using namespace mlir::transformer::numeric;
+
+namespace {
+
+struct Heads {
+  int query, key, size;
+};
+constexpr Heads kHeads[] = {{2, 2, 16},  {4, 2, 32},  {8, 1, 64}, {3, 3, 48},
+                            {2, 1, 128}, {14, 2, 80}, {6, 2, 96}};
+const char *const kMasks[] = {"none", "causal", "window, 1", "window, 40", "window, 100"};
+
+std::string shapeOf(int heads, int size, const char *positions, const char *type) {
+  return std::string("B, ") + positions + ", " + std::to_string(heads) + ", " + std::to_string(size) + ", " +
+         type;
+}
+
+TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const Heads &heads : kHeads)
+    for (const char *mask : kMasks) {
+      size_t turn = names.size();
+      const char *type = turn % 4 == 3 ? "f16" : "bf16";
+      std::vector<Signature> arguments{{"q", shapeOf(heads.query, heads.size, "S", type)},
+                                       {"k", shapeOf(heads.key, heads.size, "K", type)},
+                                       {"v", shapeOf(heads.key, heads.size, "K", type)}};
+      std::string bias, biasType, cap = turn % 5 == 1 ? " softcap 2.5" : "";
+      if (turn % 3 == 1) {
+        arguments.push_back(
+            {"bias", std::string(turn % 2 ? "1, 1" : "B, " + std::to_string(heads.query)) + ", S, K, f32"});
+        bias = " bias %bias", biasType = ", {bias}";
+      }
+      names.push_back("attention" + std::to_string(turn));
+      text += functionText(names.back(), arguments, {{"y", shapeOf(heads.query, heads.size, "S", type)}},
+                           "%y = transformer.attention %q, %k, %v" + bias + " scale 0.2 mask <" + mask + ">" +
+                               cap + " : {q}, {k}, {v}" + biasType + " -> {y} return %y : {y}");
+    }
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{"flash_attention"});
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  int64_t turn = 0;
+  for (const std::string &name : names)
+    for (auto [queries, keys] : {std::pair<int64_t, int64_t>{1, 1},
+                                 {5, 5},
+                                 {17, 64},
+                                 {33, 33},
+                                 {64, 65},
+                                 {70, 70},
+                                 {9, 130},
+                                 {40, 20}})
+      if (turn++ % 2 == 0)
+        test.check(name, {{"B", 1 + turn % 3}, {"S", queries}, {"K", keys}});
+  report(test);
+}
+
+TEST(GPUKernel, FlashAttentionOfCaches) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const Heads &heads : kHeads)
+    for (const char *mask : {"causal", "window, 20"}) {
+      std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
+                          std::to_string(heads.size) + " x bf16, " +
+                          (std::string(mask) == "causal" || names.size() % 4 == 1 ? "full>" : "ring, 20>");
+      names.push_back("step" + std::to_string(names.size()));
+      // Entry points of one module share what has one name.
+      const std::string c = "cache." + names.back();
+      text += functionText(names.back(),
+                           {{c, cache},
+                            {"q", shapeOf(heads.query, heads.size, "S", "bf16")},
+                            {"k", shapeOf(heads.key, heads.size, "S", "bf16")},
+                            {"v", shapeOf(heads.key, heads.size, "S", "bf16")}},
+                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {c, cache}},
+                           "%longer = transformer.cache_append %" + c + ", %k, %v : {" + c +
+                               "}, {k}, {v} "
+                               "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
+                               std::string(mask) + "> : {q}, {" + c + "} -> {y} return %y, %longer : {y}, {" +
+                               c + "}");
+    }
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "flash_attention"}));
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (const std::string &name : names)
+    test.checkSequence(name, {{"B", 2}}, {3, 1, 40, 17});
+  report(test);
+}
+
+struct Decoding {
+  Heads heads;
+  const char *type, *keyType;
+  int positions = 1;
+};
+/// As many query heads for a head of keys as there may be, and more; dimensions that lanes share evenly and
+/// not.
+constexpr Decoding kNarrowDecoding[] = {
+    {{2, 2, 32}, "bf16", "bf16"},     {{4, 1, 64}, "f16", "f16"},     {{8, 1, 128}, "bf16", "bf16"},
+    {{16, 1, 256}, "bf16", "bf16"},   {{3, 3, 48}, "bf16", "bf16"},   {{14, 2, 80}, "bf16", "bf16"},
+    {{22, 2, 96}, "f16", "f16"},      {{34, 1, 16}, "bf16", "bf16"},  {{2, 1, 256}, "f16", "f16"},
+    {{8, 2, 112}, "bf16", "bf16", 2}, {{5, 1, 64}, "bf16", "bf16", 3}};
+constexpr Decoding kOtherDecoding[] = {
+    {{2, 2, 32}, "f32", "f32"},  {{4, 1, 64}, "f32", "f32"},    {{8, 1, 128}, "f32", "f32"},
+    {{8, 1, 256}, "f32", "f32"}, {{3, 3, 40}, "f32", "f32"},    {{18, 2, 36}, "f32", "f32"},
+    {{2, 1, 33}, "f32", "f32"},  {{4, 2, 128}, "f32", "bf16"},  {{4, 2, 72}, "bf16", "bf16"},
+    {{6, 2, 200}, "f32", "f16"}, {{4, 2, 20}, "f32", "f32", 2}, {{1, 1, 251}, "f32", "f32", 8}};
+
+/// Attention of each case under every mask, to keys and values; every third with a bias, every fifth with a
+/// cap.
+std::string decodingText(ArrayRef<Decoding> cases, std::vector<std::string> &names) {
+  std::string text;
+  for (const Decoding &c : cases)
+    for (const char *mask : {"none", "causal", "window, 1", "window, 40", "window, 300"}) {
+      size_t turn = names.size();
+      std::string positions = std::to_string(c.positions), heads = std::to_string(c.heads.query);
+      std::vector<Signature> arguments{{"q", shapeOf(c.heads.query, c.heads.size, positions.c_str(), c.type)},
+                                       {"k", shapeOf(c.heads.key, c.heads.size, "K", c.keyType)},
+                                       {"v", shapeOf(c.heads.key, c.heads.size, "K", c.keyType)}};
+      std::string bias, biasType, cap = turn % 5 == 1 ? " softcap 2.5" : "";
+      if (turn % 3 == 1) {
+        arguments.push_back(
+            {"bias", std::string(turn % 2 ? "1, 1" : "B, " + heads) + ", " + positions + ", K, f32"});
+        bias = " bias %bias", biasType = ", {bias}";
+      }
+      names.push_back("decode" + std::to_string(turn));
+      text += functionText(names.back(), arguments,
+                           {{"y", shapeOf(c.heads.query, c.heads.size, positions.c_str(), c.type)}},
+                           "%y = transformer.attention %q, %k, %v" + bias + " scale 0.2 mask <" + mask + ">" +
+                               cap + " : {q}, {k}, {v}" + biasType + " -> {y} return %y : {y}");
+    }
+  return text;
+}
+
+/// Lengths around steps of keys, rounds of the warps and splits; fewer keys than positions.
+void checkDecoding(ArrayRef<Decoding> cases, const char *name) {
+  std::vector<std::string> names;
+  std::string text = decodingText(cases, names);
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{name, "attention_merge"}));
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  int64_t turn = 0;
+  for (const std::string &name : names)
+    for (int64_t keys : {1, 2, 15, 16, 17, 63, 127, 128, 129, 255, 256, 257, 300, 512, 530, 769})
+      if (turn++ % 5 == 0)
+        test.check(name, {{"B", 1 + turn % 3}, {"K", keys}});
+  report(test);
+}
+
+TEST(GPUKernel, DecodeAttentionOnTensorCores) { checkDecoding(kNarrowDecoding, "decode_attention"); }
+TEST(GPUKernel, DecodeAttentionOfOtherTypes) { checkDecoding(kOtherDecoding, "simt_decode_attention"); }
+
+/// Steps from empty caches on and behind long ones, full and ring.
+TEST(GPUKernel, DecodeAttentionOfCaches) {
+  constexpr Decoding cases[] = {{{4, 1, 64}, "bf16", "bf16"},
+                                {{6, 2, 48}, "f16", "f16"},
+                                {{4, 2, 36}, "f32", "f32"},
+                                {{2, 2, 128}, "f32", "bf16"}};
+  std::string text;
+  std::vector<std::string> names;
+  for (const Decoding &c : cases)
+    for (const char *mask : {"causal", "window, 20", "window, 290"}) {
+      std::string name = "step" + std::to_string(names.size()), held = "cache." + name;
+      std::string policy =
+          StringRef(mask) == "causal" ? "full>" : "ring, " + std::string(mask).substr(8) + ">";
+      std::string cache = "!transformer.kv_cache<" + std::to_string(c.heads.key) + " x " +
+                          std::to_string(c.heads.size) + " x " + c.keyType + ", " + policy;
+      names.push_back(name);
+      for (bool steps : {false, true}) {
+        const char *positions = steps ? "1" : "S";
+        std::string body =
+            "%longer = transformer.cache_append %" + held + ", %k, %v : {" + held + "}, {k}, {v} ";
+        if (steps)
+          body += "%y = transformer.attention %q cache %longer scale 0.2 mask <" + std::string(mask) +
+                  "> : {q}, {" + held + "} -> {y} ";
+        else
+          body += "%y = transformer.activation relu %q : {q} -> {y} ";
+        text += functionText(name + (steps ? "" : "_fill"),
+                             {{held, cache},
+                              {"q", shapeOf(c.heads.query, c.heads.size, positions, c.type)},
+                              {"k", shapeOf(c.heads.key, c.heads.size, positions, c.keyType)},
+                              {"v", shapeOf(c.heads.key, c.heads.size, positions, c.keyType)}},
+                             {{"y", shapeOf(c.heads.query, c.heads.size, positions, c.type)}, {held, cache}},
+                             body + "return %y, %longer : {y}, {" + held + "}");
+      }
+    }
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "attention_merge", "decode_attention", "rows",
+                                                      "simt_decode_attention"}));
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (const std::string &name : names)
+    for (int64_t filled : {0, 14, 255, 511}) {
+      std::vector<std::pair<std::string, int64_t>> calls;
+      if (filled > 0)
+        calls.push_back({name + "_fill", filled});
+      calls.insert(calls.end(), 2, {name, 1});
+      test.checkCalls(calls, {{"B", filled == 14 ? 2 : 1}});
+    }
+  report(test);
+}
+
+/// Keys that a bias of -inf hides, for some heads, in whole splits and in all of them, count nothing.
+TEST(GPUKernel, DecodeAttentionOfHiddenKeys) {
+  std::string text;
+  for (const char *type : {"bf16", "f32"})
+    text += functionText(std::string("hidden_") + type,
+                         {{"q", shapeOf(4, 16, "1", type)},
+                          {"k", shapeOf(1, 16, "K", type)},
+                          {"v", shapeOf(1, 16, "K", type)},
+                          {"bias", "1, 4, 1, K, f32"}},
+                         {{"y", shapeOf(4, 16, "1", type)}},
+                         "%y = transformer.attention %q, %k, %v bias %bias scale 0.3 mask <none> : "
+                         "{q}, {k}, {v}, {bias} -> {y} return %y : {y}");
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (int64_t keys : {1, 20, 257, 600})
+    for (int64_t visible : {int64_t(0), keys / 3, keys - 1}) {
+      test.override = [&](StringRef name, MutableArrayRef<double> values) {
+        if (name != "bias")
+          return;
+        for (auto [i, value] : llvm::enumerate(values))
+          if (static_cast<int64_t>(i) / keys != 2 && static_cast<int64_t>(i) % keys >= visible)
+            value = -std::numeric_limits<double>::infinity();
+      };
+      for (const char *type : {"bf16", "f32"})
+        test.check(std::string("hidden_") + type, {{"B", 1}, {"K", keys}});
+    }
+  report(test);
+}
+
+} // namespace
