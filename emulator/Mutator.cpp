@@ -60,10 +60,10 @@ static bool isOrdering(Operation *op) {
     return wait.getValues().empty();
   if (auto registers = dyn_cast<NVVM::SetMaxRegisterOp>(op))
     return registers.getAction() == NVVM::SetMaxRegisterAction::decrease;
-  return isa<NVVM::Barrier0Op, NVVM::BarrierOp, NVVM::CpAsyncWaitGroupOp, NVVM::CpAsyncCommitGroupOp,
-             NVVM::MBarrierInitOp, NVVM::MBarrierArriveOp, NVVM::MBarrierArriveExpectTxOp,
-             NVVM::MBarrierTryWaitParityOp, NVVM::FenceMbarrierInitOp, NVVM::FenceProxyOp, TensorCopyOp,
-             NVVM::WgmmaFenceAlignedOp, NVVM::WgmmaGroupSyncAlignedOp>(op);
+  return isa<NVVM::Barrier0Op, NVVM::BarrierOp, NVVM::BarrierArriveOp, NVVM::CpAsyncWaitGroupOp,
+             NVVM::CpAsyncCommitGroupOp, NVVM::MBarrierInitOp, NVVM::MBarrierArriveOp,
+             NVVM::MBarrierArriveExpectTxOp, NVVM::MBarrierTryWaitParityOp, NVVM::FenceMbarrierInitOp,
+             NVVM::FenceProxyOp, TensorCopyOp, NVVM::WgmmaFenceAlignedOp, NVVM::WgmmaGroupSyncAlignedOp>(op);
 }
 
 /// The constant part of matrix descriptors: their strides and swizzle.

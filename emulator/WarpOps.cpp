@@ -63,6 +63,19 @@ std::optional<Step> namedBarrier(Translator &t, Operation *op) {
   };
 }
 
+std::optional<Step> arriveAtBarrier(Translator &t, Operation *op) {
+  auto barrier = cast<NVVM::BarrierArriveOp>(op);
+  bool hasId = static_cast<bool>(barrier.getBarrierId());
+  unsigned id = hasId ? t.slotOf(barrier.getBarrierId()) : 0, count = t.slotOf(barrier.getNumberOfThreads());
+  return [=](Warp &warp) {
+    warp.requireAllLanes(op);
+    uint64_t number = hasId ? warp.uniform(id) : 0;
+    if (number > 15)
+      warp.fail(op, "names barrier " + std::to_string(number) + "; there are 16");
+    warp.block.meet(warp, op, number, warp.uniform(count), /*waits=*/false);
+  };
+}
+
 //===----------------------------------------------------------------------===//
 // Shuffles
 //===----------------------------------------------------------------------===//
@@ -255,6 +268,7 @@ void mlir::emulator::addWarpOps(Handlers &h) {
   h["nvvm.read.ptx.sreg.ntid.x"] = specialRegister([](Warp &warp, unsigned) { return warp.block.threads; });
   h["nvvm.barrier0"] = barrierOfBlock;
   h["nvvm.barrier"] = namedBarrier;
+  h["nvvm.barrier.arrive"] = arriveAtBarrier;
   h["nvvm.shfl.sync"] = shuffle;
   h["nvvm.ldmatrix"] = loadMatrix;
   h["nvvm.mma.sync"] = multiplyMatrices;

@@ -39,6 +39,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("gemv", emitGemvKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("wgmma_gemm", emitWgmmaGemmKernel)
+                      .Case("wgmma_attention", emitWgmmaAttentionKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
                       .Case("decode_attention", emitDecodeAttentionKernel)
                       .Case("simt_decode_attention", emitSimtDecodeAttentionKernel)

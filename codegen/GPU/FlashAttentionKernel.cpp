@@ -15,9 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "codegen/Common/DispatchUtils.h"
-#include "codegen/Common/RowEmitter.h"
-#include "codegen/GPU/AttentionKernel.h"
+#include "codegen/GPU/AttentionRows.h"
 #include "codegen/GPU/MmaFragments.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -29,106 +27,43 @@ using namespace mlir::transformer;
 namespace {
 constexpr int64_t kChunk = 8, kStages = 2;
 
-/// What a lane carries over the tiles of keys, for its two rows.
-struct Carried {
-  SmallVector<Value> sums; ///< of the weighted values, by fragment of 8 dimensions, 4 each
-  Value maximum[2], total[2];
-
-  SmallVector<Value> flatten(Value stage) const {
-    SmallVector<Value> all(sums);
-    all.append({maximum[0], maximum[1], total[0], total[1], stage});
-    return all;
-  }
-  static Carried of(ValueRange all) {
-    Carried carried;
-    size_t n = all.size() - 5;
-    carried.sums.assign(all.begin(), all.begin() + n);
-    for (int i = 0; i < 2; ++i)
-      carried.maximum[i] = all[n + i], carried.total[i] = all[n + 2 + i];
-    return carried;
-  }
-};
-
-class FlashAttentionEmitter : AttentionKernel {
+class FlashAttentionEmitter : AttentionRows {
 public:
   FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op);
   void emit(OpBuilder &b);
 
 private:
-  void beginBlock(OpBuilder &b);
   void loadQueries(OpBuilder &b);
-  /// Keys that a row of the block sees: [low, high) (i32).
-  std::pair<Value, Value> rangeOfRow(OpBuilder &b, Value row) { return rangeOf(b, placeOf(b, row).first); }
-  /// The same as placeOf for a row that exists: the last one's where there are fewer.
-  std::pair<Value, Value> existingPlaceOf(OpBuilder &b, Value row);
   void issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey, Value stage);
   SmallVector<Value> multiplyKeys(OpBuilder &b, Value stage);
-  SmallVector<Value> finishScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
-  SmallVector<Value> maskScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
-  void weigh(OpBuilder &b, SmallVector<Value> &scores, Carried &carried);
-  void multiplyValues(OpBuilder &b, Value stage, ArrayRef<Value> weights, Carried &carried);
+  void multiplyValues(OpBuilder &b, Value stage, ArrayRef<Value> weights, SmallVector<Value> &sums);
   SmallVector<Value> emitTile(OpBuilder &b, Value firstKey, Value end, ValueRange values);
-  void finish(OpBuilder &b, const Carried &carried);
 
-  /// A row's position in the call and its query head (index).
-  std::pair<Value, Value> placeOf(OpBuilder &b, Value row) {
-    Value size = index(b, group);
-    Value s = add(b, firstPosition, arith::DivUIOp::create(b, loc, row, size));
-    Value head =
-        add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
-    return {s, head};
+  /// What a lane carries over the tiles of keys: the sums, the state, the stage.
+  SmallVector<Value> flatten(ArrayRef<Value> sums, const RowState &state, Value stage) {
+    SmallVector<Value> all(sums);
+    all.append({state.maximum[0], state.maximum[1], state.total[0], state.total[1], stage});
+    return all;
+  }
+  std::pair<SmallVector<Value>, RowState> unflatten(ValueRange all) {
+    ValueRange rest = all.take_back(5);
+    return {SmallVector<Value>(all.drop_back(5)), {{rest[0], rest[1]}, {rest[2], rest[3]}}};
   }
 
-  Type type;
-  int64_t rows, keys, positionsOfBlock, threads, stageBytes;
+  int64_t stageBytes;
   SwizzledTile keyTile, valueTile;
-  Value base, thread, lane, warp; ///< i32
-  Value firstPosition;
-  Value ownRow[2];                                ///< the lane's two rows in the block (index)
-  Value low[2], high[2];                          ///< what they see
-  Value warpLow, warpHigh;                        ///< what all rows of the warp see
+  Value base;
   SmallVector<SmallVector<Value>> queryFragments; ///< by 16 dimensions
 };
 } // namespace
 
 FlashAttentionEmitter::FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op)
-    : AttentionKernel(context, op), type(shape.query), rows(context.config.getTile()[0]),
-      keys(context.config.getTile()[1]), threads(context.config.getThreads()) {
-  positionsOfBlock = rows / group;
+    : AttentionRows(context, op) {
   int64_t chunks = llvm::PowerOf2Ceil(headDim / kChunk);
   keyTile = {0, keys, chunks};
   stageBytes = keyTile.bytes();
   valueTile = {kStages * stageBytes, keys, chunks};
   context.shared.allocate(2 * kStages * stageBytes, 128);
-}
-
-void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
-  thread = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, threads));
-  lane = arith::RemUIOp::create(b, loc, thread, i32(b, kWarp));
-  warp = arith::DivUIOp::create(b, loc, thread, i32(b, kWarp));
-  base = sharedBase(b, loc);
-  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
-  Value count = memref::DimOp::create(b, loc, context.out(), 1);
-  Value blocks = arith::CeilDivUIOp::create(b, loc, count, index(b, positionsOfBlock));
-  SmallVector<Value> at =
-      delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
-  beginSequence(b, at[0], at[1]);
-  // The last positions see the most keys: they begin first.
-  Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
-  firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
-  Value firstRow = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows));
-  Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
-  for (int i = 0; i < 2; ++i) {
-    ownRow[i] = addIndex(b, loc, add(b, firstRow, inWarp), 8 * i);
-    std::tie(low[i], high[i]) = rangeOfRow(b, ownRow[i]);
-  }
-  warpHigh = rangeOfRow(b, firstRow).second;
-  warpLow = rangeOfRow(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
-}
-
-std::pair<Value, Value> FlashAttentionEmitter::existingPlaceOf(OpBuilder &b, Value row) {
-  auto [s, head] = placeOf(b, arith::MinUIOp::create(b, loc, row, index(b, positionsOfBlock * group - 1)));
-  return {arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1))), head};
 }
 
 void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
@@ -191,93 +126,19 @@ SmallVector<Value> FlashAttentionEmitter::multiplyKeys(OpBuilder &b, Value stage
   return scores;
 }
 
-/// The scale, the cap and the bias, where the maximum must be of what is finished.
-SmallVector<Value> FlashAttentionEmitter::finishScores(OpBuilder &b, SmallVector<Value> scores,
-                                                       Value firstKey) {
-  if (!isGeneral())
-    return scores;
-  Value inLane = arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2));
-  for (auto [n, score] : llvm::enumerate(scores)) {
-    auto [s, head] = existingPlaceOf(b, ownRow[n / 2 % 2]);
-    Value j = add(b, add(b, firstKey, inLane), i32(b, static_cast<int64_t>(n / 4 * kMmaColumns + n % 2)));
-    score = finishScore(b, score, s, head, toIndex(b, arith::MinUIOp::create(b, loc, j, lastKey)));
-  }
-  return scores;
-}
-
-SmallVector<Value> FlashAttentionEmitter::maskScores(OpBuilder &b, SmallVector<Value> scores,
-                                                     Value firstKey) {
-  Value end = add(b, firstKey, i32(b, keys));
-  Value hides = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, end, warpHigh);
-  if (op.getMask().getKind() == MaskKind::Window)
-    hides = arith::OrIOp::create(b, loc, hides,
-                                 arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, firstKey, warpLow));
-  Value inLane = arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2));
-  auto masked = scf::IfOp::create(
-      b, loc, hides,
-      [&](OpBuilder &b, Location loc) {
-        SmallVector<Value> results;
-        for (auto [n, score] : llvm::enumerate(scores)) {
-          Value j =
-              add(b, add(b, firstKey, inLane), i32(b, static_cast<int64_t>(n / 4 * kMmaColumns + n % 2)));
-          Value sees = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, j, high[n / 2 % 2]);
-          if (op.getMask().getKind() == MaskKind::Window)
-            sees = arith::AndIOp::create(
-                b, loc, sees, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, j, low[n / 2 % 2]));
-          results.push_back(arith::SelectOp::create(b, loc, sees, score, f32(b, kHidden)));
-        }
-        scf::YieldOp::create(b, loc, results);
-      },
-      [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, scores); });
-  return SmallVector<Value>(masked.getResults());
-}
-
-/// Scores become weights, and what was summed before is corrected to the new maximum (arXiv:1805.02867). Four
-/// lanes share a row.
-void FlashAttentionEmitter::weigh(OpBuilder &b, SmallVector<Value> &scores, Carried &carried) {
-  Value scale = f32(b, factor());
-  for (int i = 0; i < 2; ++i) {
-    Value highest = carried.maximum[i];
-    for (auto [n, score] : llvm::enumerate(scores))
-      if (static_cast<int>(n / 2 % 2) == i)
-        highest = arith::MaxNumFOp::create(b, loc, highest, score);
-    highest = reduceLanes(b, loc, vector::CombiningKind::MAXNUMF, highest, 4);
-    Value difference = arith::SubFOp::create(b, loc, carried.maximum[i], highest);
-    Value correction = exp2(b, mulF(b, difference, scale));
-    Value offset = arith::NegFOp::create(b, loc, mulF(b, highest, scale));
-    carried.maximum[i] = highest;
-    Value total = mulF(b, carried.total[i], correction);
-    for (auto [n, score] : llvm::enumerate(scores))
-      if (static_cast<int>(n / 2 % 2) == i) {
-        score = exp2(b, addF(b, mulF(b, score, scale), offset));
-        total = addF(b, total, score);
-      }
-    carried.total[i] = total; // of this lane's keys; the lanes are added up at the end
-    for (auto [n, sum] : llvm::enumerate(carried.sums))
-      if (static_cast<int>(n / 2 % 2) == i)
-        sum = mulF(b, sum, correction);
-  }
-}
-
 void FlashAttentionEmitter::multiplyValues(OpBuilder &b, Value stage, ArrayRef<Value> weights,
-                                           Carried &carried) {
+                                           SmallVector<Value> &sums) {
   Value shift = arith::MulIOp::create(b, loc, stage, i32(b, stageBytes));
   Value row = arith::RemUIOp::create(b, loc, lane, i32(b, 16)),
         side = arith::DivUIOp::create(b, loc, lane, i32(b, 16));
   for (int64_t k = 0; k < keys / kMmaDepth; ++k) {
-    // Two fragments of scores are the halves of a fragment of the left operand.
-    SmallVector<Value> left;
-    for (int64_t half = 0; half < 2; ++half)
-      for (int64_t i = 0; i < 2; ++i) {
-        int64_t n = (2 * k + half) * 4 + 2 * i;
-        left.push_back(packPair(b, loc, type, weights[n], weights[n + 1]));
-      }
+    SmallVector<Value> left = packWeights(b, weights, k);
     for (int64_t d = 0; d < headDim / kMmaColumns; d += 2) {
       SmallVector<Value> factors = loadMatrices(
           b, loc, valueTile.addressOf(b, loc, base, shift, row, add(b, side, i32(b, d)), k * kMmaDepth),
           /*transposed=*/true);
       for (int64_t n = 0; n < 2; ++n) {
-        MutableArrayRef<Value> place = MutableArrayRef(carried.sums).slice((d + n) * 4, 4);
+        MutableArrayRef<Value> place = MutableArrayRef(sums).slice((d + n) * 4, 4);
         llvm::copy(multiplyFragments(b, loc, type, left, ValueRange(factors).slice(2 * n, 2), place),
                    place.begin());
       }
@@ -288,7 +149,7 @@ void FlashAttentionEmitter::multiplyValues(OpBuilder &b, Value stage, ArrayRef<V
 /// A tile of keys: its keys are on their way when it begins, its values too, and the next tile's follow them.
 SmallVector<Value> FlashAttentionEmitter::emitTile(OpBuilder &b, Value firstKey, Value end,
                                                    ValueRange values) {
-  Carried carried = Carried::of(values);
+  auto [sums, state] = unflatten(values);
   Value stage = values.back(), other = arith::XOrIOp::create(b, loc, stage, i32(b, 1));
   Value next = add(b, firstKey, i32(b, keys));
   Value more = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, next, end);
@@ -304,54 +165,27 @@ SmallVector<Value> FlashAttentionEmitter::emitTile(OpBuilder &b, Value firstKey,
   prefetch(key, keyTile);
   SmallVector<Value> scores = finishScores(b, multiplyKeys(b, stage), firstKey);
   scores = maskScores(b, scores, firstKey);
-  weigh(b, scores, carried);
+  Value corrections[2];
+  weigh(b, scores, state, corrections);
+  correct(b, sums, corrections);
   waitForCopies(b, loc, 1); // and its values
   barrier(b, loc);
   prefetch(value, valueTile);
-  multiplyValues(b, stage, scores, carried);
-  return carried.flatten(other);
-}
-
-void FlashAttentionEmitter::finish(OpBuilder &b, const Carried &carried) {
-  Type element = getElementTypeOrSelf(op.getType());
-  Value column =
-      toIndex(b, arith::MulIOp::create(b, loc, arith::RemUIOp::create(b, loc, lane, i32(b, 4)), i32(b, 2)));
-  auto pair = VectorType::get({2}, b.getF32Type());
-  for (int i = 0; i < 2; ++i) {
-    Value total = reduceLanes(b, loc, vector::CombiningKind::ADD, carried.total[i], 4);
-    Value inverse = inverseOf(b, total);
-    auto [s, head] = placeOf(b, ownRow[i]);
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, ownRow[i],
-                                         index(b, positionsOfBlock * group));
-    exists = arith::AndIOp::create(b, loc, exists,
-                                   arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, s, positions));
-    scf::IfOp::create(b, loc, exists, [&, s = s, head = head](OpBuilder &b, Location loc) {
-      for (int64_t n = 0; n < headDim / kMmaColumns; ++n) {
-        Value both =
-            vector::FromElementsOp::create(b, loc, pair,
-                                           ValueRange{mulF(b, carried.sums[n * 4 + 2 * i], inverse),
-                                                      mulF(b, carried.sums[n * 4 + 2 * i + 1], inverse)});
-        storeElements(b, loc, convertTo(b, loc, both, element), context.out(),
-                      {batch, s, head, addIndex(b, loc, column, n * kMmaColumns)}, Value());
-      }
-      scf::YieldOp::create(b, loc);
-    });
-  }
+  multiplyValues(b, stage, scores, sums);
+  return flatten(sums, state, other);
 }
 
 void FlashAttentionEmitter::emit(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, positionsOfBlock}});
   beginBlock(b);
+  base = sharedBase(b, loc);
+  Value warp = arith::DivUIOp::create(b, loc, thread, i32(b, kWarp));
+  beginRows(b, arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows)));
   loadQueries(b);
-  // What any row of the block sees.
-  Value begin = rangeOfRow(b, index(b, 0)).first,
-        end = rangeOfRow(b, index(b, positionsOfBlock * group - 1)).second;
-  begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, i32(b, keys)));
+  auto [begin, end] = rangeOfBlock(b);
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
   scf::IfOp::create(
       b, loc, any,
-      [&](OpBuilder &b, Location loc) {
+      [&, begin = begin](OpBuilder &b, Location loc) {
         issueCopies(b, key, keyTile, begin, i32(b, 0));
         commitCopies(b, loc);
         issueCopies(b, value, valueTile, begin, i32(b, 0));
@@ -362,15 +196,14 @@ void FlashAttentionEmitter::emit(OpBuilder &b) {
         scf::YieldOp::create(b, loc);
       });
   commitCopies(b, loc);
-  Carried start;
-  start.sums.assign(headDim / kMmaColumns * 4, f32(b, 0.0));
-  for (int i = 0; i < 2; ++i)
-    start.maximum[i] = f32(b, kNothing), start.total[i] = f32(b, 0.0);
-  auto loop = scf::ForOp::create(b, loc, begin, end, i32(b, keys), start.flatten(i32(b, 0)),
-                                 [&](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
-                                   scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
-                                 });
-  finish(b, Carried::of(loop.getResults()));
+  SmallVector<Value> sums(headDim / kMmaColumns * 4, f32(b, 0.0));
+  auto loop =
+      scf::ForOp::create(b, loc, begin, end, i32(b, keys), flatten(sums, emptyState(b), i32(b, 0)),
+                         [&, end = end](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
+                           scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
+                         });
+  auto [results, state] = unflatten(loop.getResults());
+  storeRows(b, results, state);
 }
 
 LogicalResult mlir::transformer::emitFlashAttentionKernel(OpBuilder &b, GPUKernelContext &context) {

@@ -159,9 +159,19 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
                            /*stages=*/mostBytes / bytes, /*vector=*/8);
   }
 
-  ConfigAttr selectAttention(AttentionOp op) {
+  /// Rows of whole positions; keys that lie one behind the other; scores that need no more registers.
+  static bool suitsWgmmaAttention(AttentionOp op) {
+    AttentionShape shape(op);
+    bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
+    return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && !isRing && !op.getBias();
+  }
+
+  ConfigAttr selectAttention(AttentionOp op, StringRef arch) {
     if (ConfigAttr decode = selectDecodeAttention(op))
       return decode;
+    if (suitsFlashAttention(op) && suitsWgmmaAttention(op) && hasWarpgroups(arch, "wgmma_attention"))
+      return ConfigAttr::get(&getContext(), "wgmma_attention", {128, 128}, /*threads=*/384, /*stages=*/2,
+                             /*vector=*/8);
     if (suitsFlashAttention(op))
       return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
                              /*vector=*/8);
@@ -174,7 +184,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
   ConfigAttr select(func::FuncOp dispatch, StringRef arch) {
     Operation *output = outputOf(dispatch);
     if (auto attention = dyn_cast<AttentionOp>(output))
-      return selectAttention(attention);
+      return selectAttention(attention, arch);
     if (auto merge = dyn_cast<AttentionMergeOp>(output)) {
       int64_t headDim = cast<RankedTensorType>(merge.getResult().getType()).getDimSize(3);
       return config("attention_merge", {1}, std::min<int64_t>(llvm::alignTo(headDim, 32), kBlockThreads), 1);

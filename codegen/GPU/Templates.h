@@ -68,6 +68,9 @@ LogicalResult emitAttentionMergeKernel(OpBuilder &b, GPUKernelContext &context);
 /// Attention of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, keys] of a block.
 LogicalResult emitFlashAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// The same on sm_90a, by TMA and wgmma: `tile` = [128, keys] of a block.
+LogicalResult emitWgmmaAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
 } // namespace mlir::transformer
 
 #endif // CODEGEN_GPU_TEMPLATES_H

@@ -122,6 +122,10 @@ void mlir::transformer::meetAt(OpBuilder &b, Location loc, int64_t number, int64
                           NVVM::BarrierReductionAttr(), Value());
 }
 
+void mlir::transformer::arriveAt(OpBuilder &b, Location loc, int64_t number, int64_t threads) {
+  NVVM::BarrierArriveOp::create(b, loc, constantI32(b, loc, number), constantI32(b, loc, threads));
+}
+
 void mlir::transformer::fenceStores(OpBuilder &b, Location loc) {
   NVVM::FenceProxyOp::create(b, loc, NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
                              NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));

@@ -78,6 +78,8 @@ private:
 void fenceBarriers(OpBuilder &b, Location loc);
 /// Warps that make up `threads` meet at barrier `number` (1 to 15).
 void meetAt(OpBuilder &b, Location loc, int64_t number, int64_t threads);
+/// The same without waiting: those who wait there know what was done before.
+void arriveAt(OpBuilder &b, Location loc, int64_t number, int64_t threads);
 /// What this thread stored to shared memory is seen by TMA and wgmma, which use another path.
 void fenceStores(OpBuilder &b, Location loc);
 

@@ -80,9 +80,9 @@ TEST(HopperKernel, WgmmaGemmAroundItsTiles) {
 }
 
 TEST(HopperKernel, TwoWeightsOfOneInput) {
-  std::string text = functionText("mlp",
-                                  {{"x", "B, S, 72, bf16"}, {"g", "136, 72, bf16"}, {"u", "136, 72, bf16"}},
-                                  {{"y", "B, S, 136, bf16"}}, R"(
+  std::string text =
+      functionText("mlp", {{"x", "B, S, 72, bf16"}, {"g", "136, 72, bf16"}, {"u", "136, 72, bf16"}},
+                   {{"y", "B, S, 136, bf16"}}, R"(
     %0 = transformer.linear %x, %g : {x}, {g} -> {y}
     %1 = transformer.activation silu %0 : {y} -> {y}
     %2 = transformer.linear %x, %u : {x}, {u} -> {y}
@@ -93,6 +93,81 @@ TEST(HopperKernel, TwoWeightsOfOneInput) {
   ASSERT_TRUE(test.isCompiled());
   for (int64_t rows : {1, 65, 140})
     test.check("mlp", {{"B", 1}, {"S", rows}});
+  report(test);
+}
+
+struct Heads {
+  int query, key, size;
+};
+constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {2, 1, 128}, {3, 3, 96}, {4, 1, 80}};
+
+std::string shapeOf(int heads, int size, const char *positions, const char *type) {
+  return std::string("B, ") + positions + ", " + std::to_string(heads) + ", " + std::to_string(size) + ", " +
+         type;
+}
+
+TEST(HopperKernel, AttentionOfKeysAndValues) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const Heads &heads : kHeads)
+    for (const char *mask : {"none", "causal", "window, 1", "window, 40", "window, 200"}) {
+      size_t turn = names.size();
+      const char *type = turn % 4 == 3 ? "f16" : "bf16";
+      std::string cap = turn % 5 == 1 ? " softcap 2.5" : "";
+      names.push_back("attention" + std::to_string(turn));
+      text += functionText(names.back(),
+                           {{"q", shapeOf(heads.query, heads.size, "S", type)},
+                            {"k", shapeOf(heads.key, heads.size, "K", type)},
+                            {"v", shapeOf(heads.key, heads.size, "K", type)}},
+                           {{"y", shapeOf(heads.query, heads.size, "S", type)}},
+                           "%y = transformer.attention %q, %k, %v scale 0.2 mask <" + std::string(mask) +
+                               ">" + cap + " : {q}, {k}, {v} -> {y} return %y : {y}");
+    }
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{"wgmma_attention"});
+  EXPECT_EQ(templatesOf(text, /*newest=*/false), std::set<std::string>{"flash_attention"});
+  Differential test(text, kArch);
+  ASSERT_TRUE(test.isCompiled());
+  int64_t turn = 0;
+  for (const std::string &name : names)
+    for (auto [queries, keys] : {std::pair<int64_t, int64_t>{1, 1},
+                                 {33, 33},
+                                 {129, 129},
+                                 {64, 300},
+                                 {17, 128},
+                                 {40, 20},
+                                 {150, 257}})
+      if (turn++ % 3 == 0)
+        test.check(name, {{"B", 1 + turn % 2}, {"S", queries}, {"K", keys}});
+  report(test);
+}
+
+TEST(HopperKernel, AttentionOfCaches) {
+  std::string text;
+  std::vector<std::string> names;
+  for (const Heads &heads : kHeads)
+    for (const char *mask : {"causal", "window, 50"}) {
+      std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
+                          std::to_string(heads.size) + " x bf16, full>";
+      names.push_back("step" + std::to_string(names.size()));
+      // Entry points of one module share what has one name.
+      const std::string c = "cache." + names.back();
+      text += functionText(names.back(),
+                           {{c, cache},
+                            {"q", shapeOf(heads.query, heads.size, "S", "bf16")},
+                            {"k", shapeOf(heads.key, heads.size, "S", "bf16")},
+                            {"v", shapeOf(heads.key, heads.size, "S", "bf16")}},
+                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {c, cache}},
+                           "%longer = transformer.cache_append %" + c + ", %k, %v : {" + c +
+                               "}, {k}, {v} "
+                               "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
+                               std::string(mask) + "> : {q}, {" + c + "} -> {y} return %y, %longer : {y}, {" +
+                               c + "}");
+    }
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "wgmma_attention"}));
+  Differential test(text, kArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (const std::string &name : names)
+    test.checkCalls({{name, 3}, {name, 1}, {name, 130}, {name, 20}}, {{"B", 2}});
   report(test);
 }
 
