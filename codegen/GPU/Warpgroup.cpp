@@ -56,8 +56,10 @@ void mlir::transformer::giveRegistersBack(OpBuilder &b, Location loc, int64_t co
 static constexpr int64_t kBarrierBytes = 8;
 
 MbarrierRing::MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers)
-    : stages(stages), consumers(consumers), full(shared.allocate(stages * kBarrierBytes, kBarrierBytes)),
-      empty(shared.allocate(stages * kBarrierBytes, kBarrierBytes)) {}
+    : stages(stages), consumers(consumers), full(shared.allocate(stages * kBarrierBytes, kBarrierBytes)) {
+  if (consumers > 0)
+    empty = shared.allocate(stages * kBarrierBytes, kBarrierBytes);
+}
 
 Value MbarrierRing::barrier(OpBuilder &b, Location loc, Value base, int64_t offset, Value stage) const {
   Value bytes = arith::MulIOp::create(b, loc, stage, constantI32(b, loc, kBarrierBytes));
@@ -69,6 +71,7 @@ void MbarrierRing::initialise(OpBuilder &b, Location loc, Value base) const {
     Value number = constantI32(b, loc, stage);
     NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, full, number), constantI32(b, loc, 1),
                                  Value());
+    if (consumers > 0)
     NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, empty, number), constantI32(b, loc, consumers),
                                  Value());
   }

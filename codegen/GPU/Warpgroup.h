@@ -50,7 +50,7 @@ struct RingPlace {
 class MbarrierRing {
 public:
   MbarrierRing() = default;
-  /// `consumers` are warps.
+  /// `consumers` are warps; none where each stage is filled once.
   MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers);
 
   /// One thread does; all see it behind a barrier. A fence follows the last one (`fenceBarriers`).

@@ -103,7 +103,7 @@ void WgmmaAttentionEmitter::layOut(OpBuilder &b) {
   queryTile = place(1, rows);
   keyTile = place(stages, keys);
   valueTile = place(stages, keys);
-  queries = MbarrierRing(context.shared, 1, 1);
+  queries = MbarrierRing(context.shared, /*stages=*/1, /*consumers=*/0);
   keyRing = MbarrierRing(context.shared, stages, kConsumers * kWarpgroup / kWarp);
   valueRing = MbarrierRing(context.shared, stages, kConsumers * kWarpgroup / kWarp);
   auto map = [&](Value memref, ArrayRef<int64_t> box) {
@@ -323,7 +323,6 @@ void WgmmaAttentionEmitter::consume(OpBuilder &b, Value begin, Value end) {
         clearValues(b, lastKey, last.values.stage);
         SmallVector<Value> sums =
             waitForProducts(b, loc, 0, multiplyValues(b, last.values.stage, last.weights, last.sums));
-        release(b, valueRing, last.values.stage);
         sums.append({last.state.total[0], last.state.total[1]});
         scf::YieldOp::create(b, loc, sums);
       },

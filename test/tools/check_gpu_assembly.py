@@ -14,11 +14,11 @@ import tempfile
 # Architectures, and which of their kernels.
 TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_90a", "newest")]
 # Templates of sm_90a, which has them in place of others.
-NEWEST = {"wgmma_gemm": "mma_gemm"}
+NEWEST = {"wgmma_gemm": "mma_gemm", "wgmma_attention": "flash_attention"}
 # What a thread may have with the blocks these templates mean to run beside each other.
 REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
              "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
-             "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168}
+             "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168, "wgmma_attention": 168}
 
 
 def linear(name, rows, n, k, type):

@@ -137,8 +137,12 @@ LogicalResult WgmmaOp::verify() {
 }
 
 LogicalResult WgmmaWaitOp::verify() {
+  // C1
+  if (getPending() > 7)
+    return emitOpError("expected at most 7 pending groups, but got ") << getPending();
+  // C2
   if (getValues().size() != getNumResults())
     return emitOpError("expected as many results as values, but got ")
            << getNumResults() << " and " << getValues().size();
-  return getPending() <= 7 ? success() : emitOpError("expected at most 7 pending groups");
+  return success();
 }

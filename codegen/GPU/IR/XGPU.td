@@ -186,6 +186,10 @@ def XGPU_WgmmaWaitOp : XGPU_Op<"wgmma_wait"> {
     that are complete behind it, and only its results may be used. So no use of a sum
     can be moved before the wait, whatever moves code later.
 
+    Constraints:
+    - C1: `pending` is at most 7.
+    - C2: there are as many results as `values`.
+
     ```mlir
     func.func private @k() attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 0, cluster = 1>} {
       xgpu.wgmma_wait pending 0

@@ -28,3 +28,24 @@ func.func @k(%x: memref<?x64xf32>, %n: index, %scale: f32,
   }
   return
 }
+
+// Products of a warpgroup: the sums are tied to the operands that they begin as, or begin at zero; a wait passes them on.
+// CHECK-LABEL: llvm.func @product
+// CHECK: llvm.inline_asm has_side_effects asm_dialect = att "{ .reg .pred p; setp.ne.b32 p, 0, 0;
+// CHECK-SAME: wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {$0, $1, $2, $3}, $4, $5, p, 1, 1, 0, 0; }", "=f,=f,=f,=f,l,l"
+// CHECK: "{ .reg .pred p; setp.ne.b32 p, 1, 0;
+// CHECK-SAME: wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {$0, $1, $2, $3}, {$8, $9, $10, $11}, $12, p, 1, 1, 1; }",
+// CHECK-SAME: "=f,=f,=f,=f,0,1,2,3,r,r,r,r,l"
+// CHECK: "wgmma.wait_group.sync.aligned 0;", "=f,=f,=f,=f,0,1,2,3"
+func.func @product(%x: memref<?xf32>, %left: i64, %right: i64, %part: i32)
+    attributes {xgpu.kernel = #xgpu.kernel<threads = 128, shared = 4096, cluster = 1>} {
+  %c0 = arith.constant 0 : index
+  nvvm.wgmma.fence.aligned
+  %0:4 = xgpu.wgmma %left by %right {element = bf16} : i64 -> f32, f32, f32, f32
+  %1:4 = xgpu.wgmma %part, %part, %part, %part by %right plus %0#0, %0#1, %0#2, %0#3 {element = f16, transposed}
+      : i32, i32, i32, i32 -> f32, f32, f32, f32
+  nvvm.wgmma.commit.group.sync.aligned
+  %2:4 = xgpu.wgmma_wait pending 0 passes %1#0, %1#1, %1#2, %1#3 : f32, f32, f32, f32
+  memref.store %2#0, %x[%c0] : memref<?xf32>
+  return
+}

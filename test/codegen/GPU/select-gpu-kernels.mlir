@@ -1,6 +1,7 @@
 // One config for each architecture, by what a dispatch is, its types and its shape.
 // RUN: tfopt %s --transformer-select-gpu-kernels="archs=sm_80,sm_90a" | FileCheck %s
 // RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80,sm_90a stop-at=strategy" | FileCheck %s --check-prefix=LINEAR
+// RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80,sm_90a newest stop-at=strategy" | FileCheck %s --check-prefix=NEWEST
 
 transformer.weight @w : tensor<100x64xbf16> from "model.safetensors"
 transformer.weight @odd : tensor<100x63xbf16> from "model.safetensors"
@@ -9,6 +10,9 @@ transformer.weight @wide : tensor<100x64xf32> from "model.safetensors"
 // LINEAR: func.func private @[[NARROW:.*]](%{{.*}}: tensor<?x?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
 // LINEAR-SAME: sm_80 = #xgpu.config<"mma_gemm", tile = [64, 64, 32], threads = 128, stages = 4, vector = 8>
 // LINEAR-SAME: sm_90a = #xgpu.config<"mma_gemm"
+// NEWEST: func.func private @{{.*}}(%{{.*}}: tensor<?x?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
+// NEWEST-SAME: sm_80 = #xgpu.config<"mma_gemm"
+// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64], threads = 384, stages = 6, vector = 8>
 func.func @linear(%x: tensor<?x?x64xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
     -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
   %w = transformer.use @w : tensor<100x64xbf16>

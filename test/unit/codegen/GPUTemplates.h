@@ -23,21 +23,23 @@ namespace mlir::transformer::numeric {
 
 constexpr const char *kGPUArch = "sm_80";
 
-/// The templates that the dispatches of `text` get.
-inline std::set<std::string> templatesOf(const std::string &text) {
+/// The templates that the dispatches of `text` get; `newest`: also those that no GPU has validated.
+inline std::set<std::string> templatesOf(const std::string &text, const char *arch = kGPUArch,
+                                         bool newest = false) {
   DialectRegistry registry;
   registerAll(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
   LoweringOptions options;
-  options.gpuArchs = {kGPUArch};
+  options.gpuArchs = {arch};
+  options.newestGPUKernels = newest;
   llvm::Expected<CPUTarget> target = CPUTarget::resolve("native");
   llvm::Error error = lowerModule(*module, *target, options, "strategy");
   EXPECT_FALSE(bool(error)) << llvm::toString(std::move(error));
   std::set<std::string> names;
   for (auto function : module->getOps<func::FuncOp>())
     if (auto configs = function->getAttrOfType<DictionaryAttr>(kGPUConfigsAttr))
-      names.insert(configs.getAs<xgpu::ConfigAttr>(kGPUArch).getTemplateName().str());
+      names.insert(configs.getAs<xgpu::ConfigAttr>(arch).getTemplateName().str());
   return names;
 }
 

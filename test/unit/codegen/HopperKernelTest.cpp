@@ -8,16 +8,11 @@
 
 #include "test/unit/codegen/Differential.h"
 
-#include "codegen/Common/DispatchUtils.h"
-#include "codegen/GPU/Templates.h"
-#include "codegen/GPU/Validated.h"
-#include "tools/driver/Driver.h"
+#include "test/unit/codegen/GPUTemplates.h"
 
-#include "mlir/Parser/Parser.h"
+#include "codegen/GPU/Validated.h"
 
 #include <gtest/gtest.h>
-
-#include <set>
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -27,28 +22,8 @@ namespace {
 
 constexpr const char *kArch = "sm_90a";
 
-/// The templates that the dispatches of `text` get, of those of every kind or of those validated alone.
 std::set<std::string> templatesOf(const std::string &text, bool newest = true) {
-  DialectRegistry registry;
-  registerAll(registry);
-  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-  LoweringOptions options;
-  options.gpuArchs = {kArch};
-  options.newestGPUKernels = newest;
-  llvm::Expected<CPUTarget> target = CPUTarget::resolve("native");
-  llvm::Error error = lowerModule(*module, *target, options, "strategy");
-  EXPECT_FALSE(bool(error)) << llvm::toString(std::move(error));
-  std::set<std::string> names;
-  for (auto function : module->getOps<func::FuncOp>())
-    if (auto configs = function->getAttrOfType<DictionaryAttr>(kGPUConfigsAttr))
-      names.insert(configs.getAs<xgpu::ConfigAttr>(kArch).getTemplateName().str());
-  return names;
-}
-
-void report(const Differential &test) {
-  std::printf("  %lld calls, largest error %.2g in f32, %.2g in narrower types\n",
-              static_cast<long long>(test.calls), test.worst, test.worstNarrow);
+  return numeric::templatesOf(text, kArch, newest);
 }
 
 TEST(HopperKernel, WgmmaGemmAroundItsTiles) {

@@ -63,6 +63,16 @@ func.func @run(%x: tensor<?x?x136xbf16> {transformer.name = "x", transformer.dim
      {{{1, 150, 136}, true}, {{264, 136}, true}},
      /*otherRows=*/0,
      "sm_90a"},
+    {"wgmma_attention",
+     R"(
+func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x32xbf16> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x32xbf16> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 400> : tensor<?x?x4x32xbf16>, tensor<?x?x2x32xbf16>, tensor<?x?x2x32xbf16> -> tensor<?x?x4x32xbf16>
+  return %y : tensor<?x?x4x32xbf16>
+})",
+     {{{1, 70, 4, 32}, true}, {{1, 600, 2, 32}, true}, {{1, 600, 2, 32}, true}},
+     /*otherRows=*/0,
+     "sm_90a"},
     {"simt_gemm",
      R"(
 func.func @run(%x: tensor<?x?x20xf32> {transformer.name = "x", transformer.dims = ["B", "S", ""]}, %w: tensor<68x20xf32> {transformer.name = "w", transformer.dims = ["", ""]})

@@ -68,3 +68,57 @@ func.func private @k() attributes {xgpu.kernel = #xgpu.kernel<threads = 32, shar
   %base = xgpu.shared_memory : !llvm.ptr<1>
   return
 }
+
+// -----
+
+// wgmma C1
+func.func private @k(%a: i32, %b: i64) {
+  // expected-error @+1 {{expected left to be a descriptor (i64) or four registers (i32), but got 'i32', 'i32'}}
+  %0:4 = xgpu.wgmma %a, %a by %b {element = bf16} : i32, i32 -> f32, f32, f32, f32
+  return
+}
+
+// -----
+
+// wgmma C2
+func.func private @k(%a: i64, %b: i64) {
+  // expected-error @+1 {{expected a multiple of 8 columns from 8 to 256, but got 4}}
+  %0:2 = xgpu.wgmma %a by %b {element = bf16} : i64 -> f32, f32
+  return
+}
+
+// -----
+
+// wgmma C2
+func.func private @k(%a: i64, %b: i64, %s: f32) {
+  // expected-error @+1 {{expected 4 sums, but got 1}}
+  %0:4 = xgpu.wgmma %a by %b plus %s {element = bf16} : i64 -> f32, f32, f32, f32
+  return
+}
+
+// -----
+
+// wgmma C3
+func.func private @k(%a: i64, %b: i64) {
+  // expected-error @+1 {{expected elements of bf16 or f16, but got 'f32'}}
+  %0:4 = xgpu.wgmma %a by %b {element = f32} : i64 -> f32, f32, f32, f32
+  return
+}
+
+// -----
+
+// wgmma_wait C1
+func.func private @k() {
+  // expected-error @+1 {{expected at most 7 pending groups, but got 8}}
+  xgpu.wgmma_wait pending 8
+  return
+}
+
+// -----
+
+// wgmma_wait C2
+func.func private @k(%s: f32) {
+  // expected-error @+1 {{expected as many results as values, but got 2 and 1}}
+  %0:2 = xgpu.wgmma_wait pending 0 passes %s : f32, f32
+  return
+}
