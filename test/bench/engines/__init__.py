@@ -1,4 +1,11 @@
+"""The engines of a comparison, one file each; base.py has their interface, worker.py their processes."""
+
+from .ctranslate import CTranslate
+from .llama_cpp import LlamaBench, LlamaCpp
 from .onnx_runtime import OnnxRuntime
+from .open_vino import OpenVino
 from .pytorch import TorchCompiled, TorchEager
 from .xfm import Xfm
-ENGINES = [Xfm, OnnxRuntime, TorchEager, TorchCompiled]
+
+# The first is what others are compared with.
+ENGINES = [Xfm, OnnxRuntime, OpenVino, TorchEager, TorchCompiled, CTranslate, LlamaCpp, LlamaBench]
