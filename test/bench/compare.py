@@ -7,7 +7,7 @@ turns, round after round, so that what else the machine does meets all of them. 
 only ratios of one run mean anything. Where all models together would not fit into memory, engines run in groups, with tfopt
 in each. What is not installed is named, with why.
 
-The number of threads, and cores, is --threads; pp128 is a prompt of 128 tokens from an empty cache to the logits of the last,
+pp128 is a prompt of 128 tokens from an empty cache to the logits of the last,
 tg64 is 64 steps of one token after --depth tokens, seq128 an encoder over 128 positions.
 
 usage: compare.py BUILD [--models stories15m smollm-135m tinyllama-1.1b bert-base FOLDER...] [--dtypes f32 bf16 int8]
@@ -63,13 +63,17 @@ def choose(kind, dtype, options, wanted):
     return chosen
 
 
-def groups(engines, model, group_size):
-    """Lists of engines that fit into memory together, tfopt first in each. An engine takes up to three times the
-    weights while it loads, and once or twice after that."""
+def groups(engines, model, most):
+    """Lists of engines that fit into memory together, tfopt first in each; of at most `most` others, if not 0."""
     first, *others = engines
-    fits = group_size or int(0.7 * bytes_free() / (1.5 * max(models.weight_bytes(model), 1))) - 1
-    fits = max(1, min(fits, len(others) or 1))
-    return [[first, *others[i : i + fits]] for i in range(0, len(others), fits)] or [[first]]
+    room, size = 0.7 * bytes_free(), models.weight_bytes(model)
+    made = [[first]]
+    for engine in others:
+        used = sum(e.copies for e in made[-1]) * size
+        if len(made[-1]) > 1 and (used + engine.copies * size > room or len(made[-1]) == most + 1):
+            made.append([first])
+        made[-1].append(engine)
+    return made
 
 
 def difference(result, expected):
@@ -95,7 +99,7 @@ def start(engines, model, dtype, options, a, folder):
             if off is not None and off > TOLERANCE[dtype]:
                 raise Failed(f"its result differs by {off:.1e} of the largest value; allowed are {TOLERANCE[dtype]:.0e}")
             remote.call("warm", a.prompt, a.depth)
-            running[engine.name] = (remote, off)
+            running[remote.call("label", dtype)] = (remote, off)
             note(f"{model.name} {dtype}: {engine.name} is ready after {time.monotonic() - began:.0f} s")
         except Failed as error:
             print(f"not measured: {engine.name}, {model.name} in {dtype}: {error}", flush=True)
@@ -151,8 +155,11 @@ def parse_arguments():
     parser.add_argument("--layers", type=int, help="at most this many, to try things")
     parser.add_argument("--group", type=int, default=0, help="engines beside tfopt at a time; 0: what fits into memory")
     parser.add_argument("--llama-bench", default="", metavar="PROGRAM", help="llama.cpp's program of that name")
-    parser.add_argument("--int8-options", default="", help="tfopt's options for 8-bit weights")
-    return parser.parse_args()
+    parser.add_argument("--int8-options", default="", help="tfopt's for 8-bit weights; without them its f32 stands beside the others' int8")
+    a = parser.parse_args()
+    if a.depth < 2 and a.steps:
+        parser.error("expected --depth of at least 2")
+    return a
 
 
 def compare(name, dtype, options, a, folder):
@@ -176,8 +183,9 @@ def compare(name, dtype, options, a, folder):
 
 def main():
     a = parse_arguments()
-    capacity = max(*a.prompt, a.depth + a.steps, 18)
-    options = Options(a.build, a.threads, -(-capacity // 64) * 64, a.llama_bench, a.int8_options)
+    # One position more than is needed, rounded up: a static graph's cache then has a rest in every case.
+    capacity = (max(*a.prompt, a.depth + a.steps, 18) // 64 + 1) * 64
+    options = Options(a.build, a.threads, capacity, a.llama_bench, a.int8_options)
     print(f"{a.threads} threads, medians of {a.rounds} interleaved rounds, load {os.getloadavg()[0]:.1f}; allowed differences of "
           f"the largest value: {', '.join(f'{t:.0e} {d}' for d, t in TOLERANCE.items() if d in a.dtypes)}")  # fmt: skip
     for name in a.models:

@@ -83,9 +83,11 @@ class Engine:
     packages = ()  # what must be importable
     kinds = ("decoder",)
     dtypes = ("f32",)  # element types of the products: "f32", "bf16", "int8"
+    copies = 1.5  # memory it takes, of the size of the checkpoint
 
     def __init__(self, options):
         self.options = options
+        self.model = None
 
     def available(self, kind, dtype):
         """None, or why this cannot be measured here."""
@@ -104,6 +106,10 @@ class Engine:
         """E.g. "onnxruntime 1.32.0"."""
         names = [p.partition(".")[0] for p in self.packages[:1]]
         return " ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
+
+    def label(self, dtype):
+        """Its name in a table of results in `dtype`."""
+        return self.name
 
     def prepare(self, model, dtype, folder):
         """Loads or compiles the model; `folder` is this engine's own, for files."""

@@ -69,14 +69,14 @@ class Graph:
     def constant(self, name, value):
         from onnx import numpy_helper
 
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def node(self, op, inputs, outputs=1, domain="", **attributes):
         """A node's outputs, which are named where `outputs` lists names."""
         from onnx import helper
 
-        names = [f"v{len(self.nodes)}"] if outputs == 1 else outputs
+        names = [f"t{len(self.nodes)}"] if outputs == 1 else outputs
         self.nodes.append(helper.make_node(op, inputs, names, domain=domain, **attributes))
         return names[0] if len(names) == 1 else names
 

@@ -21,9 +21,14 @@ def serve(pipe, engine_class, options):
         try:
             pipe.send((True, getattr(engine, method)(*arguments)))
         except Exception as error:
-            lines = traceback.extract_tb(error.__traceback__)[-1]
-            reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-            pipe.send((False, f"{reason} ({pathlib.Path(lines.filename).name}:{lines.lineno})"))
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            pipe.send((False, f"{reason_of(error)} ({pathlib.Path(where.filename).name}:{where.lineno})"))
+
+
+def reason_of(error):
+    """One line: the first that says error, where a compiler's output is quoted, or the first."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if "error:" in line), lines[0])[:200]
 
 
 class Failed(Exception):
