@@ -1,13 +1,16 @@
-"""llama.cpp: its library from a wheel, or its program llama-bench given by path.
+"""llama.cpp: its library from one wheel, its server inside another, or its program llama-bench given by path.
 
-The checkpoint is written as GGUF with the package of that name, without a vocabulary: token ids are all that is needed.
-f32 keeps its cache in f32; bf16 and int8 (Q8_0, activations in 8 bits too) keep it in f16, as the library does by default.
+The checkpoint is written as GGUF with the package of that name; its vocabulary is made up, token ids are all that is used.
+f32 keeps its cache in f32 and does without flash attention, which rounds to f16 on the way; bf16 and int8 (Q8_0,
+activations in 8 bits too) keep it in f16, as the library does by default.
 `llama-bench` measures itself, in turn with the others, and gives no logits to compare.
 """
 
 import importlib
+import importlib.metadata
 import json
 import pathlib
+import re
 import subprocess
 
 import numpy as np
@@ -37,7 +40,10 @@ def write_gguf(path, model, dtype):
     writer.add_rope_dimension_count(size)
     writer.add_rope_freq_base(c["rope_theta"])
     writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
-    writer.add_tokenizer_model("no_vocab")
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([f"w{i}" for i in range(c["vocab_size"])])
+    writer.add_token_scores([0.0] * c["vocab_size"])
+    writer.add_token_types([gguf.TokenType.UNKNOWN] + [gguf.TokenType.NORMAL] * (c["vocab_size"] - 1))
     kind = getattr(gguf.GGMLQuantizationType, FILE_TYPES[dtype])
     names = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
              "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
@@ -61,6 +67,11 @@ def write_gguf(path, model, dtype):
     writer.close()
 
 
+def features_of(info):
+    """From "CPU : AVX2 = 1 | FMA = 1 |" to "AVX2 FMA"."""
+    return " ".join(part.split("=")[0].strip() for part in info.partition(":")[2].split("|") if "=" in part)
+
+
 class Cffi:
     """The library's functions and types in llama-cpp-py-sync."""
 
@@ -68,7 +79,11 @@ class Cffi:
 
     def __init__(self):
         bindings = importlib.import_module("llama_cpp_py_sync._cffi_bindings")
-        self.lib, self.ffi = bindings.get_lib(), bindings.get_ffi()
+        try:
+            self.lib, self.ffi = bindings.get_lib(), bindings.get_ffi()
+        except RuntimeError as error:
+            needs = re.search("version `[^']*' not found", str(error))
+            raise ImportError(f"llama-cpp-py-sync does not load: {needs.group() if needs else error}") from error
         self.quiet = self.ffi.callback("ggml_log_callback", lambda level, text, user: None)
         self.null = self.ffi.NULL
 
@@ -113,8 +128,10 @@ class LlamaCpp(Engine):
         for kind in (Ctypes, Cffi):
             try:
                 return kind()
-            except ImportError:
+            except ModuleNotFoundError:
                 reasons.append(f"{kind.package} is not installed")
+            except ImportError as error:
+                reasons.append(str(error))
         raise ImportError(", ".join(reasons))
 
     def available(self, kind, dtype):
@@ -127,9 +144,8 @@ class LlamaCpp(Engine):
     def version(self):
         """With what its build can use of the CPU, which decides how fast it is."""
         api = self.binding()
-        features = api.text(api.lib.llama_print_system_info()).replace(" = 1", "").replace("|", "").split()
-        name = api.package.replace("_", "-")
-        return f"{name} {importlib.metadata.version(name)}, built with {' '.join(f for f in features if f.isupper() or '_' in f)}"
+        name = {"llama_cpp": "llama-cpp-python"}.get(api.package, api.package.replace("_", "-"))
+        return f"{name} {importlib.metadata.version(name)}, built with {features_of(api.text(api.lib.llama_print_system_info()))}"
 
     def prepare(self, model, dtype, folder):
         self.model = model
@@ -148,7 +164,7 @@ class LlamaCpp(Engine):
         chosen.n_batch = chosen.n_ubatch = min(512, self.options.capacity)
         chosen.n_threads = chosen.n_threads_batch = self.options.threads
         if dtype == "f32":
-            chosen.type_k = chosen.type_v = 0  # GGML_TYPE_F32
+            chosen.type_k = chosen.type_v = chosen.flash_attn_type = 0  # GGML_TYPE_F32, disabled
         self.context = lib.llama_init_from_model(self.loaded, chosen)
         if not self.context:
             raise RuntimeError("llama_init_from_model failed")
@@ -164,6 +180,59 @@ class LlamaCpp(Engine):
                 raise RuntimeError("llama_decode failed")
         # Without this the call may return before the results are there.
         return self.api.floats(lib.llama_get_logits_ith(self.context, -1), self.model.config["vocab_size"])
+
+
+class LlamaServer(Engine):
+    """The server in the package xllamacpp, without a network; times are the server's own. Its steps choose the likeliest
+    token, which is in their time. The wheels are built for AVX2 at most: on a CPU with more this is not what llama.cpp can
+    do there."""
+
+    name = "llama.cpp server"
+    packages = ("xllamacpp", "gguf")
+    dtypes = ("f32", "bf16", "int8")
+
+    def version(self):
+        import xllamacpp
+
+        return f"{super().version()}, built with {features_of(xllamacpp.get_system_info())}"
+
+    def prepare(self, model, dtype, folder):
+        import xllamacpp
+
+        self.model = model
+        write_gguf(f"{folder}/model.gguf", model, dtype)
+        chosen = xllamacpp.CommonParams()
+        chosen.model.path = f"{folder}/model.gguf"
+        chosen.n_ctx = self.options.capacity
+        chosen.n_parallel, chosen.cache_prompt, chosen.cache_ram_mib, chosen.verbosity = 1, False, 0, 0
+        for threads in (chosen.cpuparams, chosen.cpuparams_batch):
+            threads.n_threads = self.options.threads
+        if dtype == "f32":
+            chosen.cache_type_k = chosen.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+            chosen.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        self.server = xllamacpp.Server(chosen)
+
+    def complete(self, tokens, count, **more):
+        request = {"prompt": tokens, "n_predict": count, "cache_prompt": False, "ignore_eos": True, "temperature": 0,
+                   "samplers": ["top_k"], "top_k": 1, **more}  # fmt: skip
+        return self.server.handle_completions(request)
+
+    def check(self):
+        """Logarithms of probabilities: logits less a constant."""
+        tokens, size = self.model.tokens(18), self.model.config["vocab_size"]
+        rows = np.zeros((3, size), np.float32)
+        for row, n in zip(rows, (16, 17, 18)):
+            made = self.complete(tokens[:n], 1, n_probs=size, ignore_eos=False)
+            for entry in made["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
+                row[entry["id"]] = entry["logprob"]
+        return rows
+
+    def prefill(self, n):
+        return self.complete(self.model.tokens(n), 1)["timings"]["prompt_ms"] * 1e-3
+
+    def decode(self, n, depth):
+        # The first token comes of the prompt, and the clock starts at it.
+        return self.complete(self.model.tokens(depth), n + 1)["timings"]["predicted_ms"] * 1e-3
 
 
 class LlamaBench(Engine):
@@ -185,7 +254,7 @@ class LlamaBench(Engine):
     def prepare(self, model, dtype, folder):
         self.model, self.path = model, f"{folder}/model.gguf"
         write_gguf(self.path, model, dtype)
-        self.cache = ["-ctk", "f32", "-ctv", "f32"] if dtype == "f32" else []
+        self.cache = ["-ctk", "f32", "-ctv", "f32", "-fa", "0"] if dtype == "f32" else []
 
     def check(self):
         return None
