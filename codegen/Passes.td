@@ -278,8 +278,12 @@ def OutlineGPUKernelsPass : Pass<"transformer-outline-gpu-kernels", "::mlir::Mod
     dispatch; in the host's module a declaration stays, with the kernel's number in the
     table. Kernels that are loops over a range of tasks (what entry functions need beside
     dispatches) become one thread per task.
+
+    With `overlap`, kernels for compute capability 9.0 and later may be launched before those ahead of
+    them are done, and wait for them before they touch memory.
   }];
-  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">];
+  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">,
+                 Option<"overlap", "overlap", "bool", "false", "kernels wait for those ahead of them themselves">];
   let dependentDialects = ["::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect",
                            "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }

@@ -194,6 +194,22 @@ TEST(Hopper, BoxesAreWaitedFor) {
 }
 
 //===----------------------------------------------------------------------===//
+// Launches that overlap
+//===----------------------------------------------------------------------===//
+
+TEST(Hopper, OverlappingKernelsWaitBeforeTheyTouchMemory) {
+  auto textOf = [](const std::string &wait) {
+    std::string text = kernelText(64, 0, wait + "\n%v = memref.load %x[%tid] : memref<?xf32>");
+    const std::string mark = "cluster = 1";
+    return text.replace(text.find(mark), mark.size(), "cluster = 1, overlaps = true");
+  };
+  std::vector<float> data = count(64);
+  EXPECT_EQ(launch(textOf("nvvm.griddepcontrol wait"), data), "");
+  expectFault(textOf(""), "before it has waited for the kernels ahead");
+  expectFault(textOf("nvvm.griddepcontrol launch_dependents"), "before it has waited for the kernels ahead");
+}
+
+//===----------------------------------------------------------------------===//
 // Registers
 //===----------------------------------------------------------------------===//
 
