@@ -314,6 +314,8 @@ void MmaDecodeAttention::storeState(OpBuilder &b, ArrayRef<Value> state, int64_t
 
 LogicalResult mlir::transformer::emitDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context) {
   auto op = cast<AttentionOp>(outputOf(context.spec));
+  if (failed(checkDecodeConfig(op, context.config, 2 * kMergedRows)))
+    return failure();
   MmaDecodeAttention(context, op).emit(b);
   return success();
 }
