@@ -37,6 +37,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("append", emitAppendKernel)
                       .Case("elements", emitElementsKernel)
                       .Case("gemv", emitGemvKernel)
+                      .Case("skinny_gemm", emitSkinnyGemmKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("simt_gemm", emitSimtGemmKernel)
                       .Case("decode_attention", emitDecodeAttentionKernel)

@@ -129,6 +129,17 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
            projections[0].depth() % 8 == 0;
   }
 
+  /// The rows of a product, where they are known.
+  static std::optional<int64_t> rowsOf(RankedTensorType input) {
+    int64_t rows = 1;
+    for (int64_t size : input.getShape().drop_back()) {
+      if (ShapedType::isDynamic(size))
+        return std::nullopt;
+      rows *= size;
+    }
+    return rows;
+  }
+
   /// Large tiles where there are enough of them: each byte of a tile is used once per row or column of it.
   ConfigAttr selectMmaGemm(ArrayRef<Projection> projections) {
     constexpr int64_t manyColumns = 4096;
@@ -139,6 +150,26 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
       return gemm({64, 64, 32}, 128, 4);
     // Two weights have twice the sums.
     return projections.size() > 1 ? gemm({128, 64, 32}, 256, 4) : gemm({128, 128, 32}, 256, 4);
+  }
+
+  ConfigAttr selectProjections(ArrayRef<Projection> projections) {
+    auto input = cast<RankedTensorType>(projections[0].input->get().getType());
+    int64_t narrow =
+        std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
+    bool onTensorCores = suitsTensorCores(projections);
+    bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
+    std::optional<int64_t> rows = rowsOf(input);
+    // One position of each sequence, however many there are, is a kernel with code for one row beside.
+    if (onTensorCores && (rows ? *rows > 1 && *rows <= 16 : isStep)) {
+      bool large = projections[0].columns() >= 8192 && projections.size() == 1;
+      return ConfigAttr::get(&getContext(), "skinny_gemm", {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
+                             /*vector=*/8);
+    }
+    if (isStep && !(onTensorCores && rows && *rows > 1))
+      return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
+    if (onTensorCores)
+      return selectMmaGemm(projections);
+    return config("simt_gemm", {64, 64, 16}, 256, 4);
   }
 
   ConfigAttr selectAttention(AttentionOp op) {
@@ -167,16 +198,8 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
       return rowsConfig("append", type.getHeadDim(), vector);
     }
     auto type = cast<RankedTensorType>(output->getResult(0).getType());
-    if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty()) {
-      auto input = cast<RankedTensorType>(projections[0].input->get().getType());
-      int64_t narrow =
-          std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
-      if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
-        return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
-      if (suitsTensorCores(projections))
-        return selectMmaGemm(projections);
-      return config("simt_gemm", {64, 64, 16}, 256, 4);
-    }
+    if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty())
+      return selectProjections(projections);
     if (contractionOf(dispatch))
       return config("elements", {1}, kBlockThreads, 1);
     int64_t size = type.getRank() == 0 ? 1 : type.getShape().back();

@@ -44,6 +44,10 @@ LogicalResult emitElementsKernel(OpBuilder &b, GPUKernelContext &context);
 /// reads each weight once for them.
 LogicalResult emitGemvKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Products of bf16 or f16 with up to 16 rows on tensor cores (sm_80 and later): `tile` = [columns] of a
+/// block.
+LogicalResult emitSkinnyGemmKernel(OpBuilder &b, GPUKernelContext &context);
+
 /// Products in f32: `tile` = [rows, columns, k] of a block, through shared memory.
 LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
 

@@ -13,7 +13,7 @@ import tempfile
 
 ARCHS = ["sm_80", "sm_89", "sm_90a"]
 # What a thread may have with the blocks these templates mean to run beside each other.
-REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
+REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
              "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
              "append": 64, "elements": 64, "tasks": 64}
 
@@ -69,7 +69,10 @@ def program():
         for heads in [2, 8, 16]:
             text += attention(f"decode_attention_{heads}_{size}", 1, heads, 1, size, "bf16", "window, 512")
     text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
+    text += linear("gemv_odd", "?x1", 1024, 1001, "bf16")
     for type in ["bf16", "f16"]:
+        text += linear(f"skinny_gemm_{type}", "?x1", 1000, 1000, type)
+        text += linear(f"skinny_gemm_wide_{type}", "?x1", 8192, 1024, type)
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
         text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
     for size in [32, 64, 80, 128]:

@@ -39,8 +39,8 @@ struct Input {
 struct Program {
   const char *name, *text;
   std::vector<Input> inputs;
-  /// Rows of the first input in a second call, for kernels that have other code for them; 0: none.
-  int64_t otherRows = 0;
+  /// Rows of the first input in further calls, for kernels that have other code for them.
+  std::vector<int64_t> otherRows = {};
 };
 
 const Program kPrograms[] = {
@@ -68,7 +68,16 @@ func.func @run(%x: tensor<?x1x260xf32> {transformer.name = "x", transformer.dims
   return %y : tensor<?x1x37xf32>
 })",
      {{{5, 1, 260}, false}, {{37, 260}, false}},
-     /*otherRows=*/1},
+     /*otherRows=*/{1}},
+    {"skinny_gemm",
+     R"(
+func.func @run(%x: tensor<?x1x600xbf16> {transformer.name = "x", transformer.dims = ["B", "", ""]}, %w: tensor<37x600xbf16> {transformer.name = "w", transformer.dims = ["", ""]})
+    -> (tensor<?x1x37xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %y = transformer.linear %x, %w : tensor<?x1x600xbf16>, tensor<37x600xbf16> -> tensor<?x1x37xf32>
+  return %y : tensor<?x1x37xf32>
+})",
+     {{{19, 1, 600}, true}, {{37, 600}, true}},
+     /*otherRows=*/{8, 9, 1}},
     {"flash_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
@@ -166,9 +175,10 @@ public:
   /// The bytes of the result; empty, with a message, where something was found to be wrong.
   std::string run(ModuleOp with, std::string &message) {
     std::string result = run(with, program.inputs[0].shape[0], message);
-    if (!message.empty() || program.otherRows == 0)
-      return result;
-    return result + run(with, program.otherRows, message);
+    for (int64_t rows : program.otherRows)
+      if (message.empty())
+        result += run(with, rows, message);
+    return result;
   }
 
 private:
