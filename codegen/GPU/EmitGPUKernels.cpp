@@ -44,6 +44,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("simt_decode_attention", emitSimtDecodeAttentionKernel)
                       .Case("attention_merge", emitAttentionMergeKernel)
                       .Case("flash_attention", emitFlashAttentionKernel)
+                      .Case("simt_attention", emitSimtAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
                       .Default(nullptr);
   if (!emit)

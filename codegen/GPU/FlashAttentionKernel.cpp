@@ -49,18 +49,14 @@ struct Carried {
   }
 };
 
-class FlashAttentionEmitter : AttentionKernel {
+class FlashAttentionEmitter : PrefillAttention {
 public:
   FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op);
   void emit(OpBuilder &b);
 
 private:
-  void beginBlock(OpBuilder &b);
+  void beginWarp(OpBuilder &b);
   void loadQueries(OpBuilder &b);
-  /// Keys that a row of the block sees: [low, high) (i32).
-  std::pair<Value, Value> rangeOfRow(OpBuilder &b, Value row) { return rangeOf(b, placeOf(b, row).first); }
-  /// The same as placeOf for a row that exists: the last one's where there are fewer.
-  std::pair<Value, Value> existingPlaceOf(OpBuilder &b, Value row);
   void issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value firstKey, Value stage);
   SmallVector<Value> multiplyKeys(OpBuilder &b, Value stage);
   SmallVector<Value> finishScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
@@ -70,20 +66,9 @@ private:
   SmallVector<Value> emitTile(OpBuilder &b, Value firstKey, Value end, ValueRange values);
   void finish(OpBuilder &b, const Carried &carried);
 
-  /// A row's position in the call and its query head (index).
-  std::pair<Value, Value> placeOf(OpBuilder &b, Value row) {
-    Value size = index(b, group);
-    Value s = add(b, firstPosition, arith::DivUIOp::create(b, loc, row, size));
-    Value head =
-        add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
-    return {s, head};
-  }
-
   Type type;
-  int64_t rows, keys, positionsOfBlock, threads, stageBytes;
+  int64_t stageBytes;
   SwizzledTile keyTile, valueTile;
-  Value base, thread, lane, warp; ///< i32
-  Value firstPosition;
   Value ownRow[2];                                ///< the lane's two rows in the block (index)
   Value low[2], high[2];                          ///< what they see
   Value warpLow, warpHigh;                        ///< what all rows of the warp see
@@ -92,9 +77,7 @@ private:
 } // namespace
 
 FlashAttentionEmitter::FlashAttentionEmitter(GPUKernelContext &context, AttentionOp op)
-    : AttentionKernel(context, op), type(shape.query), rows(context.config.getTile()[0]),
-      keys(context.config.getTile()[1]), threads(context.config.getThreads()) {
-  positionsOfBlock = rows / group;
+    : PrefillAttention(context, op), type(shape.query) {
   int64_t chunks = llvm::PowerOf2Ceil(headDim / kChunk);
   keyTile = {0, keys, chunks};
   stageBytes = keyTile.bytes();
@@ -102,20 +85,7 @@ FlashAttentionEmitter::FlashAttentionEmitter(GPUKernelContext &context, Attentio
   context.shared.allocate(2 * kStages * stageBytes, 128);
 }
 
-void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
-  thread = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, threads));
-  lane = arith::RemUIOp::create(b, loc, thread, i32(b, kWarp));
-  warp = arith::DivUIOp::create(b, loc, thread, i32(b, kWarp));
-  base = sharedBase(b, loc);
-  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
-  Value count = memref::DimOp::create(b, loc, context.out(), 1);
-  Value blocks = arith::CeilDivUIOp::create(b, loc, count, index(b, positionsOfBlock));
-  SmallVector<Value> at =
-      delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
-  beginSequence(b, at[0], at[1]);
-  // The last positions see the most keys: they begin first.
-  Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
-  firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
+void FlashAttentionEmitter::beginWarp(OpBuilder &b) {
   Value firstRow = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, kMmaRows));
   Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
   for (int i = 0; i < 2; ++i) {
@@ -124,11 +94,6 @@ void FlashAttentionEmitter::beginBlock(OpBuilder &b) {
   }
   warpHigh = rangeOfRow(b, firstRow).second;
   warpLow = rangeOfRow(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
-}
-
-std::pair<Value, Value> FlashAttentionEmitter::existingPlaceOf(OpBuilder &b, Value row) {
-  auto [s, head] = placeOf(b, arith::MinUIOp::create(b, loc, row, index(b, positionsOfBlock * group - 1)));
-  return {arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1))), head};
 }
 
 void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
@@ -321,11 +286,7 @@ void FlashAttentionEmitter::finish(OpBuilder &b, const Carried &carried) {
     Value total = reduceLanes(b, loc, vector::CombiningKind::ADD, carried.total[i], 4);
     Value inverse = inverseOf(b, total);
     auto [s, head] = placeOf(b, ownRow[i]);
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, ownRow[i],
-                                         index(b, positionsOfBlock * group));
-    exists = arith::AndIOp::create(b, loc, exists,
-                                   arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, s, positions));
-    scf::IfOp::create(b, loc, exists, [&, s = s, head = head](OpBuilder &b, Location loc) {
+    scf::IfOp::create(b, loc, exists(b, ownRow[i], s), [&, s = s, head = head](OpBuilder &b, Location loc) {
       for (int64_t n = 0; n < headDim / kMmaColumns; ++n) {
         Value both =
             vector::FromElementsOp::create(b, loc, pair,
@@ -340,18 +301,14 @@ void FlashAttentionEmitter::finish(OpBuilder &b, const Carried &carried) {
 }
 
 void FlashAttentionEmitter::emit(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, positionsOfBlock}});
   beginBlock(b);
+  beginWarp(b);
   loadQueries(b);
-  // What any row of the block sees.
-  Value begin = rangeOfRow(b, index(b, 0)).first,
-        end = rangeOfRow(b, index(b, positionsOfBlock * group - 1)).second;
-  begin = arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, i32(b, keys)));
+  auto [begin, end] = rangeOfBlock(b);
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
   scf::IfOp::create(
       b, loc, any,
-      [&](OpBuilder &b, Location loc) {
+      [&, begin = begin](OpBuilder &b, Location loc) {
         issueCopies(b, key, keyTile, begin, i32(b, 0));
         commitCopies(b, loc);
         issueCopies(b, value, valueTile, begin, i32(b, 0));
@@ -366,10 +323,11 @@ void FlashAttentionEmitter::emit(OpBuilder &b) {
   start.sums.assign(headDim / kMmaColumns * 4, f32(b, 0.0));
   for (int i = 0; i < 2; ++i)
     start.maximum[i] = f32(b, kNothing), start.total[i] = f32(b, 0.0);
-  auto loop = scf::ForOp::create(b, loc, begin, end, i32(b, keys), start.flatten(i32(b, 0)),
-                                 [&](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
-                                   scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
-                                 });
+  auto loop =
+      scf::ForOp::create(b, loc, begin, end, i32(b, keys), start.flatten(i32(b, 0)),
+                         [&, end = end](OpBuilder &b, Location loc, Value firstKey, ValueRange values) {
+                           scf::YieldOp::create(b, loc, emitTile(b, firstKey, end, values));
+                         });
   finish(b, Carried::of(loop.getResults()));
 }
 

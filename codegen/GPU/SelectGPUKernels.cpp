@@ -178,7 +178,10 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     if (suitsFlashAttention(op))
       return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
                              /*vector=*/8);
+    // What stands in shared memory, and heads that share keys, have a limit.
     AttentionShape shape(op);
+    if (shape.headDim <= 128 && shape.group <= 64)
+      return config("simt_attention", {64, 32}, kBlockThreads, 4);
     int64_t bits = std::max({shape.query.getIntOrFloatBitWidth(), shape.key.getIntOrFloatBitWidth(),
                              shape.value.getIntOrFloatBitWidth()});
     return config("row_attention", {1}, kBlockThreads, 8 * kAccessBytes / bits);

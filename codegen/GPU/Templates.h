@@ -57,6 +57,9 @@ LogicalResult emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Attention of many queries of any types in f32: `tile` = [rows, keys] of a block, through shared memory.
+LogicalResult emitSimtAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
 /// Attention of few queries, or of a split of their keys: `tile` = [rows, splits, split_keys]. On tensor
 /// cores for bf16 or f16 (sm_80 and later), and of any types.
 LogicalResult emitDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context);

@@ -13,7 +13,7 @@ import tempfile
 
 ARCHS = ["sm_80", "sm_89", "sm_90a"]
 # What a thread may have with the blocks these templates mean to run beside each other.
-REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
+REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128, "flash_attention": 255, "simt_attention": 168, "row_attention": 128, "decode_attention": 255,
              "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
              "append": 64, "elements": 64, "tasks": 64}
 
@@ -64,6 +64,9 @@ def program():
         text += norm(f"rows_{type}", 2048, type)
     for size in [40, 64, 128, 256]:
         text += attention(f"simt_decode_attention_{size}", 1, 8, 1, size, "f32", "causal")
+    for size in [33, 40, 64, 128]:
+        text += attention(f"simt_attention_{size}", "?", 8, 2, size, "f32", "window, 512")
+    for size in [160, 256]:
         text += attention(f"row_attention_{size}", "?", 8, 2, size, "f32", "causal")
     for size in [48, 64, 128, 256]:
         for heads in [2, 8, 16]:

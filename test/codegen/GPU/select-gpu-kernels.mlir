@@ -73,10 +73,18 @@ func.func @seventeen(%x: tensor<17x1x64xbf16> {transformer.name = "x", transform
 }
 
 // CHECK-LABEL: func.func private @f32
-// CHECK-SAME: "row_attention"
+// CHECK-SAME: "simt_attention", tile = [64, 32], threads = 128
 func.func private @f32(%q: tensor<?x?x8x64xf32>, %k: tensor<?x?x2x64xf32>, %v: tensor<?x?x2x64xf32>, %out: tensor<?x?x8x64xf32>) -> tensor<?x?x8x64xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x64xf32>, tensor<?x?x2x64xf32>, tensor<?x?x2x64xf32> -> tensor<?x?x8x64xf32>
   return %0 : tensor<?x?x8x64xf32>
+}
+
+// Heads whose tiles do not fit.
+// CHECK-LABEL: func.func private @wide_heads
+// CHECK-SAME: "row_attention"
+func.func private @wide_heads(%q: tensor<?x?x8x160xf32>, %k: tensor<?x?x2x160xf32>, %v: tensor<?x?x2x160xf32>, %out: tensor<?x?x8x160xf32>) -> tensor<?x?x8x160xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x160xf32>, tensor<?x?x2x160xf32>, tensor<?x?x2x160xf32> -> tensor<?x?x8x160xf32>
+  return %0 : tensor<?x?x8x160xf32>
 }
 
 // CHECK-LABEL: func.func private @tensor_cores

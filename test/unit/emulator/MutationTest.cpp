@@ -86,14 +86,22 @@ func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.di
   return %y : tensor<?x?x4x32xbf16>
 })",
      {{{1, 40, 4, 32}, true}, {{1, 200, 2, 32}, true}, {{1, 200, 2, 32}, true}}},
-    {"row_attention",
+    {"simt_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x40xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x40xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
     %v: tensor<?x?x2x40xf32> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x40xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
   %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 33> : tensor<?x?x4x40xf32>, tensor<?x?x2x40xf32>, tensor<?x?x2x40xf32> -> tensor<?x?x4x40xf32>
   return %y : tensor<?x?x4x40xf32>
 })",
-     {{{1, 7, 4, 40}, false}, {{1, 70, 2, 40}, false}, {{1, 70, 2, 40}, false}}},
+     {{{1, 37, 4, 40}, false}, {{1, 70, 2, 40}, false}, {{1, 70, 2, 40}, false}}},
+    {"row_attention",
+     R"(
+func.func @run(%q: tensor<?x?x4x132xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x132xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x132xf32> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x132xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 33> : tensor<?x?x4x132xf32>, tensor<?x?x2x132xf32>, tensor<?x?x2x132xf32> -> tensor<?x?x4x132xf32>
+  return %y : tensor<?x?x4x132xf32>
+})",
+     {{{1, 7, 4, 132}, false}, {{1, 70, 2, 132}, false}, {{1, 70, 2, 132}, false}}},
     {"decode_attention",
      R"(
 func.func @run(%q: tensor<?x1x12x48xbf16> {transformer.name = "q", transformer.dims = ["B", "", "", ""]}, %k: tensor<?x?x1x48xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
