@@ -77,11 +77,11 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
-  /// All of one narrow type and heads of a multiple of 16 dimensions whose sums fit in registers.
+  /// All of one narrow type, rows that begin at multiples of 16 bytes, and heads whose sums fit in registers.
   static bool suitsFlashAttention(AttentionOp op) {
-    constexpr int64_t mostDims = 128, mostRows = 64;
+    constexpr int64_t mostDims = 256, mostRows = 64;
     AttentionShape shape(op);
-    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 16 == 0 &&
+    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 8 == 0 &&
            shape.headDim <= mostDims && shape.group <= mostRows;
   }
 
@@ -176,7 +176,8 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     if (ConfigAttr decode = selectDecodeAttention(op))
       return decode;
     if (suitsFlashAttention(op))
-      return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
+      return ConfigAttr::get(&getContext(), "flash_attention",
+                             {64, AttentionShape(op).headDim > 128 ? 32 : 64}, kBlockThreads, /*stages=*/2,
                              /*vector=*/8);
     // What stands in shared memory, and heads that share keys, have a limit.
     AttentionShape shape(op);

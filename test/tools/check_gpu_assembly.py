@@ -78,9 +78,10 @@ def program():
         text += linear(f"skinny_gemm_wide_{type}", "?x1", 8192, 1024, type)
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
         text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
-    for size in [32, 64, 80, 128]:
+    for size in [32, 64, 72, 80, 128, 192, 256]:
         text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
     text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
+    text += attention("flash_attention_wide_window", "?", 8, 4, 256, "f16", "window, 512")
     return text + rest()
 
 

@@ -17,8 +17,8 @@ namespace {
 struct Heads {
   int query, key, size;
 };
-constexpr Heads kHeads[] = {{2, 2, 16},  {4, 2, 32},  {8, 1, 64}, {3, 3, 48},
-                            {2, 1, 128}, {14, 2, 80}, {6, 2, 96}};
+constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {3, 3, 48},  {2, 1, 128}, {14, 2, 80},
+                            {6, 2, 96}, {2, 1, 72}, {3, 1, 8},  {4, 1, 256}, {2, 2, 136}, {8, 1, 192}};
 const char *const kMasks[] = {"none", "causal", "window, 1", "window, 40", "window, 100"};
 
 std::string shapeOf(int heads, int size, const char *positions, const char *type) {
@@ -75,6 +75,8 @@ TEST(GPUKernel, SimtAttentionOfKeysAndValues) {
   constexpr Heads heads[] = {{2, 2, 32},  {4, 1, 64}, {8, 1, 128}, {3, 3, 40},
                              {10, 2, 36}, {2, 1, 33}, {6, 2, 10}};
   checkPrefill(heads, {"f32"}, "simt_attention");
+  // Narrow types whose rows do not begin at multiples of 16 bytes.
+  checkPrefill({{4, 2, 20}, {2, 1, 68}}, {"bf16", "f16"}, "simt_attention");
 }
 TEST(GPUKernel, RowAttentionOfKeysAndValues) {
   constexpr Heads heads[] = {{2, 1, 129}, {2, 2, 200}, {4, 1, 256}, {1, 1, 300}};

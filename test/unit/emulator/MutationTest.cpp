@@ -86,6 +86,14 @@ func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.di
   return %y : tensor<?x?x4x32xbf16>
 })",
      {{{1, 40, 4, 32}, true}, {{1, 200, 2, 32}, true}, {{1, 200, 2, 32}, true}}},
+    {"flash_attention of wide heads",
+     R"(
+func.func @run(%q: tensor<?x?x4x136xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x136xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x136xbf16> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x136xbf16> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 50> : tensor<?x?x4x136xbf16>, tensor<?x?x2x136xbf16>, tensor<?x?x2x136xbf16> -> tensor<?x?x4x136xbf16>
+  return %y : tensor<?x?x4x136xbf16>
+})",
+     {{{1, 40, 4, 136}, true}, {{1, 100, 2, 136}, true}, {{1, 100, 2, 136}, true}}},
     {"simt_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x40xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x40xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
