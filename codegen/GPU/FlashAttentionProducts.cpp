@@ -171,7 +171,7 @@ void FlashAttentionEmitter::multiplyValues(OpBuilder &b, Value stage, ArrayRef<V
                        valueTile.addressOf(b, loc, base, shift, row, add(b, side, i32(b, d % kLine)),
                                            k * kMmaDepth, d / kLine * kLine),
                        /*transposed=*/true);
-      for (int64_t n = 0; n < 2; ++n) {
+      for (int64_t n = 0; n < 2 && (d + n) * kMmaColumns < headDim; ++n) {
         MutableArrayRef<Value> place = MutableArrayRef(carried.sums).slice((d + n) * 4, 4);
         llvm::copy(multiplyFragments(b, loc, type, left, ValueRange(factors).slice(2 * n, 2), place),
                    place.begin());

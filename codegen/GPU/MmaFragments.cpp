@@ -76,6 +76,13 @@ Value mlir::transformer::packPair(OpBuilder &b, Location loc, Type type, Value l
   return LLVM::BitcastOp::create(b, loc, b.getI32Type(), narrow);
 }
 
+Value mlir::transformer::joinElements(OpBuilder &b, Location loc, Value x, int64_t i, Value y, int64_t j) {
+  Value low = vector::ExtractOp::create(b, loc, x, i), high = vector::ExtractOp::create(b, loc, y, j);
+  Value pair =
+      vector::FromElementsOp::create(b, loc, VectorType::get({2}, low.getType()), ValueRange{low, high});
+  return LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair);
+}
+
 void mlir::transformer::copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid) {
   NVVM::CpAsyncOp::create(b, loc, target, source, 16, NVVM::LoadCacheModifierKind::CG, valid);
 }

@@ -40,6 +40,9 @@ SmallVector<Value> multiplyFragments(OpBuilder &b, Location loc, Type type, Valu
 /// Two f32 rounded to `type` in one i32, `low` first.
 Value packPair(OpBuilder &b, Location loc, Type type, Value low, Value high);
 
+/// Element i of vector x and element j of vector y, of 16 bits, in one i32, the former first.
+Value joinElements(OpBuilder &b, Location loc, Value x, int64_t i, Value y, int64_t j);
+
 /// Copies a chunk of 16 bytes from global (!llvm.ptr<1>) to shared memory while the thread goes on; of the
 /// source only `valid` bytes (i32), the rest zeros. Null: all of it.
 void copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid);

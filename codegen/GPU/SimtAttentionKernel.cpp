@@ -17,6 +17,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/RowEmitter.h"
 #include "codegen/GPU/AttentionKernel.h"
+#include "codegen/GPU/WideTile.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -26,17 +27,6 @@ using namespace mlir::transformer;
 namespace {
 /// Values of a thread side by side; threads that share rows; what they have together.
 constexpr int64_t kGroup = 4, kSharers = 8, kSpan = kGroup * kSharers;
-
-/// Rows of an operand as a tile of f32 in shared memory: row, column at `pitch` apart, the last one fastest,
-/// or the other way round.
-struct AttentionTile {
-  Value memref;
-  int64_t rows, columns; ///< columns behind the head's are zeros
-  bool transposed;
-  int64_t pitch, offset = 0;
-
-  int64_t bytes() const { return (transposed ? columns : rows) * pitch * 4; }
-};
 
 class SimtAttentionEmitter : PrefillAttention {
 public:
@@ -49,11 +39,6 @@ private:
   int64_t maximumAt(int64_t row) const { return sumAt(parts, 0) + row; }
   int64_t totalAt(int64_t row) const { return maximumAt(kGroup) + row; }
 
-  using RowOf = function_ref<Value(OpBuilder &, Value row)>; ///< i32 to the matrix's (index)
-  void fill(OpBuilder &b, const AttentionTile &tile, RowOf rowOf);
-  /// The elements of piece `number` (i32) of a tile, and its place.
-  std::pair<SmallVector<Value>, Value> loadPiece(OpBuilder &b, const AttentionTile &tile,
-                                                 const GlobalMatrix &matrix, Value number, RowOf rowOf);
   /// Four neighbours from a place (i32) on.
   SmallVector<Value> loadGroup(OpBuilder &b, int64_t offset, Value place);
   Value addressOf(OpBuilder &b, int64_t offset, Value place) {
@@ -67,7 +52,7 @@ private:
   void finishRow(OpBuilder &b, ArrayRef<Value> state, int64_t row, Value s, Value head);
 
   int64_t parts, width; ///< groups of dimensions of a thread; elements moved at once
-  AttentionTile queryTile, keyTile, valueTile;
+  WideTile queryTile, keyTile, valueTile;
   int64_t weightsAt, weightPitch;
   Value sharer, firstRow;                 ///< the thread among those of its rows, its first row (i32)
   std::pair<Value, Value> ranges[kGroup]; ///< what the rows see
@@ -77,77 +62,15 @@ private:
 
 SimtAttentionEmitter::SimtAttentionEmitter(GPUKernelContext &context, AttentionOp op)
     : PrefillAttention(context, op), parts(llvm::divideCeilSigned(headDim, kSpan)), width(kGroup),
-      queryTile{query, rows, headDim, true, rows}, keyTile{key, keys, headDim, true, keys},
-      valueTile{value, keys, parts * kSpan, false, parts * kSpan}, weightPitch(rows + kGroup) {
+      weightPitch(rows + kGroup) {
   while (headDim % width != 0)
     width /= 2;
-  for (AttentionTile *tile : {&queryTile, &keyTile, &valueTile})
+  queryTile = {query, rows, headDim, headDim, width, /*transposed=*/true, rows};
+  keyTile = {key, keys, headDim, headDim, width, /*transposed=*/true, keys};
+  valueTile = {value, keys, headDim, parts * kSpan, width, /*transposed=*/false, parts * kSpan};
+  for (WideTile *tile : {&queryTile, &keyTile, &valueTile})
     tile->offset = context.shared.allocate(tile->bytes());
   weightsAt = context.shared.allocate(keys * weightPitch * 4);
-}
-
-//===----------------------------------------------------------------------===//
-// Shared memory
-//===----------------------------------------------------------------------===//
-
-std::pair<SmallVector<Value>, Value> SimtAttentionEmitter::loadPiece(OpBuilder &b, const AttentionTile &tile,
-                                                                     const GlobalMatrix &matrix, Value number,
-                                                                     RowOf rowOf) {
-  int64_t across = tile.columns / width;
-  // Neighbouring threads write neighbouring banks.
-  Value row = tile.transposed ? rem(b, number, tile.rows) : div(b, number, across),
-        column = tile.transposed ? div(b, number, tile.rows) : rem(b, number, across);
-  column = mul(b, column, width);
-  Value place =
-      tile.transposed ? add(b, mul(b, column, tile.pitch), row) : add(b, mul(b, row, tile.pitch), column);
-  Value isPart;
-  if (tile.columns > headDim) {
-    isPart = below(b, column, i32(b, headDim));
-    column = arith::MinUIOp::create(b, loc, column, i32(b, headDim - width));
-  }
-  Value x = convertTo(b, loc, matrix.load(b, rowOf(b, row), toIndex(b, column), width), b.getF32Type());
-  SmallVector<Value> elements;
-  for (int64_t i = 0; i < width; ++i) {
-    Value element = width > 1 ? Value(vector::ExtractOp::create(b, loc, x, i)) : x;
-    if (isPart)
-      element = arith::SelectOp::create(b, loc, isPart, element, f32(b, 0.0));
-    elements.push_back(element);
-  }
-  return {elements, place};
-}
-
-void SimtAttentionEmitter::fill(OpBuilder &b, const AttentionTile &tile, RowOf rowOf) {
-  constexpr int64_t together = 8; // loads under way
-  GlobalMatrix matrix(b, loc, tile.memref);
-  int64_t count = tile.rows * tile.columns / width, turns = llvm::divideCeilSigned(count, threads);
-  for (int64_t first = 0; first < turns; first += together) {
-    SmallVector<std::pair<SmallVector<Value>, Value>> pieces;
-    int64_t end = std::min(first + together, turns);
-    for (int64_t turn = first; turn < end; ++turn) {
-      Value number = add(b, thread, i32(b, turn * threads));
-      if ((turn + 1) * threads > count)
-        number = arith::MinUIOp::create(b, loc, number, i32(b, count - 1));
-      pieces.push_back(loadPiece(b, tile, matrix, number, rowOf));
-    }
-    for (int64_t turn = first; turn < end; ++turn) {
-      auto &[elements, place] = pieces[turn - first];
-      auto storeAll = [&, &elements = elements, place = place](OpBuilder &b) {
-        for (auto [i, element] : llvm::enumerate(elements)) {
-          int64_t shift = static_cast<int64_t>(i) * (tile.transposed ? tile.pitch : 1);
-          storeTo(b, loc, element, addressOf(b, tile.offset, add(b, place, i32(b, shift))));
-        }
-      };
-      if ((turn + 1) * threads <= count) {
-        storeAll(b);
-        continue;
-      }
-      Value isPiece = below(b, thread, i32(b, count - turn * threads));
-      scf::IfOp::create(b, loc, isPiece, [&](OpBuilder &b, Location loc) {
-        storeAll(b);
-        scf::YieldOp::create(b, loc);
-      });
-    }
-  }
 }
 
 SmallVector<Value> SimtAttentionEmitter::loadGroup(OpBuilder &b, int64_t offset, Value place) {
@@ -254,8 +177,8 @@ void SimtAttentionEmitter::multiplyValues(OpBuilder &b, MutableArrayRef<Value> s
 SmallVector<Value> SimtAttentionEmitter::emitTile(OpBuilder &b, Value firstKey, ValueRange carried) {
   SmallVector<Value> state(carried);
   auto rowOf = [&](OpBuilder &b, Value row) { return toIndex(b, keyRow(b, add(b, firstKey, row))); };
-  fill(b, keyTile, rowOf);
-  fill(b, valueTile, rowOf);
+  keyTile.fill(b, loc, base, thread, threads, rowOf);
+  valueTile.fill(b, loc, base, thread, threads, rowOf);
   barrier(b, loc);
   SmallVector<Value> scores = multiplyKeys(b);
   finishScores(b, scores, firstKey);
@@ -306,7 +229,7 @@ void SimtAttentionEmitter::emit(OpBuilder &b) {
     places[row] = existingPlaceOf(b, own);
     ranges[row] = rangeOfRow(b, own);
   }
-  fill(b, queryTile, [&](OpBuilder &b, Value row) {
+  queryTile.fill(b, loc, base, thread, threads, [&](OpBuilder &b, Value row) {
     auto [s, head] = existingPlaceOf(b, toIndex(b, row));
     return queryRow(b, s, head);
   });
