@@ -126,9 +126,10 @@ def PackWeightsPass : Pass<"transformer-pack-weights", "::mlir::ModuleOp"> {
 def SplitAttentionPass : Pass<"transformer-split-attention", "::mlir::ModuleOp"> {
   let summary = "Let decoding attend to ranges of keys apart and merge them";
   let description = [{
-    Where the lowering config of an attention of one query position asks for splits, makes
+    Where the config of an attention of one query position (`lowering_config`, or `#xgpu.config`
+    of every architecture alike) asks for splits, makes
     its dispatch attend to that many ranges of keys (FlashDecoding), and launches a second
-    dispatch, with the template `attention_merge`, on their results. Their number is fixed
+    dispatch, with the template `attention_merge`, on their results (a GPU's is selected after this). Their number is fixed
     at compile time, so that results do not depend on the number of threads.
 
     ```

@@ -92,7 +92,8 @@ TEST(Hopper, MbarriersHandOver) {
 }
 
 TEST(Hopper, MbarriersAreUsedWrongly) {
-  // The phase before the first counts as over: nothing is waited for, or, behind the first, the second for ever.
+  // The phase before the first counts as over: nothing is waited for, or, behind the first, the second for
+  // ever.
   expectFault(handOver(kArrive, 1), "kernel k, block 0");
   expectFault(handOver("", 0), "waits for a phase of an mbarrier");
   // Two phases later the parity is that of the beginning.
