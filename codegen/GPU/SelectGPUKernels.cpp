@@ -110,8 +110,10 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     bool onTensorCores = shape.isNarrow() && shape.headDim % 16 == 0;
     // Rows whose sums fit in registers.
     int64_t most = onTensorCores && shape.headDim <= mostDims / 2 ? 16 : 8;
-    if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.positions > most ||
-        shape.headDim > mostDims)
+    if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.headDim > mostDims)
+      return {};
+    // Prefill reads keys once for more rows.
+    if (shape.positions > 1 && shape.positions * shape.group > most)
       return {};
     int64_t heads = std::min(shape.group, most / shape.positions);
     while (shape.group % heads != 0)

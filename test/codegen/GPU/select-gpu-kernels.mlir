@@ -114,6 +114,20 @@ func.func private @decode(%q: tensor<?x1x8x64xbf16>, %c: !transformer.kv_cache<2
   return %0 : tensor<?x1x8x64xbf16>
 }
 
+// A few positions whose heads make one block's rows, and more than that.
+// CHECK-LABEL: func.func private @two_positions(
+// CHECK-SAME: "decode_attention", tile = [16, 1, 256]
+func.func private @two_positions(%q: tensor<?x2x16x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x2x16x64xbf16>) -> tensor<?x2x16x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x2x16x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x2x16x64xbf16>
+  return %0 : tensor<?x2x16x64xbf16>
+}
+// CHECK-LABEL: func.func private @three_positions(
+// CHECK-SAME: "flash_attention"
+func.func private @three_positions(%q: tensor<?x3x16x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x3x16x64xbf16>) -> tensor<?x3x16x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x3x16x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x3x16x64xbf16>
+  return %0 : tensor<?x3x16x64xbf16>
+}
+
 // More heads than a block has rows share their keys, and a window has too few keys for splits.
 // CHECK-LABEL: func.func private @decode_in_window(
 // CHECK-SAME: "simt_decode_attention", tile = [6, 1, 256], threads = 256, stages = 1, vector = 4>

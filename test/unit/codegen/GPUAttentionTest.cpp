@@ -28,7 +28,8 @@ std::string shapeOf(int heads, int size, const char *positions, const char *type
 
 /// Attention of many queries of each case under every mask, to keys and values; every third with a bias,
 /// every fifth with a cap.
-void checkPrefill(ArrayRef<Heads> cases, ArrayRef<const char *> types, const char *name) {
+void checkPrefill(ArrayRef<Heads> cases, ArrayRef<const char *> types, const char *name,
+                  const emulator::EmulatorOptions &emulation = {}) {
   std::string text;
   std::vector<std::string> names;
   for (const Heads &heads : cases)
@@ -50,7 +51,7 @@ void checkPrefill(ArrayRef<Heads> cases, ArrayRef<const char *> types, const cha
                                cap + " : {q}, {k}, {v}" + biasType + " -> {y} return %y : {y}");
     }
   EXPECT_EQ(templatesOf(text), std::set<std::string>{name});
-  Differential test(text, kGPUArch);
+  Differential test(text, kGPUArch, emulation);
   ASSERT_TRUE(test.isCompiled());
   int64_t turn = 0;
   for (const std::string &name : names)
@@ -63,13 +64,18 @@ void checkPrefill(ArrayRef<Heads> cases, ArrayRef<const char *> types, const cha
                                  {9, 130},
                                  {40, 20},
                                  {31, 32}})
-      if (turn++ % 2 == 0)
+      if (turn++ % 4 == 0)
         test.check(name, {{"B", 1 + turn % 3}, {"S", queries}, {"K", keys}});
   report(test);
 }
 
 TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
   checkPrefill(kHeads, {"bf16", "bf16", "bf16", "f16"}, "flash_attention");
+}
+TEST(GPUKernel, FlashAttentionWithCopiesAtOnce) {
+  emulator::EmulatorOptions early;
+  early.late = false;
+  checkPrefill({{4, 2, 64}, {2, 1, 72}, {2, 1, 136}, {2, 2, 256}}, {"bf16"}, "flash_attention", early);
 }
 TEST(GPUKernel, SimtAttentionOfKeysAndValues) {
   constexpr Heads heads[] = {{2, 2, 32},  {4, 1, 64}, {8, 1, 128}, {3, 3, 40},
