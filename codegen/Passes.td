@@ -126,9 +126,10 @@ def PackWeightsPass : Pass<"transformer-pack-weights", "::mlir::ModuleOp"> {
 def SplitAttentionPass : Pass<"transformer-split-attention", "::mlir::ModuleOp"> {
   let summary = "Let decoding attend to ranges of keys apart and merge them";
   let description = [{
-    Where the lowering config of an attention of one query position asks for splits, makes
+    Where the config of an attention of one query position (`lowering_config`, or `#xgpu.config`
+    of every architecture alike) asks for splits, makes
     its dispatch attend to that many ranges of keys (FlashDecoding), and launches a second
-    dispatch, with the template `attention_merge`, on their results. Their number is fixed
+    dispatch, with the template `attention_merge`, on their results (a GPU's is selected after this). Their number is fixed
     at compile time, so that results do not depend on the number of threads.
 
     ```
@@ -278,8 +279,12 @@ def OutlineGPUKernelsPass : Pass<"transformer-outline-gpu-kernels", "::mlir::Mod
     dispatch; in the host's module a declaration stays, with the kernel's number in the
     table. Kernels that are loops over a range of tasks (what entry functions need beside
     dispatches) become one thread per task.
+
+    With `overlap`, kernels for compute capability 9.0 and later may be launched before those ahead of
+    them are done, and wait for them before they touch memory.
   }];
-  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">];
+  let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">,
+                 Option<"overlap", "overlap", "bool", "false", "kernels wait for those ahead of them themselves">];
   let dependentDialects = ["::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect",
                            "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }

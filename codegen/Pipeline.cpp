@@ -114,6 +114,7 @@ static const Phase kPhases[] = {
      [](OpPassManager &pm, const LoweringPipelineOptions &options) {
        OutlineGPUKernelsPassOptions outline;
        llvm::append_range(outline.archs, options.gpuArchs);
+       outline.overlap = options.newestGPUKernels;
        pm.addPass(createOutlineGPUKernelsPass(outline));
      }},
     // The runtime's ABI.

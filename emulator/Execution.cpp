@@ -82,6 +82,8 @@ void Warp::checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsig
 }
 
 void Warp::checkGlobal(Operation *op, uint64_t address, uint64_t bytes, unsigned lane, bool writes) {
+  if (overlaps)
+    fail(op, "accesses global memory before it has waited for the kernels ahead (griddepcontrol wait)", lane);
   if (!lastRegion || !lastRegion->holds(address, bytes))
     lastRegion = block.memory.findBefore(address);
   if (!lastRegion || !lastRegion->holds(address, bytes)) {
@@ -245,6 +247,7 @@ emulator::Block::Block(const Program &program, const LaunchConfig &config, Devic
     auto warp = std::make_unique<Warp>(*this, i, program.words);
     warp->registersHeld = std::min(kMostRegisters, kRegisters / threads / 8 * 8);
     registers += warp->registersHeld;
+    warp->overlaps = program.overlaps;
     warp->clock = Clock(count + Mbarriers::kMost);
     warp->clock.seen[i] = 1;
     for (const Program::Constant &constant : program.constants)

@@ -74,6 +74,7 @@ struct Warp {
   std::vector<std::vector<AsyncCopy>> groups;
   std::unique_ptr<WarpgroupProducts> products;
   uint64_t registersHeld = 0; ///< of the device, each lane's
+  bool overlaps = false;      ///< the kernels ahead may still be at work
 
   //===--- scheduling ---===//
   ucontext_t context;

@@ -290,6 +290,11 @@ void mlir::emulator::addHopperOps(Handlers &h) {
       warp.products->commit();
     };
   };
+  h["nvvm.griddepcontrol"] = [](Translator &, Operation *op) -> std::optional<Step> {
+    if (cast<NVVM::GriddepcontrolOp>(op).getKind() != NVVM::GridDepActionKind::wait)
+      return Step();
+    return [](Warp &warp) { warp.overlaps = false; };
+  };
   h["xgpu.wgmma"] = multiplyWarpgroup;
   h["xgpu.wgmma_wait"] = waitForProducts;
 }

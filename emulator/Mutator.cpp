@@ -58,6 +58,8 @@ static std::optional<arith::CmpIPredicate> widened(arith::CmpIPredicate predicat
 static bool isOrdering(Operation *op) {
   if (auto wait = dyn_cast<xgpu::WgmmaWaitOp>(op))
     return wait.getValues().empty();
+  if (auto control = dyn_cast<NVVM::GriddepcontrolOp>(op))
+    return control.getKind() == NVVM::GridDepActionKind::wait;
   if (auto registers = dyn_cast<NVVM::SetMaxRegisterOp>(op))
     return registers.getAction() == NVVM::SetMaxRegisterAction::decrease;
   return isa<NVVM::Barrier0Op, NVVM::BarrierOp, NVVM::BarrierArriveOp, NVVM::CpAsyncWaitGroupOp,

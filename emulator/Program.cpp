@@ -194,6 +194,7 @@ llvm::Expected<std::unique_ptr<EmulatedKernel>> EmulatedKernel::create(FunctionO
   program->name = kernel.getName().str();
   program->threads = mark.getThreads();
   program->sharedBytes = mark.getShared();
+  program->overlaps = mark.getOverlaps();
   Translator translator(*program);
   std::string message;
   ScopedDiagnosticHandler keep(kernel->getContext(), [&](Diagnostic &diagnostic) {

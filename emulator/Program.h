@@ -45,6 +45,7 @@ public:
   std::string name;
   unsigned threads = 0, words = 0; ///< of a block; of registers
   uint64_t sharedBytes = 0;
+  bool overlaps = false; ///< other kernels, until it has waited for them
   struct Constant {
     unsigned slot;
     uint64_t bits;

@@ -78,6 +78,7 @@ static KernelSpec readKernel(const JsonReader &value) {
   kernel.cluster = value.member("cluster").integer(1, 16);
   kernel.words = value.member("words").integer(0, 1 << 16);
   kernel.persistent = value.member("persistent").boolean();
+  kernel.overlaps = value.member("overlaps").boolean();
   value.member("tile").forEachElement(
       [&](const JsonReader &tile) { kernel.tile.push_back(tile.integer(1, INT32_MAX)); });
   value.member("maps").forEachElement(

@@ -37,6 +37,7 @@ struct KernelSpec {
   std::string symbol;
   int64_t threads = 0, shared = 0, cluster = 1, words = 0;
   bool persistent = false;
+  bool overlaps = false; ///< waits for the kernels ahead of it by itself
   std::vector<int64_t> tile;
   std::vector<TensorMapSpec> maps;
 };

@@ -8,6 +8,8 @@
 
 #include "codegen/GPU/AttentionKernel.h"
 
+#include "codegen/Common/DispatchUtils.h"
+
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -110,4 +112,49 @@ Value AttentionKernel::inverseOf(OpBuilder &b, Value total) {
   Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, total, f32(b, 0.0));
   Value inverse = arith::DivFOp::create(b, loc, f32(b, 1.0), total);
   return arith::SelectOp::create(b, loc, seen, inverse, f32(b, 0.0));
+}
+
+//===----------------------------------------------------------------------===//
+// Many queries
+//===----------------------------------------------------------------------===//
+
+void PrefillAttention::beginBlock(OpBuilder &b) {
+  int64_t out = context.numberOf(context.spec.getArguments().back());
+  setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, positionsOfBlock}});
+  thread = toI32(b, threadIndex(b, loc, threads));
+  lane = rem(b, thread, kWarp);
+  warp = div(b, thread, kWarp);
+  base = sharedBase(b, loc);
+  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
+  Value count = memref::DimOp::create(b, loc, context.out(), 1);
+  Value blocks = arith::CeilDivUIOp::create(b, loc, count, index(b, positionsOfBlock));
+  SmallVector<Value> at =
+      delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
+  beginSequence(b, at[0], at[1]);
+  // The last positions see the most keys: they begin first.
+  Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
+  firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
+}
+
+std::pair<Value, Value> PrefillAttention::placeOf(OpBuilder &b, Value row) {
+  Value size = index(b, group);
+  Value s = add(b, firstPosition, arith::DivUIOp::create(b, loc, row, size));
+  Value head = add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
+  return {s, head};
+}
+
+std::pair<Value, Value> PrefillAttention::existingPlaceOf(OpBuilder &b, Value row) {
+  auto [s, head] = placeOf(b, arith::MinUIOp::create(b, loc, row, index(b, positionsOfBlock * group - 1)));
+  return {arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1))), head};
+}
+
+Value PrefillAttention::exists(OpBuilder &b, Value row, Value s) {
+  return arith::AndIOp::create(b, loc, below(b, row, index(b, positionsOfBlock * group)),
+                               below(b, s, positions));
+}
+
+std::pair<Value, Value> PrefillAttention::rangeOfBlock(OpBuilder &b) {
+  Value begin = rangeOfRow(b, index(b, 0)).first,
+        end = rangeOfRow(b, index(b, positionsOfBlock * group - 1)).second;
+  return {arith::SubIOp::create(b, loc, begin, rem(b, begin, keys)), end};
 }

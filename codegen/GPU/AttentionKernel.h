@@ -93,6 +93,32 @@ protected:
   Value lastKey, firstKeyRow;
 };
 
+/// Attention of many queries: a block has `tile` = [rows, keys], rows being positions times the query heads
+/// that share keys, position by position, so that keys are read once for all of them.
+class PrefillAttention : protected AttentionKernel {
+protected:
+  PrefillAttention(GPUKernelContext &context, AttentionOp op)
+      : AttentionKernel(context, op), rows(context.config.getTile()[0]), keys(context.config.getTile()[1]),
+        threads(context.config.getThreads()), positionsOfBlock(rows / group) {}
+
+  /// Sets the grid, the thread and what the block's place in the grid says.
+  void beginBlock(OpBuilder &b);
+  /// A row's position in the call and its query head (index).
+  std::pair<Value, Value> placeOf(OpBuilder &b, Value row);
+  /// The same for a row that exists: of the last position where there are fewer.
+  std::pair<Value, Value> existingPlaceOf(OpBuilder &b, Value row);
+  /// Whether there is such a row, its position being `s`.
+  Value exists(OpBuilder &b, Value row, Value s);
+  /// Keys that a row of the block (index) sees: [low, high) (i32).
+  std::pair<Value, Value> rangeOfRow(OpBuilder &b, Value row) { return rangeOf(b, placeOf(b, row).first); }
+  /// Keys that any row of the block sees, from a multiple of the tile on: [begin, end) (i32).
+  std::pair<Value, Value> rangeOfBlock(OpBuilder &b);
+
+  int64_t rows, keys, threads, positionsOfBlock;
+  Value base, thread, lane, warp; ///< i32
+  Value firstPosition;            ///< index
+};
+
 } // namespace mlir::transformer
 
 #endif // CODEGEN_GPU_ATTENTIONKERNEL_H

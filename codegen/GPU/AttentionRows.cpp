@@ -8,40 +8,13 @@
 
 #include "codegen/GPU/AttentionRows.h"
 
-#include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/RowEmitter.h"
 #include "codegen/GPU/MmaFragments.h"
 
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
-
-//===----------------------------------------------------------------------===//
-// Rows
-//===----------------------------------------------------------------------===//
-
-AttentionRows::AttentionRows(GPUKernelContext &context, AttentionOp op)
-    : AttentionKernel(context, op), type(shape.query), rows(context.config.getTile()[0]),
-      keys(context.config.getTile()[1]), positionsOfBlock(rows / group),
-      threads(context.config.getThreads()) {}
-
-void AttentionRows::beginBlock(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, positionsOfBlock}});
-  thread = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, threads));
-  lane = arith::RemUIOp::create(b, loc, thread, i32(b, kWarp));
-  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
-  Value count = memref::DimOp::create(b, loc, context.out(), 1);
-  Value blocks = arith::CeilDivUIOp::create(b, loc, count, index(b, positionsOfBlock));
-  SmallVector<Value> at =
-      delinearizeSmall(b, loc, blockIndex(b, loc), {batches, b.getIndexAttr(kvHeads), blocks});
-  beginSequence(b, at[0], at[1]);
-  // The last positions see the most keys: they begin first.
-  Value turned = arith::SubIOp::create(b, loc, arith::SubIOp::create(b, loc, blocks, index(b, 1)), at[2]);
-  firstPosition = arith::MulIOp::create(b, loc, turned, index(b, positionsOfBlock));
-}
 
 void AttentionRows::beginRows(OpBuilder &b, Value firstRow) {
   Value inWarp = toIndex(b, arith::DivUIOp::create(b, loc, lane, i32(b, 4)));
@@ -51,24 +24,6 @@ void AttentionRows::beginRows(OpBuilder &b, Value firstRow) {
   }
   warpHigh = rangeOfRow(b, firstRow).second;
   warpLow = rangeOfRow(b, addIndex(b, loc, firstRow, kMmaRows - 1)).first;
-}
-
-std::pair<Value, Value> AttentionRows::rangeOfBlock(OpBuilder &b) {
-  Value begin = rangeOfRow(b, index(b, 0)).first,
-        end = rangeOfRow(b, index(b, positionsOfBlock * group - 1)).second;
-  return {arith::SubIOp::create(b, loc, begin, arith::RemUIOp::create(b, loc, begin, i32(b, keys))), end};
-}
-
-std::pair<Value, Value> AttentionRows::placeOf(OpBuilder &b, Value row) {
-  Value size = index(b, group);
-  Value s = add(b, firstPosition, arith::DivUIOp::create(b, loc, row, size));
-  Value head = add(b, arith::MulIOp::create(b, loc, kvHead, size), arith::RemUIOp::create(b, loc, row, size));
-  return {s, head};
-}
-
-std::pair<Value, Value> AttentionRows::existingPlaceOf(OpBuilder &b, Value row) {
-  auto [s, head] = placeOf(b, arith::MinUIOp::create(b, loc, row, index(b, positionsOfBlock * group - 1)));
-  return {arith::MinUIOp::create(b, loc, s, arith::SubIOp::create(b, loc, positions, index(b, 1))), head};
 }
 
 //===----------------------------------------------------------------------===//
@@ -164,11 +119,7 @@ void AttentionRows::storeRows(OpBuilder &b, ArrayRef<Value> sums, const RowState
     Value total = reduceLanes(b, loc, vector::CombiningKind::ADD, state.total[i], 4);
     Value inverse = inverseOf(b, total);
     auto [s, head] = placeOf(b, ownRow[i]);
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, ownRow[i],
-                                         index(b, positionsOfBlock * group));
-    exists = arith::AndIOp::create(b, loc, exists,
-                                   arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, s, positions));
-    scf::IfOp::create(b, loc, exists, [&, s = s, head = head](OpBuilder &b, Location loc) {
+    scf::IfOp::create(b, loc, exists(b, ownRow[i], s), [&, s = s, head = head](OpBuilder &b, Location loc) {
       for (int64_t n = 0; n < headDim / kMmaColumns; ++n) {
         Value both = vector::FromElementsOp::create(
             b, loc, pair,

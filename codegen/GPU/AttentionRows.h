@@ -18,27 +18,16 @@ struct RowState {
   Value maximum[2], total[2];
 };
 
-/// An attention whose blocks have rows, being positions times the heads that share keys, and whose warps have
-/// 16 of them in fragments as `mma.m16n8k16` has its sums: a lane has two rows, eight apart. Scores and sums
-/// of weighted values are lists by fragment of eight columns, four each.
-class AttentionRows : public AttentionKernel {
-public:
-  /// `tile` = [rows, keys] of a block.
-  AttentionRows(GPUKernelContext &context, AttentionOp op);
-
+/// Attention of many queries whose warps have 16 rows each, in fragments as `mma.m16n8k16` has its sums: a
+/// lane has two rows, eight apart. Scores and sums of weighted values are lists by fragment of eight columns,
+/// four each.
+class AttentionRows : protected PrefillAttention {
 protected:
-  /// States the grid, and finds the sequence, the head and the positions of the block.
-  void beginBlock(OpBuilder &b);
+  AttentionRows(GPUKernelContext &context, AttentionOp op)
+      : PrefillAttention(context, op), type(shape.query) {}
+
   /// Finds what the rows of a warp see; `firstRow` (index) of its 16 in the block.
   void beginRows(OpBuilder &b, Value firstRow);
-  /// Keys that a row of the block sees: [low, high) (i32).
-  std::pair<Value, Value> rangeOfRow(OpBuilder &b, Value row) { return rangeOf(b, placeOf(b, row).first); }
-  /// What any row of the block sees, from the begin of a tile on.
-  std::pair<Value, Value> rangeOfBlock(OpBuilder &b);
-  /// A row's position in the call and its query head (index).
-  std::pair<Value, Value> placeOf(OpBuilder &b, Value row);
-  /// The same as placeOf for a row that exists: the last one's where there are fewer.
-  std::pair<Value, Value> existingPlaceOf(OpBuilder &b, Value row);
 
   /// The scale, the cap and the bias, where the maximum must be of what is finished.
   SmallVector<Value> finishScores(OpBuilder &b, SmallVector<Value> scores, Value firstKey);
@@ -55,9 +44,6 @@ protected:
   void storeRows(OpBuilder &b, ArrayRef<Value> sums, const RowState &state);
 
   Type type;
-  int64_t rows, keys, positionsOfBlock, threads;
-  Value thread, lane;      ///< i32
-  Value firstPosition;     ///< of the block
   Value ownRow[2];         ///< the lane's two rows in the block (index)
   Value low[2], high[2];   ///< what they see
   Value warpLow, warpHigh; ///< what all rows of the warp see

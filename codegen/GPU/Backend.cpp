@@ -273,6 +273,7 @@ json::Array mlir::transformer::kernelTable(ModuleOp module) {
                                  {"shared", mark.getShared()},
                                  {"cluster", mark.getCluster()},
                                  {"persistent", mark.getPersistent()},
+                                 {"overlaps", mark.getOverlaps()},
                                  {"words", words},
                                  {"tile", std::move(tile)},
                                  {"maps", std::move(maps)}});

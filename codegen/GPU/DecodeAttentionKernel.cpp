@@ -211,3 +211,14 @@ void DecodeAttention::emit(OpBuilder &b) {
         scf::YieldOp::create(b, loc);
       });
 }
+
+LogicalResult mlir::transformer::checkDecodeConfig(AttentionOp op, xgpu::ConfigAttr config,
+                                                   int64_t mostRows) {
+  AttentionShape shape(op);
+  int64_t rows = config.getTile()[0];
+  if (!ShapedType::isDynamic(shape.positions) && rows <= mostRows && rows % shape.positions == 0 &&
+      shape.group % (rows / shape.positions) == 0)
+    return success();
+  return op.emitOpError("expected at most ")
+         << mostRows << " rows, positions times heads that share keys, but got " << config;
+}

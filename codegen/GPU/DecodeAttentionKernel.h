@@ -66,6 +66,9 @@ private:
   Value firstHead, split;                    ///< index
 };
 
+/// Reports a config whose rows are more than `mostRows` or not those of heads that share keys.
+LogicalResult checkDecodeConfig(AttentionOp op, xgpu::ConfigAttr config, int64_t mostRows);
+
 } // namespace mlir::transformer
 
 #endif // CODEGEN_GPU_DECODEATTENTIONKERNEL_H

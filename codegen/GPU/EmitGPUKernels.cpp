@@ -37,6 +37,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("append", emitAppendKernel)
                       .Case("elements", emitElementsKernel)
                       .Case("gemv", emitGemvKernel)
+                      .Case("skinny_gemm", emitSkinnyGemmKernel)
                       .Case("mma_gemm", emitMmaGemmKernel)
                       .Case("wgmma_gemm", emitWgmmaGemmKernel)
                       .Case("wgmma_attention", emitWgmmaAttentionKernel)
@@ -45,6 +46,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
                       .Case("simt_decode_attention", emitSimtDecodeAttentionKernel)
                       .Case("attention_merge", emitAttentionMergeKernel)
                       .Case("flash_attention", emitFlashAttentionKernel)
+                      .Case("simt_attention", emitSimtAttentionKernel)
                       .Case("row_attention", emitRowAttentionKernel)
                       .Default(nullptr);
   if (!emit)
@@ -79,7 +81,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
   kernel->setAttr(kGPUConfigAttr, config);
   kernel->setAttr(xgpu::KernelAttr::kName,
                   xgpu::KernelAttr::get(b.getContext(), config.getThreads(), context.shared.size(),
-                                        /*cluster=*/1, context.persistent));
+                                        /*cluster=*/1, context.persistent, /*overlaps=*/false));
   return kernel;
 }
 

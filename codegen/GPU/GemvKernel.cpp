@@ -13,70 +13,23 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/GPU/GemvKernel.h"
+
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
-#include "codegen/GPU/ContractionKernel.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
 
-namespace {
-class GemvEmitter {
-public:
-  GemvEmitter(OpBuilder &b, GPUKernelContext &context)
-      : context(context), contraction(b, context), loc(contraction.loc), columns(context.config.getTile()[0]),
-        most(context.config.getTile()[1]), width(contraction.vectorOfK(context.config.getVector())) {}
-
-  void emit(OpBuilder &b);
-
-private:
-  /// Rows [first, first + count) that exist below M, `count` being static.
-  void emitRows(OpBuilder &b, Value first, int64_t count);
-  /// The sums of `count` rows and the warp's columns, by weight, row and column, in all lanes.
-  SmallVector<Value> sumsOf(OpBuilder &b, ArrayRef<Value> rows);
-  Value addProducts(OpBuilder &b, Value x, Value factor, Value sum);
-  int64_t numberOf(int64_t weight, int64_t row, int64_t column, int64_t rows) const {
-    return (weight * rows + row) * columns + column;
-  }
-
-  GPUKernelContext &context;
-  Contraction contraction;
-  Location loc;
-  int64_t columns, most, width;
-  Value lane, firstColumn;
-  SmallVector<Value> columnAt; ///< clamped to the last one
-};
-} // namespace
-
-void GemvEmitter::emit(OpBuilder &b) {
-  int64_t warps = context.config.getThreads() / kWarp;
-  auto outType = cast<MemRefType>(context.out().getType());
-  setGrid(context.kernel,
-          {{context.numberOf(context.spec.getArguments().back()), outType.getRank() - 1, columns * warps}});
-  Value thread = threadIndex(b, loc, context.config.getThreads());
-  lane = arith::RemUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp));
-  Value warp = arith::AddIOp::create(
-      b, loc, arith::MulIOp::create(b, loc, blockIndex(b, loc), constantIndex(b, loc, warps)),
-      arith::DivUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp)));
-  firstColumn = arith::MulIOp::create(b, loc, warp, constantIndex(b, loc, columns));
+GemvEmitter::GemvEmitter(OpBuilder &b, Contraction &contraction, int64_t columns, int64_t mostWidth,
+                         Value firstColumn, Value lane)
+    : contraction(contraction), loc(contraction.loc), columns(columns),
+      width(contraction.vectorOfK(mostWidth)), lane(lane), firstColumn(firstColumn) {
   for (int64_t i = 0; i < columns; ++i)
     columnAt.push_back(arith::MinUIOp::create(b, loc, addIndex(b, loc, firstColumn, i),
                                               constantIndex(b, loc, contraction.columns - 1)));
-  Value one = constantIndex(b, loc, 1), zero = constantIndex(b, loc, 0);
-  Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, contraction.rows, one);
-  scf::IfOp::create(
-      b, loc, isOne,
-      [&](OpBuilder &b, Location loc) {
-        emitRows(b, zero, 1);
-        scf::YieldOp::create(b, loc);
-      },
-      [&](OpBuilder &b, Location loc) {
-        forLoop(b, loc, zero, contraction.rows, most,
-                [&](OpBuilder &b, Value first) { emitRows(b, first, most); });
-        scf::YieldOp::create(b, loc);
-      });
 }
 
 SmallVector<Value> GemvEmitter::sumsOf(OpBuilder &b, ArrayRef<Value> rows) {
@@ -150,9 +103,35 @@ void GemvEmitter::emitRows(OpBuilder &b, Value first, int64_t count) {
 }
 
 LogicalResult mlir::transformer::emitGemvKernel(OpBuilder &b, GPUKernelContext &context) {
-  if (context.config.getTile()[0] * context.config.getTile()[1] > kWarp)
+  int64_t columns = context.config.getTile()[0], most = context.config.getTile()[1];
+  if (columns * most > kWarp)
     return context.spec.emitOpError("expected at most ")
            << kWarp << " sums of a warp, but got " << context.config;
-  GemvEmitter(b, context).emit(b);
+  Contraction contraction(b, context);
+  Location loc = contraction.loc;
+  int64_t warps = context.config.getThreads() / kWarp;
+  auto outType = cast<MemRefType>(context.out().getType());
+  setGrid(context.kernel,
+          {{context.numberOf(context.spec.getArguments().back()), outType.getRank() - 1, columns * warps}});
+  Value thread = threadIndex(b, loc, context.config.getThreads());
+  Value lane = arith::RemUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp));
+  Value warp = arith::AddIOp::create(
+      b, loc, arith::MulIOp::create(b, loc, blockIndex(b, loc), constantIndex(b, loc, warps)),
+      arith::DivUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp)));
+  Value firstColumn = arith::MulIOp::create(b, loc, warp, constantIndex(b, loc, columns));
+  GemvEmitter emitter(b, contraction, columns, context.config.getVector(), firstColumn, lane);
+  Value one = constantIndex(b, loc, 1), zero = constantIndex(b, loc, 0);
+  Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, contraction.rows, one);
+  scf::IfOp::create(
+      b, loc, isOne,
+      [&](OpBuilder &b, Location loc) {
+        emitter.emitRows(b, zero, 1);
+        scf::YieldOp::create(b, loc);
+      },
+      [&](OpBuilder &b, Location loc) {
+        forLoop(b, loc, zero, contraction.rows, most,
+                [&](OpBuilder &b, Value first) { emitter.emitRows(b, first, most); });
+        scf::YieldOp::create(b, loc);
+      });
   return success();
 }

@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/GPU/DecodeAttentionKernel.h"
+#include "codegen/GPU/LaneSlices.h"
 #include "codegen/GPU/MmaFragments.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -23,38 +24,6 @@ using namespace mlir::transformer;
 
 namespace {
 constexpr int64_t kStepKeys = 16, kLaneGroups = 8, kGroupLanes = 4;
-
-/// Dimensions that lanes take together, a vector of `width` each.
-struct Slice {
-  int64_t first, width;
-};
-
-/// All dimensions in slices of `lanes` vectors, as wide as there are enough of them for.
-SmallVector<Slice> slicesOf(int64_t headDim, int64_t lanes, int64_t least) {
-  SmallVector<Slice> slices;
-  for (int64_t first = 0, width = 8; first < headDim; first += lanes * width) {
-    while (width > least && headDim - first < lanes * width)
-      width /= 2;
-    slices.push_back({first, width});
-  }
-  return slices;
-}
-
-/// The vectors of some rows by slices, loaded before they are used or then.
-class Slices {
-public:
-  using Load = std::function<SmallVector<Value>(size_t slice)>;
-  Slices(size_t count, Load load) : vectors(count), load(std::move(load)) {}
-  void loadAll() {
-    for (auto [i, own] : llvm::enumerate(vectors))
-      own = load(i);
-  }
-  SmallVector<Value> operator[](size_t i) { return vectors[i].empty() ? load(i) : vectors[i]; }
-
-private:
-  SmallVector<SmallVector<Value>> vectors;
-  Load load;
-};
 
 class MmaDecodeAttention : public DecodeAttention {
 public:
@@ -86,8 +55,6 @@ private:
   Value stagedAddress(OpBuilder &b, int64_t part, Slice slice);
   /// The lane's vectors of a slice of the queries, by part.
   SmallVector<Value> queryVectors(OpBuilder &b, size_t number);
-  /// A pair of 16-bit elements of vectors as a register.
-  Value pairOf(OpBuilder &b, Value x, int64_t i, Value y, int64_t j);
 
   /// The sums leave too few registers for queries, keys and values at a time.
   bool isWide() const { return parts * headDim > 192; }
@@ -109,13 +76,6 @@ private:
 //===----------------------------------------------------------------------===//
 // Operands
 //===----------------------------------------------------------------------===//
-
-Value MmaDecodeAttention::pairOf(OpBuilder &b, Value x, int64_t i, Value y, int64_t j) {
-  Value pair = vector::FromElementsOp::create(
-      b, loc, VectorType::get({2}, type),
-      ValueRange{vector::ExtractOp::create(b, loc, x, i), vector::ExtractOp::create(b, loc, y, j)});
-  return LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair);
-}
 
 SmallVector<Value> MmaDecodeAttention::load(OpBuilder &b, const GlobalMatrix &matrix, ValueRange from,
                                             Value member, Slice slice) {
@@ -192,12 +152,14 @@ SmallVector<Value> MmaDecodeAttention::multiplyKeys(OpBuilder &b, Slices &keys) 
       SmallVector<Value> left;
       for (int64_t half : {0, 2})
         for (int64_t part : {0, 1})
-          left.push_back(part < parts ? pairOf(b, rowsOf[part], i + half, rowsOf[part], i + half + 1)
-                                      : i32(b, 0));
+          left.push_back(part < parts
+                             ? joinElements(b, loc, rowsOf[part], i + half, rowsOf[part], i + half + 1)
+                             : i32(b, 0));
       for (int64_t t = 0; t < 2; ++t) {
         Value x = keysOf[t];
         MutableArrayRef<Value> place = MutableArrayRef(scores).slice(4 * t, 4);
-        SmallVector<Value> right{pairOf(b, x, i, x, i + 1), pairOf(b, x, i + 2, x, i + 3)};
+        SmallVector<Value> right{joinElements(b, loc, x, i, x, i + 1),
+                                 joinElements(b, loc, x, i + 2, x, i + 3)};
         llvm::copy(multiplyFragments(b, loc, type, left, right, place), place.begin());
       }
     }
@@ -261,7 +223,7 @@ void MmaDecodeAttention::addValues(OpBuilder &b, Slices &values, ArrayRef<Value>
       SmallVector<Value> left;
       for (int64_t t = 0; t < 2; ++t)
         for (int64_t row = 0; row < 2; ++row)
-          left.push_back(pairOf(b, vectors[2 * t], i + row, vectors[2 * t + 1], i + row));
+          left.push_back(joinElements(b, loc, vectors[2 * t], i + row, vectors[2 * t + 1], i + row));
       for (int64_t part = 0; part < parts; ++part) {
         MutableArrayRef<Value> place = state.slice((part * tiles() + tile) * 4, 4);
         llvm::copy(multiplyFragments(b, loc, type, left, right[part], place), place.begin());
@@ -314,6 +276,8 @@ void MmaDecodeAttention::storeState(OpBuilder &b, ArrayRef<Value> state, int64_t
 
 LogicalResult mlir::transformer::emitDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context) {
   auto op = cast<AttentionOp>(outputOf(context.spec));
+  if (failed(checkDecodeConfig(op, context.config, 2 * kMergedRows)))
+    return failure();
   MmaDecodeAttention(context, op).emit(b);
   return success();
 }

@@ -16,7 +16,7 @@ using namespace mlir;
 using namespace mlir::transformer;
 
 Value SwizzledTile::addressOf(OpBuilder &b, Location loc, Value base, Value shift, Value row, Value chunk,
-                              int64_t below) const {
+                              int64_t below, int64_t right) const {
   // Eight chunks fill the banks once: rows that share these 128 bytes share a permutation.
   int64_t rowsPerLine = std::max<int64_t>(8 / chunks, 1);
   Value line =
@@ -28,7 +28,7 @@ Value SwizzledTile::addressOf(OpBuilder &b, Location loc, Value base, Value shif
   if (shift)
     place = arith::AddIOp::create(b, loc, place, shift);
   // The constant comes last: it is part of the instruction that uses the address.
-  place = arith::AddIOp::create(b, loc, place, constantI32(b, loc, offset + below * chunks * 16));
+  place = arith::AddIOp::create(b, loc, place, constantI32(b, loc, offset + (below * chunks + right) * 16));
   return LLVM::GEPOp::create(b, loc, base.getType(), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{place},
                              LLVM::GEPNoWrapFlags::inbounds);
 }
@@ -74,6 +74,13 @@ Value mlir::transformer::packPair(OpBuilder &b, Location loc, Type type, Value l
       vector::FromElementsOp::create(b, loc, VectorType::get({2}, b.getF32Type()), ValueRange{low, high});
   Value narrow = arith::TruncFOp::create(b, loc, VectorType::get({2}, type), pair);
   return LLVM::BitcastOp::create(b, loc, b.getI32Type(), narrow);
+}
+
+Value mlir::transformer::joinElements(OpBuilder &b, Location loc, Value x, int64_t i, Value y, int64_t j) {
+  Value low = vector::ExtractOp::create(b, loc, x, i), high = vector::ExtractOp::create(b, loc, y, j);
+  Value pair =
+      vector::FromElementsOp::create(b, loc, VectorType::get({2}, low.getType()), ValueRange{low, high});
+  return LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair);
 }
 
 void mlir::transformer::copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid) {

@@ -23,10 +23,10 @@ struct SwizzledTile {
   int64_t rows, chunks; ///< `chunks` of a row: a power of two
 
   int64_t bytes() const { return rows * chunks * 16; }
-  /// The address of a chunk, `shift` bytes (i32) behind the tile; row and chunk are i32. `below` rows
-  /// further down, a multiple of 8, have the same permutation and cost no arithmetic.
+  /// The address of a chunk, `shift` bytes (i32) behind the tile; row and chunk are i32. `below` rows further
+  /// down and `right` chunks further on, multiples of 8, have the same permutation and cost no arithmetic.
   Value addressOf(OpBuilder &b, Location loc, Value base, Value shift, Value row, Value chunk,
-                  int64_t below = 0) const;
+                  int64_t below = 0, int64_t right = 0) const;
 };
 
 /// Four 8x8 matrices from the rows that the lanes name (ldmatrix.x4), one i32 of two elements each;
@@ -39,6 +39,9 @@ SmallVector<Value> multiplyFragments(OpBuilder &b, Location loc, Type type, Valu
 
 /// Two f32 rounded to `type` in one i32, `low` first.
 Value packPair(OpBuilder &b, Location loc, Type type, Value low, Value high);
+
+/// Element i of vector x and element j of vector y, of 16 bits, in one i32, the former first.
+Value joinElements(OpBuilder &b, Location loc, Value x, int64_t i, Value y, int64_t j);
 
 /// Copies a chunk of 16 bytes from global (!llvm.ptr<1>) to shared memory while the thread goes on; of the
 /// source only `valid` bytes (i32), the rest zeros. Null: all of it.

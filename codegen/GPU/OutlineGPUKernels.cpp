@@ -53,7 +53,8 @@ LogicalResult distributeTasks(func::FuncOp kernel) {
   grid[0].tile = kThreads;
   setGrid(kernel, grid);
   kernel->setAttr(xgpu::KernelAttr::kName,
-                  xgpu::KernelAttr::get(b.getContext(), kThreads, /*shared=*/0, /*cluster=*/1, false));
+                  xgpu::KernelAttr::get(b.getContext(), kThreads, /*shared=*/0, /*cluster=*/1,
+                                        /*persistent=*/false, /*overlaps=*/false));
   return success();
 }
 
@@ -67,6 +68,26 @@ std::string ptxName(StringRef name) {
       result += c == '.' ? "$" : "$" + llvm::utohexstr(static_cast<unsigned char>(c)) + "$";
   }
   return llvm::isDigit(result[0]) ? "_" + result : result;
+}
+
+/// From compute capability 9.0 on, kernels wait for those ahead of them themselves.
+bool canOverlap(StringRef arch) {
+  unsigned number = 0;
+  arch.drop_front(3).take_while(llvm::isDigit).getAsInteger(10, number);
+  return number >= 90;
+}
+
+/// The next kernel may be launched as soon as all blocks of this one have begun; both wait before they touch
+/// memory (CUDA: programmatic dependent launch).
+void overlapLaunches(func::FuncOp kernel) {
+  OpBuilder b = OpBuilder::atBlockBegin(&kernel.getBody().front());
+  Location loc = kernel.getLoc();
+  NVVM::GriddepcontrolOp::create(b, loc, NVVM::GridDepActionKind::launch_dependents);
+  NVVM::GriddepcontrolOp::create(b, loc, NVVM::GridDepActionKind::wait);
+  auto mark = xgpu::KernelAttr::of(kernel);
+  kernel->setAttr(xgpu::KernelAttr::kName,
+                  xgpu::KernelAttr::get(b.getContext(), mark.getThreads(), mark.getShared(),
+                                        mark.getCluster(), mark.getPersistent(), /*overlaps=*/true));
 }
 
 struct OutlineGPUKernels : transformer::impl::OutlineGPUKernelsPassBase<OutlineGPUKernels> {
@@ -95,6 +116,8 @@ struct OutlineGPUKernels : transformer::impl::OutlineGPUKernelsPassBase<OutlineG
         auto clone = cast<func::FuncOp>(inner.clone(*variantOf(kernel, arch)));
         clone.setSymName(ptxName(kernel.getSymName()));
         clone.setPublic();
+        if (overlap && canOverlap(arch))
+          overlapLaunches(clone);
         clone->removeAttr(kGPUVariantsAttr);
       }
     }

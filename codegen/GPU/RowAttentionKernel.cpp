@@ -14,11 +14,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchUtils.h"
-#include "codegen/Common/GenericBuilder.h"
-#include "codegen/GPU/ContractionKernel.h"
+#include "codegen/GPU/AttentionKernel.h"
 
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -26,227 +23,137 @@ using namespace mlir;
 using namespace mlir::transformer;
 
 namespace {
-/// Maximum of a query that has seen nothing, and score of what is hidden: finite, so that no
-/// difference is NaN.
-constexpr double kNothing = -1.0e30, kHidden = -1.0e35, kLog2E = 1.4426950408889634;
-
-class RowAttentionEmitter {
+class RowAttentionEmitter : AttentionKernel {
 public:
   RowAttentionEmitter(GPUKernelContext &context, AttentionOp op)
-      : context(context), op(op), loc(op.getLoc()), query(context.argument(op.getQuery())) {
-    auto type = cast<RankedTensorType>(op.getQuery().getType());
-    heads = type.getDimSize(2), headDim = type.getDimSize(3);
-    if (op.getCache()) {
-      const SmallVector<Value> &parts = context.arguments[op.getCache()];
-      key = parts[0], value = parts[1], length = parts[2], appended = parts[3];
-      kvHeads = op.getCache().getType().getHeads();
-    } else {
-      key = context.argument(op.getKey()), value = context.argument(op.getValue());
-      kvHeads = cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
-    }
-    width = context.config.getVector();
+      : AttentionKernel(context, op), width(context.config.getVector()),
+        parts(llvm::divideCeilSigned(headDim, kWarp)) {
     while (headDim % width != 0)
       width /= 2;
-    parts = llvm::divideCeilSigned(headDim, kWarp);
   }
 
   void emit(OpBuilder &b);
 
 private:
   void emitQuery(OpBuilder &b, Value row);
-  /// Keys that the query sees: [low, high).
-  std::pair<Value, Value> rangeOf(OpBuilder &b);
-  SmallVector<Value> emitTile(OpBuilder &b, Value first, Value low, Value high, ValueRange carried);
+  SmallVector<Value> emitTile(OpBuilder &b, Value first, ValueRange carried);
+  /// The score of the lane's key at `position`, which exists.
   Value scoreOf(OpBuilder &b, Value position);
-  SmallVector<Value> placeOf(OpBuilder &b, Value position, Value column);
-  Value exp2(OpBuilder &b, Value x);
-  Value f32(OpBuilder &b, double v) { return constantF32(b, loc, v); }
+  /// The weighted values of keys [from, to) of a tile, added to the sums of this lane's dimensions.
+  SmallVector<Value> addValues(OpBuilder &b, Value first, Value from, Value to, Value weight,
+                               ValueRange sums);
+  void storePart(OpBuilder &b, int64_t part, Value result);
 
-  GPUKernelContext &context;
-  AttentionOp op;
-  Location loc;
-  Value query, key, value, length, appended;
-  int64_t heads, kvHeads, headDim, width, parts;
-  Value lane, batch, s, head, kvHead, positions, held;
+  int64_t width, parts;
+  Value lane;      ///< i32
+  Value s, head;   ///< of the warp's query (index)
+  Value low, high; ///< keys that it sees (i32)
 };
 } // namespace
 
-Value RowAttentionEmitter::exp2(OpBuilder &b, Value x) {
-  auto name = b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f");
-  return LLVM::CallIntrinsicOp::create(b, loc, b.getF32Type(), name, ValueRange{x}).getResult(0);
-}
-
-std::pair<Value, Value> RowAttentionEmitter::rangeOf(OpBuilder &b) {
-  Value low = constantIndex(b, loc, 0), high = held;
-  if (op.getMask().getKind() == MaskKind::None)
-    return {low, high};
-  // The query of position s of the call stands at held - S + s and sees itself.
-  Value end =
-      arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, held, positions), addIndex(b, loc, s, 1));
-  high = arith::MaxSIOp::create(b, loc, end, low);
-  if (op.getMask().getKind() == MaskKind::Window)
-    low = arith::MaxSIOp::create(b, loc, addIndex(b, loc, high, -op.getMask().getWindow()), low);
-  return {low, high};
-}
-
-SmallVector<Value> RowAttentionEmitter::placeOf(OpBuilder &b, Value position, Value column) {
-  if (!op.getCache())
-    return {batch, position, kvHead, column};
-  Value slot = position;
-  if (op.getCache().getType().getPolicy() == CachePolicy::Ring)
-    slot = arith::RemUIOp::create(b, loc, position, memref::DimOp::create(b, loc, key, 2));
-  return {batch, kvHead, slot, column};
-}
-
 Value RowAttentionEmitter::scoreOf(OpBuilder &b, Value position) {
-  Type f32Type = b.getF32Type();
-  auto load = [&](OpBuilder &b, Value memref, ArrayRef<Value> at) -> Value {
-    Type element = cast<MemRefType>(memref.getType()).getElementType();
-    Value x = width > 1 ? Value(vector::LoadOp::create(b, loc, VectorType::get({width}, element), memref, at))
-                        : Value(memref::LoadOp::create(b, loc, memref, at));
-    return convertTo(b, loc, x, f32Type);
-  };
-  Type sumType = width > 1 ? Type(VectorType::get({width}, f32Type)) : f32Type;
-  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType));
+  GlobalMatrix queries(b, loc, query), keys(b, loc, key);
+  Value queryAt = queryRow(b, s, head), keyAt = toIndex(b, keyRow(b, position));
+  Type sumType = width > 1 ? Type(VectorType::get({width}, b.getF32Type())) : b.getF32Type();
   auto body = [&](OpBuilder &b, Location loc, Value d, ValueRange carried) {
-    Value product =
-        arith::MulFOp::create(b, loc, load(b, query, {batch, s, head, d}),
-                              load(b, key, placeOf(b, position, d)), arith::FastMathFlags::contract);
-    Value sum = arith::AddFOp::create(b, loc, product, carried[0], arith::FastMathFlags::contract);
-    scf::YieldOp::create(b, loc, sum);
+    Value q = convertTo(b, loc, queries.load(b, queryAt, d, width), b.getF32Type()),
+          k = convertTo(b, loc, keys.load(b, keyAt, d, width), b.getF32Type());
+    scf::YieldOp::create(b, loc, addF(b, mulF(b, q, k), carried[0]));
   };
-  Value sum = scf::ForOp::create(b, loc, constantIndex(b, loc, 0), constantIndex(b, loc, headDim),
-                                 constantIndex(b, loc, width), none, body)
-                  .getResult(0);
+  Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType));
+  Value sum =
+      scf::ForOp::create(b, loc, index(b, 0), index(b, headDim), index(b, width), none, body).getResult(0);
   if (width > 1)
     sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sum, arith::FastMathFlags::reassoc);
-  Value score = arith::MulFOp::create(b, loc, sum, f32(b, op.getScale().convertToDouble()));
-  if (op.getSoftcap()) {
-    Value cap = f32(b, op.getSoftcap()->convertToDouble());
-    score = arith::MulFOp::create(b, loc, cap,
-                                  math::TanhOp::create(b, loc, arith::DivFOp::create(b, loc, score, cap)));
-  }
-  if (op.getBias()) {
-    auto type = cast<RankedTensorType>(op.getBias().getType());
-    Value zero = constantIndex(b, loc, 0);
-    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s,
-                          position};
-    Value bias = memref::LoadOp::create(b, loc, context.argument(op.getBias()), at);
-    // A bias of -inf hides a key; what is below everything stays finite.
-    bias = arith::MaximumFOp::create(b, loc, convertTo(b, loc, bias, f32Type), f32(b, kHidden));
-    score = arith::AddFOp::create(b, loc, score, bias);
-  }
-  return score;
+  return finishScore(b, sum, s, head, toIndex(b, position));
 }
 
-/// `carried` is the maximum, the sum of the weights, and this lane's dimensions of the result.
-SmallVector<Value> RowAttentionEmitter::emitTile(OpBuilder &b, Value first, Value low, Value high,
-                                                 ValueRange carried) {
-  Value maximum = carried[0], sum = carried[1];
-  Value own = arith::AddIOp::create(b, loc, first, lane);
-  auto compare = [&](arith::CmpIPredicate predicate, Value a, Value c) -> Value {
-    return arith::CmpIOp::create(b, loc, predicate, a, c);
-  };
-  Value sees = arith::AndIOp::create(b, loc, compare(arith::CmpIPredicate::ult, own, high),
-                                     compare(arith::CmpIPredicate::uge, own, low));
-  Value last = arith::SubIOp::create(b, loc, high, constantIndex(b, loc, 1));
-  Value clamped = arith::MaxUIOp::create(b, loc, arith::MinUIOp::create(b, loc, own, last), low);
-  Value score = arith::SelectOp::create(b, loc, sees, scoreOf(b, clamped), f32(b, kHidden));
-  Value highest = reduceLanes(b, loc, vector::CombiningKind::MAXNUMF, score, kWarp);
-  Value next = arith::MaxNumFOp::create(b, loc, maximum, highest);
-  auto weigh = [&](Value x) {
-    Value difference = arith::SubFOp::create(b, loc, x, next);
-    return exp2(b, arith::MulFOp::create(b, loc, difference, f32(b, kLog2E)));
-  };
-  Value correction = weigh(maximum), weight = weigh(score);
-  sum = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, sum, correction),
-                              reduceLanes(b, loc, vector::CombiningKind::ADD, weight, kWarp));
-  SmallVector<Value> results{next, sum};
-  SmallVector<Value> start;
-  for (Value x : carried.drop_front(2))
-    start.push_back(arith::MulFOp::create(b, loc, x, correction));
-  // Keys of the tile that exist, the same for all lanes.
-  Value left = arith::SubIOp::create(b, loc, high, first);
-  Value count = arith::MinUIOp::create(b, loc, left, constantIndex(b, loc, kWarp));
-  Value skipped = arith::SubIOp::create(b, loc, arith::MaxUIOp::create(b, loc, low, first), first);
-  auto body = [&](OpBuilder &b, Location loc, Value i, ValueRange sums) {
-    Value from = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), i);
-    Value p = shuffleFrom(b, loc, weight, from);
-    Value position = arith::AddIOp::create(b, loc, first, i);
+SmallVector<Value> RowAttentionEmitter::addValues(OpBuilder &b, Value first, Value from, Value to,
+                                                  Value weight, ValueRange sums) {
+  GlobalMatrix values(b, loc, value);
+  auto body = [&](OpBuilder &b, Location loc, Value i, ValueRange carried) {
+    Value p = shuffleFrom(b, loc, weight, i);
+    Value row = toIndex(b, keyRow(b, add(b, first, i)));
     SmallVector<Value> next;
     for (int64_t t = 0; t < parts; ++t) {
-      Value d = addIndex(b, loc, lane, t * kWarp);
+      Value d = add(b, lane, i32(b, t * kWarp));
       if ((t + 1) * kWarp > headDim)
-        d = arith::MinUIOp::create(b, loc, d, constantIndex(b, loc, headDim - 1));
-      Value v = memref::LoadOp::create(b, loc, value, placeOf(b, position, d));
-      Value product = arith::MulFOp::create(b, loc, p, convertTo(b, loc, v, b.getF32Type()),
-                                            arith::FastMathFlags::contract);
-      next.push_back(arith::AddFOp::create(b, loc, product, sums[t], arith::FastMathFlags::contract));
+        d = arith::MinUIOp::create(b, loc, d, i32(b, headDim - 1));
+      Value v = convertTo(b, loc, values.load(b, row, toIndex(b, d), 1), b.getF32Type());
+      next.push_back(addF(b, mulF(b, p, v), carried[t]));
     }
     scf::YieldOp::create(b, loc, next);
   };
-  auto loop = scf::ForOp::create(b, loc, skipped, count, constantIndex(b, loc, 1), start, body);
-  results.append(loop.getResults().begin(), loop.getResults().end());
+  return SmallVector<Value>(scf::ForOp::create(b, loc, from, to, i32(b, 1), sums, body).getResults());
+}
+
+/// `carried` is the maximum, the sum of the weights, and this lane's dimensions of the result.
+SmallVector<Value> RowAttentionEmitter::emitTile(OpBuilder &b, Value first, ValueRange carried) {
+  Value own = add(b, first, lane);
+  Value sees = arith::AndIOp::create(b, loc, below(b, own, high),
+                                     arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, own, low));
+  Value last = arith::SubIOp::create(b, loc, high, i32(b, 1));
+  Value clamped = arith::MaxUIOp::create(b, loc, arith::MinUIOp::create(b, loc, own, last), low);
+  Value score = arith::SelectOp::create(b, loc, sees, scoreOf(b, clamped), f32(b, kHidden));
+  Value highest = maxF(b, carried[0], reduceLanes(b, loc, vector::CombiningKind::MAXNUMF, score, kWarp));
+  Value correction = weigh(b, carried[0], highest), weight = weigh(b, score, highest);
+  SmallVector<Value> results{highest, addF(b, mulF(b, carried[1], correction),
+                                           reduceLanes(b, loc, vector::CombiningKind::ADD, weight, kWarp))};
+  SmallVector<Value> sums;
+  for (Value x : carried.drop_front(2))
+    sums.push_back(mulF(b, x, correction));
+  // Keys of the tile that exist, the same for all lanes.
+  Value left = arith::SubIOp::create(b, loc, high, first);
+  Value to = arith::MinUIOp::create(b, loc, left, i32(b, kWarp));
+  Value from = arith::SubIOp::create(b, loc, arith::MaxUIOp::create(b, loc, low, first), first);
+  results.append(addValues(b, first, from, to, weight, sums));
   return results;
+}
+
+void RowAttentionEmitter::storePart(OpBuilder &b, int64_t part, Value result) {
+  result = convertTo(b, loc, result, getElementTypeOrSelf(op.getType()));
+  Value d = add(b, lane, i32(b, part * kWarp));
+  auto store = [&](OpBuilder &b) {
+    memref::StoreOp::create(b, loc, result, context.out(), ValueRange{batch, s, head, toIndex(b, d)});
+  };
+  if ((part + 1) * kWarp <= headDim)
+    return store(b);
+  scf::IfOp::create(b, loc, below(b, d, i32(b, headDim)), [&](OpBuilder &b, Location loc) {
+    store(b);
+    scf::YieldOp::create(b, loc);
+  });
 }
 
 void RowAttentionEmitter::emitQuery(OpBuilder &b, Value row) {
   Value batches = memref::DimOp::create(b, loc, context.out(), 0);
-  SmallVector<Value> at = delinearizeSmall(b, loc, row, {batches, positions, b.getIndexAttr(heads)});
-  batch = at[0], s = at[1], head = at[2];
-  kvHead = arith::DivUIOp::create(b, loc, head, constantIndex(b, loc, heads / kvHeads));
-  if (length) {
-    Value before = memref::LoadOp::create(b, loc, length, ValueRange{batch});
-    held =
-        arith::AddIOp::create(b, loc, arith::IndexCastOp::create(b, loc, b.getIndexType(), before), appended);
-  } else {
-    held = indexValue(b, loc, Evaluator(context, 1).dimSize(b, op.getKey(), 1));
-  }
-  auto [low, high] = rangeOf(b);
-  Value tile = constantIndex(b, loc, kWarp);
-  Value begin = arith::SubIOp::create(b, loc, low, arith::RemUIOp::create(b, loc, low, tile));
+  Value count = memref::DimOp::create(b, loc, context.out(), 1);
+  SmallVector<Value> at = delinearizeSmall(b, loc, row, {batches, count, b.getIndexAttr(heads)});
+  s = at[1], head = at[2];
+  beginSequence(b, at[0], arith::DivUIOp::create(b, loc, head, index(b, group)));
+  std::tie(low, high) = rangeOf(b, s);
+  Value begin = arith::SubIOp::create(b, loc, low, rem(b, low, kWarp));
   SmallVector<Value> start{f32(b, kNothing)};
   start.append(1 + parts, f32(b, 0.0));
-  auto body = [&, low = low, high = high](OpBuilder &b, Location loc, Value first, ValueRange carried) {
-    scf::YieldOp::create(b, loc, emitTile(b, first, low, high, carried));
-  };
-  auto loop = scf::ForOp::create(b, loc, begin, high, tile, start, body);
-  // Weights of keys that only a bias hides are 1 where nothing else was seen.
-  Value seen = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, loop.getResult(0), f32(b, kNothing));
-  for (int64_t t = 0; t < parts; ++t) {
-    Value quotient = arith::DivFOp::create(b, loc, loop.getResult(2 + t), loop.getResult(1));
-    Value result = arith::SelectOp::create(b, loc, seen, quotient, f32(b, 0.0));
-    result = convertTo(b, loc, result, getElementTypeOrSelf(op.getType()));
-    Value d = addIndex(b, loc, lane, t * kWarp);
-    auto store = [&](OpBuilder &b) {
-      memref::StoreOp::create(b, loc, result, context.out(), ValueRange{batch, s, head, d});
-    };
-    if ((t + 1) * kWarp <= headDim) {
-      store(b);
-      continue;
-    }
-    Value exists =
-        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, d, constantIndex(b, loc, headDim));
-    scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
-      store(b);
-      scf::YieldOp::create(b, loc);
-    });
-  }
+  auto loop = scf::ForOp::create(b, loc, begin, high, i32(b, kWarp), start,
+                                 [&](OpBuilder &b, Location loc, Value first, ValueRange carried) {
+                                   scf::YieldOp::create(b, loc, emitTile(b, first, carried));
+                                 });
+  Value inverse = inverseOf(b, loop.getResult(1));
+  for (int64_t part = 0; part < parts; ++part)
+    storePart(b, part, mulF(b, loop.getResult(2 + part), inverse));
 }
 
 void RowAttentionEmitter::emit(OpBuilder &b) {
   int64_t warps = context.config.getThreads() / kWarp;
   setGrid(context.kernel, {{context.numberOf(context.spec.getArguments().back()), 0, warps, 3}});
-  Value thread = threadIndex(b, loc, context.config.getThreads());
-  lane = arith::RemUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp));
-  Value row = arith::AddIOp::create(
-      b, loc, arith::MulIOp::create(b, loc, blockIndex(b, loc), constantIndex(b, loc, warps)),
-      arith::DivUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp)));
-  positions = memref::DimOp::create(b, loc, context.out(), 1);
-  Value rows = arith::MulIOp::create(b, loc, memref::DimOp::create(b, loc, context.out(), 0), positions);
-  rows = arith::MulIOp::create(b, loc, rows, constantIndex(b, loc, heads));
-  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, row, rows);
-  scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
+  Value thread = toI32(b, threadIndex(b, loc, context.config.getThreads()));
+  lane = rem(b, thread, kWarp);
+  Value row = arith::MulIOp::create(b, loc, blockIndex(b, loc), index(b, warps));
+  row = add(b, row, toIndex(b, div(b, thread, kWarp)));
+  Value rows = index(b, heads);
+  for (int64_t dim : {0, 1})
+    rows = arith::MulIOp::create(b, loc, rows, memref::DimOp::create(b, loc, context.out(), dim));
+  scf::IfOp::create(b, loc, below(b, row, rows), [&](OpBuilder &b, Location loc) {
     emitQuery(b, row);
     scf::YieldOp::create(b, loc);
   });

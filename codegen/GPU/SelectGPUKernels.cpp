@@ -78,11 +78,11 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
-  /// All of one narrow type and heads of a multiple of 16 dimensions whose sums fit in registers.
+  /// All of one narrow type, rows that begin at multiples of 16 bytes, and heads whose sums fit in registers.
   static bool suitsFlashAttention(AttentionOp op) {
-    constexpr int64_t mostDims = 128, mostRows = 64;
+    constexpr int64_t mostDims = 256, mostRows = 64;
     AttentionShape shape(op);
-    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 16 == 0 &&
+    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 8 == 0 &&
            shape.headDim <= mostDims && shape.group <= mostRows;
   }
 
@@ -110,8 +110,10 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     bool onTensorCores = shape.isNarrow() && shape.headDim % 16 == 0;
     // Rows whose sums fit in registers.
     int64_t most = onTensorCores && shape.headDim <= mostDims / 2 ? 16 : 8;
-    if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.positions > most ||
-        shape.headDim > mostDims)
+    if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.headDim > mostDims)
+      return {};
+    // Prefill reads keys once for more rows.
+    if (shape.positions > 1 && shape.positions * shape.group > most)
       return {};
     int64_t heads = std::min(shape.group, most / shape.positions);
     while (shape.group % heads != 0)
@@ -128,6 +130,17 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     Type x = getElementTypeOrSelf(projections[0].input->get().getType());
     return (x.isBF16() || x.isF16()) && x == projections[0].weightType().getElementType() &&
            projections[0].depth() % 8 == 0;
+  }
+
+  /// The rows of a product, where they are known.
+  static std::optional<int64_t> rowsOf(RankedTensorType input) {
+    int64_t rows = 1;
+    for (int64_t size : input.getShape().drop_back()) {
+      if (ShapedType::isDynamic(size))
+        return std::nullopt;
+      rows *= size;
+    }
+    return rows;
   }
 
   /// Large tiles where there are enough of them: each byte of a tile is used once per row or column of it.
@@ -166,6 +179,28 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && !isRing && !op.getBias();
   }
 
+  ConfigAttr selectProjections(ArrayRef<Projection> projections, StringRef arch) {
+    auto input = cast<RankedTensorType>(projections[0].input->get().getType());
+    int64_t narrow =
+        std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
+    bool onTensorCores = suitsTensorCores(projections);
+    bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
+    std::optional<int64_t> rows = rowsOf(input);
+    // One position of each sequence, however many there are, is a kernel with code for one row beside.
+    if (onTensorCores && (rows ? *rows > 1 && *rows <= 16 : isStep)) {
+      bool large = projections[0].columns() >= 8192 && projections.size() == 1;
+      return ConfigAttr::get(&getContext(), "skinny_gemm", {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
+                             /*vector=*/8);
+    }
+    if (isStep && !(onTensorCores && rows && *rows > 1))
+      return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
+    if (onTensorCores && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
+      return selectWgmmaGemm(projections);
+    if (onTensorCores)
+      return selectMmaGemm(projections);
+    return config("simt_gemm", {64, 64, 16}, 256, 4);
+  }
+
   ConfigAttr selectAttention(AttentionOp op, StringRef arch) {
     if (ConfigAttr decode = selectDecodeAttention(op))
       return decode;
@@ -173,9 +208,13 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
       return ConfigAttr::get(&getContext(), "wgmma_attention", {128, 128}, /*threads=*/384, /*stages=*/2,
                              /*vector=*/8);
     if (suitsFlashAttention(op))
-      return ConfigAttr::get(&getContext(), "flash_attention", {64, 64}, kBlockThreads, /*stages=*/2,
+      return ConfigAttr::get(&getContext(), "flash_attention",
+                             {64, AttentionShape(op).headDim > 128 ? 32 : 64}, kBlockThreads, /*stages=*/2,
                              /*vector=*/8);
+    // What stands in shared memory, and heads that share keys, have a limit.
     AttentionShape shape(op);
+    if (shape.headDim <= 128 && shape.group <= 64)
+      return config("simt_attention", {64, 32}, kBlockThreads, 4);
     int64_t bits = std::max({shape.query.getIntOrFloatBitWidth(), shape.key.getIntOrFloatBitWidth(),
                              shape.value.getIntOrFloatBitWidth()});
     return config("row_attention", {1}, kBlockThreads, 8 * kAccessBytes / bits);
@@ -195,18 +234,8 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
       return rowsConfig("append", type.getHeadDim(), vector);
     }
     auto type = cast<RankedTensorType>(output->getResult(0).getType());
-    if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty()) {
-      auto input = cast<RankedTensorType>(projections[0].input->get().getType());
-      int64_t narrow =
-          std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
-      if (input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1)
-        return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
-      if (suitsTensorCores(projections) && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
-        return selectWgmmaGemm(projections);
-      if (suitsTensorCores(projections))
-        return selectMmaGemm(projections);
-      return config("simt_gemm", {64, 64, 16}, 256, 4);
-    }
+    if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty())
+      return selectProjections(projections, arch);
     if (contractionOf(dispatch))
       return config("elements", {1}, kBlockThreads, 1);
     int64_t size = type.getRank() == 0 ? 1 : type.getShape().back();

@@ -209,6 +209,8 @@ void SimtDecodeAttention::storeState(OpBuilder &b, ArrayRef<Value> state, int64_
 
 LogicalResult mlir::transformer::emitSimtDecodeAttentionKernel(OpBuilder &b, GPUKernelContext &context) {
   auto op = cast<AttentionOp>(outputOf(context.spec));
+  if (failed(checkDecodeConfig(op, context.config, kMergedRows)))
+    return failure();
   AttentionShape shape(op);
   SimtDecodeAttention(context, op, Sharing(shape.headDim, context.config.getVector())).emit(b);
   return success();

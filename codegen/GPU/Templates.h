@@ -45,6 +45,10 @@ LogicalResult emitElementsKernel(OpBuilder &b, GPUKernelContext &context);
 /// reads each weight once for them.
 LogicalResult emitGemvKernel(OpBuilder &b, GPUKernelContext &context);
 
+/// Products of bf16 or f16 with up to 16 rows on tensor cores (sm_80 and later): `tile` = [columns] of a
+/// block.
+LogicalResult emitSkinnyGemmKernel(OpBuilder &b, GPUKernelContext &context);
+
 /// Products in f32: `tile` = [rows, columns, k] of a block, through shared memory.
 LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
@@ -56,6 +60,9 @@ LogicalResult emitWgmmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.
 LogicalResult emitRowAttentionKernel(OpBuilder &b, GPUKernelContext &context);
+
+/// Attention of many queries of any types in f32: `tile` = [rows, keys] of a block, through shared memory.
+LogicalResult emitSimtAttentionKernel(OpBuilder &b, GPUKernelContext &context);
 
 /// Attention of few queries, or of a split of their keys: `tile` = [rows, splits, split_keys]. On tensor
 /// cores for bf16 or f16 (sm_80 and later), and of any types.

@@ -72,8 +72,8 @@ void MbarrierRing::initialise(OpBuilder &b, Location loc, Value base) const {
     NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, full, number), constantI32(b, loc, 1),
                                  Value());
     if (consumers > 0)
-    NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, empty, number), constantI32(b, loc, consumers),
-                                 Value());
+      NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, empty, number),
+                                   constantI32(b, loc, consumers), Value());
   }
 }
 

@@ -86,7 +86,7 @@ private:
     ifTrue(b, loc, isLeader(b, loc, thread, kWarp), [&](OpBuilder &b) { ring.release(b, loc, base, stage); });
   }
 
-  Value base, warpgroup; ///< the warpgroup's number (i32): 0 copies
+  Value warpgroup; ///< the warpgroup's number (i32): 0 copies
   PanelTile queryTile, keyTile, valueTile;
   MbarrierRing queries, keyRing, valueRing;
   Value queryMap, keyMap, valueMap;
@@ -292,10 +292,9 @@ Carried WgmmaAttentionEmitter::continueTile(OpBuilder &b, Value firstKey, Value 
 }
 
 void WgmmaAttentionEmitter::consume(OpBuilder &b, Value begin, Value end) {
-  Value within = rem(b, thread, kWarpgroup);
-  Value warp = div(b, within, kWarp);
-  Value firstRow = mul(b, arith::SubIOp::create(b, loc, warpgroup, i32(b, 1)), kWgmmaRows);
-  beginRows(b, toIndex(b, add(b, firstRow, mul(b, warp, kMmaRows))));
+  // The consumers' warps follow those of the warpgroup that copies.
+  Value number = arith::SubIOp::create(b, loc, warp, i32(b, kWarpgroup / kWarp));
+  beginRows(b, toIndex(b, mul(b, number, kMmaRows)));
   SmallVector<Type> types(headDim / 2 + 2, b.getF32Type());
   // The results: sums and totals; nothing where no key is seen.
   Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, begin, end);
@@ -338,7 +337,6 @@ void WgmmaAttentionEmitter::consume(OpBuilder &b, Value begin, Value end) {
 void WgmmaAttentionEmitter::emit(OpBuilder &b) {
   layOut(b);
   beginBlock(b);
-  base = sharedBase(b, loc);
   warpgroup = uniform(b, loc, div(b, thread, kWarpgroup));
   auto [begin, end] = rangeOfBlock(b);
   Value first = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, thread, i32(b, 0));

@@ -422,17 +422,24 @@ void CudaDevice::launch(int32_t number, const int64_t *dims, const uint64_t *wor
     std::memcpy(parameters + i * sizeof map, &map, sizeof map);
   }
   std::memcpy(parameters + mapBytes, words, static_cast<size_t>(spec.words) * 8);
-  CUlaunchAttribute cluster = {};
-  cluster.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
-  cluster.value.clusterDim = {static_cast<unsigned>(spec.cluster), 1, 1};
+  CUlaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+  if (spec.cluster > 1) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attributes[count++].value.clusterDim = {static_cast<unsigned>(spec.cluster), 1, 1};
+  }
+  if (spec.overlaps) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attributes[count++].value.programmaticStreamSerializationAllowed = 1;
+  }
   CUlaunchConfig config = {};
   config.gridDimX = static_cast<unsigned>(blocks);
   config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
   config.blockDimX = static_cast<unsigned>(spec.threads);
   config.sharedMemBytes = static_cast<unsigned>(spec.shared);
   config.hStream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = spec.cluster > 1 ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = count;
   void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, parameters, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
                    CU_LAUNCH_PARAM_END};
   if (CUresult code = driver->LaunchKernelEx(&config, kernel.function, nullptr, extra))

@@ -356,7 +356,12 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
   if (reinterpret_cast<uintptr_t>(extra[1]) % 64 != 0)
     return complain("parameters that are not aligned as tensor maps are");
   unsigned cluster = 1;
+  int overlaps = 0;
   for (unsigned i = 0; i < config->numAttrs; ++i) {
+    if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) {
+      overlaps = config->attrs[i].value.programmaticStreamSerializationAllowed;
+      continue;
+    }
     if (config->attrs[i].id != CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
       return complain("an unknown attribute of a launch");
     cluster = config->attrs[i].value.clusterDim.x;
@@ -365,6 +370,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, voi
       return complain("a grid that is not made of clusters");
   }
   state().counts.lastCluster = static_cast<int>(cluster);
+  state().counts.lastOverlaps = overlaps;
   auto *bytes = static_cast<const char *>(extra[1]);
   Launch launch{known.name, config->gridDimX, config->blockDimX, config->sharedMemBytes,
                 std::vector<char>(bytes, bytes + *static_cast<size_t *>(extra[3]))};

@@ -28,7 +28,8 @@ struct FakeCudaFaults {
 };
 struct FakeCudaCounts {
   int launches, graphs, graphLaunches, allocations, tensorMaps;
-  int lastCluster; ///< of the last launch
+  int lastCluster;  ///< of the last launch
+  int lastOverlaps; ///< whether the last launch may begin before those ahead of it are done
   bool loadedPtx;
 };
 /// What the last tensor map was encoded from, innermost dimension first.

@@ -17,8 +17,9 @@ using namespace mlir;
 using namespace mlir::transformer;
 using namespace mlir::transformer::numeric;
 
-llvm::Expected<std::unique_ptr<CompiledModule>> numeric::compileFor(ModuleOp module, StringRef mcpu,
-                                                                    ArrayRef<StringRef> keep, int64_t chunk) {
+llvm::Expected<std::unique_ptr<CompiledModule>>
+numeric::compileFor(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, int64_t chunk,
+                    const emulator::EmulatorOptions &emulation) {
   CompileOptions options;
   options.chunk = chunk;
   options.threads = 1;
@@ -36,7 +37,7 @@ llvm::Expected<std::unique_ptr<CompiledModule>> numeric::compileFor(ModuleOp mod
   } else {
     options.mcpu = mcpu.str();
   }
-  return CompiledModule::compile(module, options, "", keep);
+  return CompiledModule::compile(module, options, "", keep, emulation);
 }
 
 bool numeric::canRun(StringRef mcpu) {

@@ -19,8 +19,9 @@ namespace mlir::transformer::numeric {
 
 /// Compiles for `mcpu`: a CPU, kEmulatedAVX512, or an architecture of a GPU, whose kernels are emulated.
 /// Calls of functions with caches run in pieces of `chunk` positions.
-llvm::Expected<std::unique_ptr<CompiledModule>>
-compileFor(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep = {}, int64_t chunk = 512);
+llvm::Expected<std::unique_ptr<CompiledModule>> compileFor(ModuleOp module, StringRef mcpu,
+                                                           ArrayRef<StringRef> keep = {}, int64_t chunk = 512,
+                                                           const emulator::EmulatorOptions &emulation = {});
 
 /// Whether this machine runs code for `mcpu`.
 bool canRun(StringRef mcpu);

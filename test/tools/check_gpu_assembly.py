@@ -16,7 +16,7 @@ TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_
 # Templates of sm_90a, which has them in place of others.
 NEWEST = {"wgmma_gemm": "mma_gemm", "wgmma_attention": "flash_attention"}
 # What a thread may have with the blocks these templates mean to run beside each other.
-REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "flash_attention": 255, "row_attention": 128, "decode_attention": 255,
+REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128, "flash_attention": 255, "simt_attention": 168, "row_attention": 128, "decode_attention": 255,
              "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
              "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168, "wgmma_attention": 168}
 
@@ -67,17 +67,24 @@ def program():
         text += norm(f"rows_{type}", 2048, type)
     for size in [40, 64, 128, 256]:
         text += attention(f"simt_decode_attention_{size}", 1, 8, 1, size, "f32", "causal")
+    for size in [33, 40, 64, 128]:
+        text += attention(f"simt_attention_{size}", "?", 8, 2, size, "f32", "window, 512")
+    for size in [160, 256]:
         text += attention(f"row_attention_{size}", "?", 8, 2, size, "f32", "causal")
     for size in [48, 64, 128, 256]:
         for heads in [2, 8, 16]:
             text += attention(f"decode_attention_{heads}_{size}", 1, heads, 1, size, "bf16", "window, 512")
     text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
+    text += linear("gemv_odd", "?x1", 1024, 1001, "bf16")
     for type in ["bf16", "f16"]:
+        text += linear(f"skinny_gemm_{type}", "?x1", 1000, 1000, type)
+        text += linear(f"skinny_gemm_wide_{type}", "?x1", 8192, 1024, type)
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
         text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
-    for size in [32, 64, 80, 128]:
+    for size in [32, 64, 72, 80, 128, 192, 256]:
         text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
     text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
+    text += attention("flash_attention_wide_window", "?", 8, 4, 256, "f16", "window, 512")
     return text + rest()
 
 

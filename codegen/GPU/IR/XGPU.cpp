@@ -70,7 +70,7 @@ LogicalResult XGPUDialect::verifyRegionArgAttribute(Operation *op, unsigned, uns
 KernelAttr KernelAttr::of(Operation *function) { return function->getAttrOfType<KernelAttr>(kName); }
 
 LogicalResult KernelAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t threads,
-                                 int64_t shared, int64_t cluster, bool) {
+                                 int64_t shared, int64_t cluster, bool, bool) {
   // C1
   if (threads < 32 || threads > 1024 || threads % 32 != 0)
     return emitError() << "expected threads to be a multiple of 32 from 32 to 1024, but got " << threads;

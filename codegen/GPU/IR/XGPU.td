@@ -40,7 +40,9 @@ def XGPU_KernelAttr : XGPU_Attr<"Kernel", "kernel"> {
   let description = [{
     `threads` of a block (x alone), bytes of dynamic `shared` memory, blocks of a
     `cluster`. A `persistent` kernel takes any number of blocks up to that of its
-    tiles, and walks the rest itself.
+    tiles, and walks the rest itself. One that `overlaps` may be launched before the kernels
+    ahead of it are done, and waits for them itself (`nvvm.griddepcontrol wait`) before it
+    touches global memory.
 
     Constraints:
     - C1: `threads` is a multiple of 32 from 32 to 1024.
@@ -53,7 +55,8 @@ def XGPU_KernelAttr : XGPU_Attr<"Kernel", "kernel"> {
     ```
   }];
   let parameters = (ins "int64_t":$threads, "int64_t":$shared, "int64_t":$cluster,
-                        DefaultValuedParameter<"bool", "false">:$persistent);
+                        DefaultValuedParameter<"bool", "false">:$persistent,
+                        DefaultValuedParameter<"bool", "false">:$overlaps);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

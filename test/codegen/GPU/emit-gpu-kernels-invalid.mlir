@@ -17,3 +17,13 @@ func.func private @unknown(%x: tensor<?xf32>, %out: tensor<?xf32>) -> tensor<?xf
   } -> tensor<?xf32>
   return %0 : tensor<?xf32>
 }
+
+// -----
+
+!cache = !transformer.kv_cache<2 x 16 x bf16, full>
+func.func private @decode(%q: tensor<?x1x4x16xbf16>, %c: !cache, %o: tensor<?x1x4x16xbf16>) -> tensor<?x1x4x16xbf16>
+    attributes {transformer.dispatch, xgpu.configs = {sm_80 = #xgpu.config<"decode_attention", tile = [4, 1, 64], threads = 256, stages = 1, vector = 8>}} {
+  // expected-error @+1 {{expected at most 16 rows, positions times heads that share keys, but got #xgpu.config<"decode_attention", tile = [4, 1, 64]}}
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x4x16xbf16>, !cache -> tensor<?x1x4x16xbf16>
+  return %0 : tensor<?x1x4x16xbf16>
+}

@@ -40,11 +40,63 @@ func.func @step(%x: tensor<?x1x64xf32> {transformer.name = "x", transformer.dims
   return %y : tensor<?x1x100xf32>
 }
 
+// The same in a type of tensor cores, whose kernel has code for one row and for several.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x1x64xbf16>, %{{.*}}: tensor<100x64xbf16>
+// LINEAR-SAME: "skinny_gemm", tile = [16], threads = 256, stages = 2
+func.func @narrow_step(%x: tensor<?x1x64xbf16> {transformer.name = "x", transformer.dims = ["B", "", ""]})
+    -> (tensor<?x1x100xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<?x1x64xbf16>, tensor<100x64xbf16> -> tensor<?x1x100xf32>
+  return %y : tensor<?x1x100xf32>
+}
+
+// As many rows as are known to be few, one, and more.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<2x8x64xbf16>
+// LINEAR-SAME: "skinny_gemm"
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<1x1x64xbf16>
+// LINEAR-SAME: "gemv"
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<17x1x64xbf16>
+// LINEAR-SAME: "mma_gemm"
+func.func @sixteen(%x: tensor<2x8x64xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<2x8x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<2x8x64xbf16>, tensor<100x64xbf16> -> tensor<2x8x100xf32>
+  return %y : tensor<2x8x100xf32>
+}
+func.func @one(%x: tensor<1x1x64xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<1x1x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<1x1x64xbf16>, tensor<100x64xbf16> -> tensor<1x1x100xf32>
+  return %y : tensor<1x1x100xf32>
+}
+func.func @seventeen(%x: tensor<17x1x64xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<17x1x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<17x1x64xbf16>, tensor<100x64xbf16> -> tensor<17x1x100xf32>
+  return %y : tensor<17x1x100xf32>
+}
+
 // CHECK-LABEL: func.func private @f32
-// CHECK-SAME: "row_attention"
+// CHECK-SAME: "simt_attention", tile = [64, 32], threads = 128
 func.func private @f32(%q: tensor<?x?x8x64xf32>, %k: tensor<?x?x2x64xf32>, %v: tensor<?x?x2x64xf32>, %out: tensor<?x?x8x64xf32>) -> tensor<?x?x8x64xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x64xf32>, tensor<?x?x2x64xf32>, tensor<?x?x2x64xf32> -> tensor<?x?x8x64xf32>
   return %0 : tensor<?x?x8x64xf32>
+}
+
+// Wide heads, in fewer keys at a time; a multiple of 8 is enough.
+// CHECK-LABEL: func.func private @wide_on_tensor_cores
+// CHECK-SAME: "flash_attention", tile = [64, 32], threads = 128
+func.func private @wide_on_tensor_cores(%q: tensor<?x?x8x200xbf16>, %k: tensor<?x?x2x200xbf16>, %v: tensor<?x?x2x200xbf16>, %out: tensor<?x?x8x200xbf16>) -> tensor<?x?x8x200xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x200xbf16>, tensor<?x?x2x200xbf16>, tensor<?x?x2x200xbf16> -> tensor<?x?x8x200xbf16>
+  return %0 : tensor<?x?x8x200xbf16>
+}
+
+// Heads whose tiles do not fit.
+// CHECK-LABEL: func.func private @wide_heads
+// CHECK-SAME: "row_attention"
+func.func private @wide_heads(%q: tensor<?x?x8x160xf32>, %k: tensor<?x?x2x160xf32>, %v: tensor<?x?x2x160xf32>, %out: tensor<?x?x8x160xf32>) -> tensor<?x?x8x160xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x160xf32>, tensor<?x?x2x160xf32>, tensor<?x?x2x160xf32> -> tensor<?x?x8x160xf32>
+  return %0 : tensor<?x?x8x160xf32>
 }
 
 // CHECK-LABEL: func.func private @tensor_cores
@@ -60,6 +112,20 @@ func.func private @tensor_cores(%q: tensor<?x?x8x64xbf16>, %k: tensor<?x?x2x64xb
 func.func private @decode(%q: tensor<?x1x8x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x1x8x64xbf16>) -> tensor<?x1x8x64xbf16> attributes {transformer.dispatch} {
   %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x1x8x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x1x8x64xbf16>
   return %0 : tensor<?x1x8x64xbf16>
+}
+
+// A few positions whose heads make one block's rows, and more than that.
+// CHECK-LABEL: func.func private @two_positions(
+// CHECK-SAME: "decode_attention", tile = [16, 1, 256]
+func.func private @two_positions(%q: tensor<?x2x16x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x2x16x64xbf16>) -> tensor<?x2x16x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x2x16x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x2x16x64xbf16>
+  return %0 : tensor<?x2x16x64xbf16>
+}
+// CHECK-LABEL: func.func private @three_positions(
+// CHECK-SAME: "flash_attention"
+func.func private @three_positions(%q: tensor<?x3x16x64xbf16>, %c: !transformer.kv_cache<2 x 64 x bf16, full>, %out: tensor<?x3x16x64xbf16>) -> tensor<?x3x16x64xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.125 mask <causal> : tensor<?x3x16x64xbf16>, !transformer.kv_cache<2 x 64 x bf16, full> -> tensor<?x3x16x64xbf16>
+  return %0 : tensor<?x3x16x64xbf16>
 }
 
 // More heads than a block has rows share their keys, and a window has too few keys for splits.

@@ -83,13 +83,14 @@ static MLIRContext &context() {
   return *context;
 }
 
-Differential::Differential(const std::string &text, StringRef mcpu) {
+Differential::Differential(const std::string &text, StringRef mcpu,
+                           const emulator::EmulatorOptions &emulation) {
   module = parseSourceString<ModuleOp>(text, &context());
   if (!module) {
     ADD_FAILURE() << "does not parse:\n" << text;
     return;
   }
-  llvm::Expected<std::unique_ptr<CompiledModule>> result = compileFor(*module, mcpu);
+  llvm::Expected<std::unique_ptr<CompiledModule>> result = compileFor(*module, mcpu, {}, 512, emulation);
   if (!result)
     ADD_FAILURE() << mcpu.str() << ": " << llvm::toString(result.takeError());
   else

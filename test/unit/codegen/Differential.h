@@ -42,7 +42,8 @@ std::string functionText(const std::string &name, const std::vector<Signature> &
 /// with the interpreter's in float64. Failures are GoogleTest's.
 class Differential {
 public:
-  Differential(const std::string &text, StringRef mcpu);
+  /// For a GPU, `emulation` says how its kernels run.
+  Differential(const std::string &text, StringRef mcpu, const emulator::EmulatorOptions &emulation = {});
 
   bool isCompiled() const { return compiled != nullptr; }
   /// Runs `function` with its dimensions of these sizes. `tolerance` is relative to

@@ -17,8 +17,8 @@ namespace {
 struct Heads {
   int query, key, size;
 };
-constexpr Heads kHeads[] = {{2, 2, 16},  {4, 2, 32},  {8, 1, 64}, {3, 3, 48},
-                            {2, 1, 128}, {14, 2, 80}, {6, 2, 96}};
+constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {3, 3, 48},  {2, 1, 128}, {14, 2, 80},
+                            {6, 2, 96}, {2, 1, 72}, {3, 1, 8},  {4, 1, 256}, {2, 2, 136}, {8, 1, 192}};
 const char *const kMasks[] = {"none", "causal", "window, 1", "window, 40", "window, 100"};
 
 std::string shapeOf(int heads, int size, const char *positions, const char *type) {
@@ -26,13 +26,16 @@ std::string shapeOf(int heads, int size, const char *positions, const char *type
          type;
 }
 
-TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
+/// Attention of many queries of each case under every mask, to keys and values; every third with a bias,
+/// every fifth with a cap.
+void checkPrefill(ArrayRef<Heads> cases, ArrayRef<const char *> types, const char *name,
+                  const emulator::EmulatorOptions &emulation = {}) {
   std::string text;
   std::vector<std::string> names;
-  for (const Heads &heads : kHeads)
+  for (const Heads &heads : cases)
     for (const char *mask : kMasks) {
       size_t turn = names.size();
-      const char *type = turn % 4 == 3 ? "f16" : "bf16";
+      const char *type = types[turn % types.size()];
       std::vector<Signature> arguments{{"q", shapeOf(heads.query, heads.size, "S", type)},
                                        {"k", shapeOf(heads.key, heads.size, "K", type)},
                                        {"v", shapeOf(heads.key, heads.size, "K", type)}};
@@ -47,8 +50,8 @@ TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
                            "%y = transformer.attention %q, %k, %v" + bias + " scale 0.2 mask <" + mask + ">" +
                                cap + " : {q}, {k}, {v}" + biasType + " -> {y} return %y : {y}");
     }
-  EXPECT_EQ(templatesOf(text), std::set<std::string>{"flash_attention"});
-  Differential test(text, kGPUArch);
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{name});
+  Differential test(text, kGPUArch, emulation);
   ASSERT_TRUE(test.isCompiled());
   int64_t turn = 0;
   for (const std::string &name : names)
@@ -59,10 +62,31 @@ TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
                                  {64, 65},
                                  {70, 70},
                                  {9, 130},
-                                 {40, 20}})
-      if (turn++ % 2 == 0)
+                                 {40, 20},
+                                 {31, 32}})
+      if (turn++ % 4 == 0)
         test.check(name, {{"B", 1 + turn % 3}, {"S", queries}, {"K", keys}});
   report(test);
+}
+
+TEST(GPUKernel, FlashAttentionOfKeysAndValues) {
+  checkPrefill(kHeads, {"bf16", "bf16", "bf16", "f16"}, "flash_attention");
+}
+TEST(GPUKernel, FlashAttentionWithCopiesAtOnce) {
+  emulator::EmulatorOptions early;
+  early.late = false;
+  checkPrefill({{4, 2, 64}, {2, 1, 72}, {2, 1, 136}, {2, 2, 256}}, {"bf16"}, "flash_attention", early);
+}
+TEST(GPUKernel, SimtAttentionOfKeysAndValues) {
+  constexpr Heads heads[] = {{2, 2, 32},  {4, 1, 64}, {8, 1, 128}, {3, 3, 40},
+                             {10, 2, 36}, {2, 1, 33}, {6, 2, 10}};
+  checkPrefill(heads, {"f32"}, "simt_attention");
+  // Narrow types whose rows do not begin at multiples of 16 bytes.
+  checkPrefill({{4, 2, 20}, {2, 1, 68}}, {"bf16", "f16"}, "simt_attention");
+}
+TEST(GPUKernel, RowAttentionOfKeysAndValues) {
+  constexpr Heads heads[] = {{2, 1, 129}, {2, 2, 200}, {4, 1, 256}, {1, 1, 300}};
+  checkPrefill(heads, {"f32"}, "row_attention");
 }
 
 TEST(GPUKernel, FlashAttentionOfCaches) {

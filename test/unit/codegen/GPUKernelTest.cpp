@@ -39,4 +39,51 @@ TEST(GPUKernel, MmaGemmAroundItsTiles) {
   report(test);
 }
 
+/// A bias, a residual and an activation are finished where the warps' sums meet.
+std::string skinnyText(const std::string &name, const std::string &rows, int n, int k, const char *type,
+                       int turn) {
+  std::string N = std::to_string(n), K = std::to_string(k);
+  std::vector<Signature> arguments{{"x", rows + ", " + K + ", " + type}, {"w", N + ", " + K + ", " + type}};
+  if (turn % 3 == 0)
+    return functionText(name, arguments, {{"y", rows + ", " + N + ", f32"}},
+                        "%y = transformer.linear %x, %w : {x}, {w} -> {y} return %y : {y}");
+  if (turn % 3 == 1) {
+    arguments.push_back({"b", N + ", f32"});
+    return functionText(name, arguments, {{"y", rows + ", " + N + ", f32"}},
+                        "%0 = transformer.linear %x, %w bias %b : {x}, {w}, {b} -> {y} "
+                        "%y = transformer.activation silu %0 : {y} -> {y} return %y : {y}");
+  }
+  arguments.push_back({"v", N + ", " + K + ", " + type});
+  return functionText(name, arguments, {{"y", rows + ", " + N + ", f32"}},
+                      "%g = transformer.linear %x, %w : {x}, {w} -> {y} "
+                      "%a = transformer.activation silu %g : {y} -> {y} "
+                      "%u = transformer.linear %x, %v : {x}, {v} -> {y} "
+                      "%y = arith.mulf %a, %u : {y} return %y : {y}");
+}
+
+TEST(GPUKernel, SkinnyGemmAroundItsTiles) {
+  const std::pair<int, int> shapes[] = {{8, 8},     {15, 32},  {16, 40},   {17, 256},  {33, 264},  {64, 512},
+                                        {100, 520}, {7, 1024}, {40, 1288}, {8192, 16}, {8200, 40}, {31, 248}};
+  std::string text;
+  std::vector<std::pair<std::string, int64_t>> names; // and rows, where they are known
+  for (const char *type : {"bf16", "f16"})
+    for (auto [n, k] : shapes)
+      for (int64_t rows : {0, 2, 5, 16}) {
+        int turn = static_cast<int>(names.size());
+        if (rows > 0 && turn % 4 != 1)
+          continue;
+        names.push_back({"skinny" + std::to_string(turn), rows});
+        text +=
+            skinnyText(names.back().first, rows ? "1, " + std::to_string(rows) : "B, 1", n, k, type, turn);
+      }
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{"skinny_gemm"});
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (auto &[name, known] : names)
+    for (int64_t rows : {1, 2, 7, 8, 9, 15, 16, 17, 33})
+      if (known == 0 || rows == 1)
+        test.check(name, {{"B", rows}}, 1e-5);
+  report(test);
+}
+
 } // namespace

@@ -92,7 +92,8 @@ TEST(Hopper, MbarriersHandOver) {
 }
 
 TEST(Hopper, MbarriersAreUsedWrongly) {
-  // The phase before the first counts as over: nothing is waited for, or, behind the first, the second for ever.
+  // The phase before the first counts as over: nothing is waited for, or, behind the first, the second for
+  // ever.
   expectFault(handOver(kArrive, 1), "kernel k, block 0");
   expectFault(handOver("", 0), "waits for a phase of an mbarrier");
   // Two phases later the parity is that of the beginning.
@@ -191,6 +192,22 @@ TEST(Hopper, BoxesAreWaitedFor) {
   EXPECT_NE(launchCopy(copyOfBox(0, ""), data, false).find("a copy of TMA wrote with no barrier between"),
             std::string::npos);
   EXPECT_NE(launchCopy(copyOfBox(0, kWait, 1040), data, true).find("deadlock"), std::string::npos);
+}
+
+//===----------------------------------------------------------------------===//
+// Launches that overlap
+//===----------------------------------------------------------------------===//
+
+TEST(Hopper, OverlappingKernelsWaitBeforeTheyTouchMemory) {
+  auto textOf = [](const std::string &wait) {
+    std::string text = kernelText(64, 0, wait + "\n%v = memref.load %x[%tid] : memref<?xf32>");
+    const std::string mark = "cluster = 1";
+    return text.replace(text.find(mark), mark.size(), "cluster = 1, overlaps = true");
+  };
+  std::vector<float> data = count(64);
+  EXPECT_EQ(launch(textOf("nvvm.griddepcontrol wait"), data), "");
+  expectFault(textOf(""), "before it has waited for the kernels ahead");
+  expectFault(textOf("nvvm.griddepcontrol launch_dependents"), "before it has waited for the kernels ahead");
 }
 
 //===----------------------------------------------------------------------===//

@@ -39,8 +39,8 @@ struct Input {
 struct Program {
   const char *name, *text;
   std::vector<Input> inputs;
-  /// Rows of the first input in a second call, for kernels that have other code for them; 0: none.
-  int64_t otherRows = 0;
+  /// Rows of the first input in further calls, for kernels that have other code for them.
+  std::vector<int64_t> otherRows = {};
   const char *arch = "sm_80";
 };
 
@@ -61,7 +61,7 @@ func.func @run(%x: tensor<?x?x136xbf16> {transformer.name = "x", transformer.dim
   return %y : tensor<?x?x264xf32>
 })",
      {{{1, 150, 136}, true}, {{264, 136}, true}},
-     /*otherRows=*/0,
+     /*otherRows=*/{},
      "sm_90a"},
     {"wgmma_attention",
      R"(
@@ -71,7 +71,7 @@ func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.di
   return %y : tensor<?x?x4x32xbf16>
 })",
      {{{1, 70, 4, 32}, true}, {{1, 600, 2, 32}, true}, {{1, 600, 2, 32}, true}},
-     /*otherRows=*/0,
+     /*otherRows=*/{},
      "sm_90a"},
     {"simt_gemm",
      R"(
@@ -89,7 +89,16 @@ func.func @run(%x: tensor<?x1x260xf32> {transformer.name = "x", transformer.dims
   return %y : tensor<?x1x37xf32>
 })",
      {{{5, 1, 260}, false}, {{37, 260}, false}},
-     /*otherRows=*/1},
+     /*otherRows=*/{1}},
+    {"skinny_gemm",
+     R"(
+func.func @run(%x: tensor<?x1x600xbf16> {transformer.name = "x", transformer.dims = ["B", "", ""]}, %w: tensor<37x600xbf16> {transformer.name = "w", transformer.dims = ["", ""]})
+    -> (tensor<?x1x37xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %y = transformer.linear %x, %w : tensor<?x1x600xbf16>, tensor<37x600xbf16> -> tensor<?x1x37xf32>
+  return %y : tensor<?x1x37xf32>
+})",
+     {{{19, 1, 600}, true}, {{37, 600}, true}},
+     /*otherRows=*/{8, 9, 1}},
     {"flash_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
@@ -98,14 +107,30 @@ func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.di
   return %y : tensor<?x?x4x32xbf16>
 })",
      {{{1, 40, 4, 32}, true}, {{1, 200, 2, 32}, true}, {{1, 200, 2, 32}, true}}},
-    {"row_attention",
+    {"flash_attention of wide heads",
+     R"(
+func.func @run(%q: tensor<?x?x4x136xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x136xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x136xbf16> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x136xbf16> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 50> : tensor<?x?x4x136xbf16>, tensor<?x?x2x136xbf16>, tensor<?x?x2x136xbf16> -> tensor<?x?x4x136xbf16>
+  return %y : tensor<?x?x4x136xbf16>
+})",
+     {{{1, 40, 4, 136}, true}, {{1, 100, 2, 136}, true}, {{1, 100, 2, 136}, true}}},
+    {"simt_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x40xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x40xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
     %v: tensor<?x?x2x40xf32> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x40xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
   %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 33> : tensor<?x?x4x40xf32>, tensor<?x?x2x40xf32>, tensor<?x?x2x40xf32> -> tensor<?x?x4x40xf32>
   return %y : tensor<?x?x4x40xf32>
 })",
-     {{{1, 7, 4, 40}, false}, {{1, 70, 2, 40}, false}, {{1, 70, 2, 40}, false}}},
+     {{{1, 37, 4, 40}, false}, {{1, 70, 2, 40}, false}, {{1, 70, 2, 40}, false}}},
+    {"row_attention",
+     R"(
+func.func @run(%q: tensor<?x?x4x132xf32> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x132xf32> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
+    %v: tensor<?x?x2x132xf32> {transformer.name = "v", transformer.dims = ["B", "K", "", ""]}) -> (tensor<?x?x4x132xf32> {transformer.name = "y", transformer.dims = ["B", "S", "", ""]}) {
+  %y = transformer.attention %q, %k, %v scale 0.5 mask <window, 33> : tensor<?x?x4x132xf32>, tensor<?x?x2x132xf32>, tensor<?x?x2x132xf32> -> tensor<?x?x4x132xf32>
+  return %y : tensor<?x?x4x132xf32>
+})",
+     {{{1, 7, 4, 132}, false}, {{1, 70, 2, 132}, false}, {{1, 70, 2, 132}, false}}},
     {"decode_attention",
      R"(
 func.func @run(%q: tensor<?x1x12x48xbf16> {transformer.name = "q", transformer.dims = ["B", "", "", ""]}, %k: tensor<?x?x1x48xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
@@ -188,9 +213,10 @@ public:
   /// The bytes of the result; empty, with a message, where something was found to be wrong.
   std::string run(ModuleOp with, std::string &message) {
     std::string result = run(with, program.inputs[0].shape[0], message);
-    if (!message.empty() || program.otherRows == 0)
-      return result;
-    return result + run(with, program.otherRows, message);
+    for (int64_t rows : program.otherRows)
+      if (message.empty())
+        result += run(with, rows, message);
+    return result;
   }
 
 private:

@@ -15,9 +15,11 @@ namespace xfm::test {
 
 /// A row of the table of kernels, without maps.
 inline nlohmann::json kernelRow(const char *symbol, int64_t words, const nlohmann::json &tile) {
-  return {{"symbol", symbol}, {"template", "by hand"}, {"threads", 64},
-          {"shared", 0},      {"cluster", 1},          {"persistent", false},
-          {"words", words},   {"tile", tile},          {"maps", nlohmann::json::array()}};
+  return {{"symbol", symbol},  {"template", "by hand"},
+          {"threads", 64},     {"shared", 0},
+          {"cluster", 1},      {"persistent", false},
+          {"overlaps", false}, {"words", words},
+          {"tile", tile},      {"maps", nlohmann::json::array()}};
 }
 
 /// Makes an artifact one for sm_80 around `module`, a build of fake_gpu_module.c. Call write() behind it.
@@ -43,6 +45,7 @@ inline void makeGpuArtifact(FakeArtifact &artifact, const std::string &module) {
                      {"dims", {{{"words", {2}}, {"factor", 2}}, {{"words", {3}}, {"factor", 1}}}}}};
   json clustered = kernelRow("double", 4, {1, 4});
   clustered["cluster"] = 4;
+  clustered["overlaps"] = true;
   json rows = {kernelRow("prefill", 12, json::array({1})), doubles, kernelRow("decode", 6, json::array({1})),
                mapped, clustered};
   manifest["kernels"] = json::array({{{"arch", "sm_80"},
