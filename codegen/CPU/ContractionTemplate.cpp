@@ -48,6 +48,8 @@ public:
         blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), lanes(config.getVector()),
         columns(roots[0].columns()), width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
+    if (roots[0].isInteger())
+      integers.emplace(roots[0].weightType().getElementType(), lanes, depth);
   }
 
   void emit(OpBuilder &b);
@@ -60,12 +62,20 @@ private:
 
   void setUp(OpBuilder &b);
   Input prepareInput(OpBuilder &b, Value row, Value rows);
+  void emitCorrections(OpBuilder &b, Value rows, Input input);
+  Value widenTo(OpBuilder &b, Value value);
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
   void multiply(OpBuilder &b, Value panel, Value rows, Input input);
   void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value row,
                         int64_t count, Value firstStep, Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
+  /// The type rows are multiplied in, and that of sums.
+  Type rowType() {
+    return integers ? Type(integers->rowType(loc.getContext()))
+                    : getElementTypeOrSelf(roots[0].input->get().getType());
+  }
+  Type sumType() { return getElementTypeOrSelf(roots[0].op.getResult(0).getType()); }
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
   void forLoop(OpBuilder &b, Value from, Value to, int64_t step,
                function_ref<void(OpBuilder &, Value)> body) {
@@ -79,10 +89,12 @@ private:
   Value result;
   Location loc;
   int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps;
+  std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
   Value allRows, panels;
   Value scratch;            ///< [blockRows, K], where x is computed or copied; else null
+  Value corrections;        ///< [blockRows, 1], what sums start from; null where that is zero
   SmallVector<Value> tiles; ///< [blockRows, tileColumns] sums of each weight
 };
 
@@ -105,11 +117,13 @@ void ContractionEmitter::setUp(OpBuilder &b) {
                                     b.getI64IntegerAttr(64));
   };
   Value x = roots[0].input->get();
-  Type element = getElementTypeOrSelf(x.getType());
-  if (!isa<BlockArgument>(x) || width % depth != 0)
+  Type element = rowType();
+  if (!isa<BlockArgument>(x) || width % depth != 0 || element != getElementTypeOrSelf(x.getType()))
     scratch = allocate(steps * depth, element);
+  if (integers && integers->bias() != 0)
+    corrections = allocate(1, b.getI32Type());
   for (size_t i = 0; i < roots.size(); ++i)
-    tiles.push_back(allocate(tileColumns, b.getF32Type()));
+    tiles.push_back(allocate(tileColumns, sumType()));
 }
 
 void ContractionEmitter::emit(OpBuilder &b) {
@@ -129,6 +143,8 @@ void ContractionEmitter::emit(OpBuilder &b) {
     Value from = arith::MaxSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.begin, origin), zero);
     Value to = arith::MinSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.end, origin), panels);
     Input input = prepareInput(b, row, rows);
+    if (corrections)
+      emitCorrections(b, rows, input);
     forLoop(b, from, to, 1, [&](OpBuilder &b, Value panel) { emitPanel(b, panel, row, rows, input); });
   });
 }
@@ -149,14 +165,33 @@ ContractionEmitter::Input ContractionEmitter::prepareInput(OpBuilder &b, Value r
     Value at = arith::AddIOp::create(b, loc, row, i);
     emitter.emit(b, delinearize(b, loc, at, leading),
                  [&](OpBuilder &b, Value value, LaneIndex column, Value mask) {
-                   storeElements(b, loc, value, scratch, {i, column.base}, mask);
+                   storeElements(b, loc, widenTo(b, value), scratch, {i, column.base}, mask);
                  });
-    Type element = getElementTypeOrSelf(x.getType());
+    Type element = rowType();
     for (int64_t k = width; k < steps * depth; ++k)
       memref::StoreOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(element)), scratch,
                               ValueRange{i, constant(b, k)});
   });
   return {scratch, constant(b, 0)};
+}
+
+/// A value of x in the type it is multiplied in.
+Value ContractionEmitter::widenTo(OpBuilder &b, Value value) {
+  Type type = rowType();
+  if (getElementTypeOrSelf(value.getType()) == type)
+    return value;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    type = vector.clone(type);
+  return arith::ExtSIOp::create(b, loc, type, value);
+}
+
+void ContractionEmitter::emitCorrections(OpBuilder &b, Value rows, Input input) {
+  Value zero = constant(b, 0);
+  forLoop(b, zero, rows, 1, [&](OpBuilder &b, Value i) {
+    Value row = arith::AddIOp::create(b, loc, input.firstRow, i);
+    Value sum = integers->correction(b, loc, input.memref, row, steps * depth);
+    memref::StoreOp::create(b, loc, sum, corrections, ValueRange{i, zero});
+  });
 }
 
 void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
@@ -203,7 +238,7 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
 /// [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
                                           Value row, int64_t count, Value firstStep, Value lastStep) {
-  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth);
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
   int64_t vectors = kernel.rowVectors();
   SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
   MicroKernel::Rows rows{input.memref, {}};
@@ -211,6 +246,11 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value pane
   for (int64_t i = 0; i < count; ++i) {
     rows.leading.push_back({addIndex(b, loc, base, i)});
     tileRow.push_back(addIndex(b, loc, row, i));
+    if (!corrections)
+      continue;
+    Value start = memref::LoadOp::create(b, loc, corrections, ValueRange{tileRow[i], constant(b, 0)});
+    start = vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
+    std::fill_n(sums.begin() + i * vectors, vectors, start);
   }
   if (steps > blockSteps) {
     // Sums of earlier cache blocks; a branch that the first block alone takes.
@@ -251,9 +291,10 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
     indices.push_back(Value());
     auto element = [&](OpBuilder &b, Value at, Value mask) {
       for (auto [root, tile] : llvm::zip(roots, tiles)) {
-        Value sum = vectors ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, b.getF32Type()), tile,
-                                                           ValueRange{i, at}))
-                            : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
+        Value sum =
+            vectors
+                ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, sumType()), tile, ValueRange{i, at}))
+                : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
         evaluator.setKnown(root.op.getResult(0), sum);
       }
       evaluator.setMask(mask);
@@ -283,9 +324,10 @@ LogicalResult mlir::transformer::emitContraction(OpBuilder &b, KernelContext &co
   int64_t columns = config.getTile()[1], depth = config.getBlock()[2];
   for (Projection &root : projectionsOf(context.spec)) {
     PackedAttr packed = PackedAttr::of(root.weightType());
-    if (!packed || packed.getColumns() != columns || packed.getDepth() != depth)
-      return root.op.emitOpError("expected weights packed as <")
-             << columns << " x " << depth << ">, but got " << root.weightType();
+    int64_t bias = biasOf(root.weightType().getElementType(), config);
+    if (!packed || packed.getColumns() != columns || packed.getDepth() != depth || packed.getBias() != bias)
+      return root.op.emitOpError("expected weights packed as ")
+             << PackedAttr::get(b.getContext(), columns, depth, bias) << ", but got " << root.weightType();
   }
   ContractionEmitter(context, config).emit(b);
   return success();

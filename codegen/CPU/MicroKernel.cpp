@@ -67,40 +67,63 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
   return rest.getResults();
 }
 
-/// The element a[row, at], or the pair of a dot product, in every lane.
-Value MicroKernel::broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at) const {
+/// The element a[row, at], or the `count` neighbours of a dot product, in every lane.
+Value MicroKernel::broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const {
   Type element = cast<MemRefType>(rows.memref.getType()).getElementType();
   SmallVector<Value> indices(rows.leading[row]);
-  if (depth == 1) {
+  if (count == 1) {
     indices.push_back(at);
     Value x = widen(b, loc, memref::LoadOp::create(b, loc, rows.memref, indices));
-    return vector::BroadcastOp::create(b, loc, sumType(b), x);
+    return vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, x.getType()), x);
   }
-  Type word = b.getIntegerType(static_cast<unsigned>(depth) * element.getIntOrFloatBitWidth());
-  indices.push_back(arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, depth)));
-  Value pair = vector::LoadOp::create(b, loc, VectorType::get({depth}, element), rows.memref, indices);
-  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), pair);
+  Type word = b.getIntegerType(static_cast<unsigned>(count) * element.getIntOrFloatBitWidth());
+  indices.push_back(arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, count)));
+  Value neighbours = vector::LoadOp::create(b, loc, VectorType::get({count}, element), rows.memref, indices);
+  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), neighbours);
   Value scalar = vector::ExtractOp::create(b, loc, bits, 0);
   Value all = vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, word), scalar);
-  return vector::BitCastOp::create(b, loc, VectorType::get({lanes * depth}, element), all);
+  return vector::BitCastOp::create(b, loc, VectorType::get({lanes * count}, element), all);
+}
+
+/// One step of the weights as they are stored, a vector each for `lanes` columns.
+SmallVector<Value> MicroKernel::integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
+                                            ValueRange sums) const {
+  SmallVector<Value> next(sums);
+  for (int64_t part = 0; part < integers->parts(); ++part) {
+    SmallVector<Value> weights =
+        llvm::map_to_vector(stored, [&](Value vector) { return integers->unpack(b, loc, vector, part); });
+    Value from = arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, integers->parts()));
+    from = addIndex(b, loc, from, part);
+    for (size_t i = 0; i < rows.leading.size(); ++i) {
+      Value x = broadcastRow(b, rows, i, from, integers->partDepth());
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = next[i * vectors + v];
+        sum = integers->multiplyAdd(b, loc, weights[v], x, sum);
+      }
+    }
+  }
+  return next;
 }
 
 SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                                      ValueRange sums) const {
   Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
   Value first = columns.column;
-  if (depth > 1)
-    first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, depth));
+  int64_t width = integers ? integers->columnBytes() : depth;
+  if (width > 1)
+    first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, width));
   SmallVector<Value> loaded, next;
   for (int64_t v = 0; v < vectors; ++v) {
     SmallVector<Value> indices(columns.leading);
-    indices.append({at, addIndex(b, loc, first, v * lanes * depth)});
+    indices.append({at, addIndex(b, loc, first, v * lanes * width)});
     Value values =
-        vector::LoadOp::create(b, loc, VectorType::get({lanes * depth}, element), columns.memref, indices);
+        vector::LoadOp::create(b, loc, VectorType::get({lanes * width}, element), columns.memref, indices);
     loaded.push_back(depth > 1 ? values : widen(b, loc, values));
   }
+  if (integers)
+    return integerStep(b, rows, loaded, at, sums);
   for (size_t i = 0; i < rows.leading.size(); ++i) {
-    Value x = broadcastRow(b, rows, i, at);
+    Value x = broadcastRow(b, rows, i, at, depth);
     for (int64_t v = 0; v < vectors; ++v) {
       next.push_back(multiplyAdd(b, loc, depth, x, loaded[v], sums[i * vectors + v]));
     }

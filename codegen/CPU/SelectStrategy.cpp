@@ -271,14 +271,21 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     Projection root = roots[0];
     Type input = getElementTypeOrSelf(root.input->get().getType()),
          weight = root.weightType().getElementType();
+    bool manyRegisters = vectorRegisters >= 32, isNarrow = weight.isInteger(4);
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
-    bool manyRegisters = vectorRegisters >= 32;
-    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
-    int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
+    if (root.isInteger())
+      depth = int8Depth * (isNarrow ? 2 : 1);
+    // Unpacked i4, and products before they are added up, take registers of their own.
+    bool hasMore = isNarrow || (root.isInteger() && int8Depth == 2);
+    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters && !isNarrow ? 4 : 2);
+    int64_t rows = !manyRegisters && hasMore ? 4 : manyRegisters && vectors < 4 ? 8 : 6;
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
+    bool isWidened = root.isInteger() && int8Depth != 4;
+    if (isWidened)
+      rowBytes *= 2;
     // Rows that are computed stand on the stack; others are read where they are.
-    bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0;
+    bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
     int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : kBlockRows;
     int64_t block = std::clamp(fit, rows, kBlockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
