@@ -47,6 +47,12 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
                                     Value last, bool isEven, ValueRange sums) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
   Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
+  auto single = [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+    scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
+  };
+  // A step of i4 is two already.
+  if (integers && integers->parts() > 1)
+    return scf::ForOp::create(b, loc, first, last, one, sums, single).getResults();
   Value even = last;
   if (!isEven) {
     Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), one);
@@ -60,11 +66,7 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
                                   });
   if (isEven)
     return pairs.getResults();
-  auto rest = scf::ForOp::create(b, loc, even, last, one, pairs.getResults(),
-                                 [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
-                                   scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
-                                 });
-  return rest.getResults();
+  return scf::ForOp::create(b, loc, even, last, one, pairs.getResults(), single).getResults();
 }
 
 /// The element a[row, at], or the `count` neighbours of a dot product, in every lane.
