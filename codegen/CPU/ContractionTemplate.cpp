@@ -11,15 +11,17 @@
 // tasks goes, block by block:
 //
 //   a block of x is computed into a scratch of its own, where x is not an argument
-//   for each panel
+//   for each panel, for each group of rows:
 //     for each cache block of k, for each register tile of rows:
 //       accumulators of native vectors, carried by the loop over k
-//       -> a tile of sums [rows, columns] in f32, one for each weight
+//       -> a tile of sums [rows, columns] in f32 or i32, one for each weight
 //     for each row of the tile: the rest of the dispatch, inlined, on vectors
 //
 // The sums meet the rest of the dispatch in memory that stays in the first-level
 // cache. So the epilogue is emitted once, however many register tiles there are,
-// and what it costs is one store and one load per K multiplications.
+// and what it costs is one store and one load per K multiplications. A group is the
+// rows of one register tile, so that results are written while the next is computed;
+// where k is cut into blocks, it is all rows of the block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -48,6 +50,7 @@ public:
         blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), lanes(config.getVector()),
         columns(roots[0].columns()), width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
+    groupRows = steps <= blockSteps ? tileRows : blockRows;
     if (roots[0].isInteger())
       integers.emplace(roots[0].weightType().getElementType(), lanes, depth);
   }
@@ -65,9 +68,9 @@ private:
   void emitCorrections(OpBuilder &b, Value rows, Input input);
   Value widenTo(OpBuilder &b, Value value);
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
-  void multiply(OpBuilder &b, Value panel, Value rows, Input input);
-  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value row,
-                        int64_t count, Value firstStep, Value lastStep);
+  void multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input);
+  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value first,
+                        Value row, int64_t count, Value firstStep, Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   /// The type rows are multiplied in, and that of sums.
@@ -88,14 +91,14 @@ private:
   SmallVector<Projection> roots;
   Value result;
   Location loc;
-  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps, groupRows;
   std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
   Value allRows, panels;
   Value scratch;            ///< [blockRows, K], where x is computed or copied; else null
   Value corrections;        ///< [blockRows, 1], what sums start from; null where that is zero
-  SmallVector<Value> tiles; ///< [blockRows, tileColumns] sums of each weight
+  SmallVector<Value> tiles; ///< [groupRows, tileColumns] sums of each weight
 };
 
 } // namespace
@@ -112,18 +115,18 @@ void ContractionEmitter::setUp(OpBuilder &b) {
   }
   panels = constant(b, llvm::divideCeilSigned(columns, tileColumns));
 
-  auto allocate = [&](int64_t rowSize, Type element) -> Value {
-    return memref::AllocaOp::create(b, loc, MemRefType::get({blockRows, rowSize}, element),
+  auto allocate = [&](int64_t rows, int64_t rowSize, Type element) -> Value {
+    return memref::AllocaOp::create(b, loc, MemRefType::get({rows, rowSize}, element),
                                     b.getI64IntegerAttr(64));
   };
   Value x = roots[0].input->get();
   Type element = rowType();
   if (!isa<BlockArgument>(x) || width % depth != 0 || element != getElementTypeOrSelf(x.getType()))
-    scratch = allocate(steps * depth, element);
+    scratch = allocate(blockRows, steps * depth, element);
   if (integers && integers->bias() != 0)
-    corrections = allocate(1, b.getI32Type());
+    corrections = allocate(blockRows, 1, b.getI32Type());
   for (size_t i = 0; i < roots.size(); ++i)
-    tiles.push_back(allocate(tileColumns, sumType()));
+    tiles.push_back(allocate(groupRows, tileColumns, sumType()));
 }
 
 void ContractionEmitter::emit(OpBuilder &b) {
@@ -195,11 +198,16 @@ void ContractionEmitter::emitCorrections(OpBuilder &b, Value rows, Input input) 
 }
 
 void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
-  multiply(b, panel, rows, input);
-  emitEpilogue(b, panel, row, rows);
+  forLoop(b, constant(b, 0), rows, groupRows, [&](OpBuilder &b, Value first) {
+    Value left = arith::SubIOp::create(b, loc, rows, first);
+    Value count = arith::MinUIOp::create(b, loc, left, constant(b, groupRows));
+    multiply(b, panel, first, count, input);
+    emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first), count);
+  });
 }
 
-void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input input) {
+/// The sums of `rows` rows from the block's row `first` on.
+void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input) {
   Value zero = constant(b, 0);
   Value whole =
       arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
@@ -207,7 +215,7 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
     Value weight = context.argument(root.weight->get()), sums = tile;
     auto allTiles = [&](OpBuilder &b, Value from, Value to) {
       auto emitTile = [&](OpBuilder &b, Value row, int64_t count) {
-        emitRegisterTile(b, weight, panel, sums, input, row, count, from, to);
+        emitRegisterTile(b, weight, panel, sums, input, first, row, count, from, to);
       };
       forLoop(b, zero, whole, tileRows, [&](OpBuilder &b, Value i) { emitTile(b, i, tileRows); });
       // The rest of the rows, in tiles of powers of two.
@@ -234,21 +242,24 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
   }
 }
 
-/// The accumulators of `count` rows from `row` on of the tile, over the steps
-/// [firstStep, lastStep) of k.
+/// The accumulators of `count` rows from `row` on of the tile, whose first is the block's
+/// row `first`, over the steps [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
-                                          Value row, int64_t count, Value firstStep, Value lastStep) {
+                                          Value first, Value row, int64_t count, Value firstStep,
+                                          Value lastStep) {
   MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
   int64_t vectors = kernel.rowVectors();
   SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
   MicroKernel::Rows rows{input.memref, {}};
-  Value base = arith::AddIOp::create(b, loc, input.firstRow, row);
+  Value inBlock = arith::AddIOp::create(b, loc, first, row);
+  Value base = arith::AddIOp::create(b, loc, input.firstRow, inBlock);
   for (int64_t i = 0; i < count; ++i) {
     rows.leading.push_back({addIndex(b, loc, base, i)});
     tileRow.push_back(addIndex(b, loc, row, i));
     if (!corrections)
       continue;
-    Value start = memref::LoadOp::create(b, loc, corrections, ValueRange{tileRow[i], constant(b, 0)});
+    Value start =
+        memref::LoadOp::create(b, loc, corrections, ValueRange{addIndex(b, loc, inBlock, i), constant(b, 0)});
     start = vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
     std::fill_n(sums.begin() + i * vectors, vectors, start);
   }

@@ -73,6 +73,8 @@ constexpr int64_t kScratchBytes = 512 * 1024;
 constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
+/// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
+constexpr int64_t kByteBlockRows = 96;
 
 /// Query rows of a task of attention, and the bytes that they and their results may take:
 /// enough rows that packing keys and values costs a few percent. The most keys of a tile, and
@@ -112,6 +114,11 @@ int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
   }
   return best;
 }
+
+/// Rows and vectors of a register tile.
+struct RegisterTile {
+  int64_t rows, vectors;
+};
 
 struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy> {
   using SelectStrategyPassBase::SelectStrategyPassBase;
@@ -266,19 +273,46 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
 
+  RegisterTile floatTile(const Projection &root, int64_t lanes) {
+    bool manyRegisters = vectorRegisters >= 32;
+    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
+    return {manyRegisters && vectors < 4 ? 8 : 6, vectors};
+  }
+
+  /// Unpacked i4, and products before they are added up, take registers of their own; without
+  /// a third operand copies do too. Wide and low tiles would read weights faster than the
+  /// second-level cache gives bytes to AVX-512.
+  RegisterTile integerTile(Projection root, int64_t lanes) {
+    bool isNarrow = root.weightType().getElementType().isInteger(4);
+    RegisterTile most{6, 2};
+    if (vectorRegisters < 32) {
+      if (isNarrow || int8Depth == 2)
+        most.rows = lanes == 4 ? 3 : 4;
+    } else if (lanes == 16) {
+      most.rows = 12;
+    } else if (isNarrow) {
+      most.rows = 8;
+    } else {
+      most.vectors = 4;
+    }
+    // A few rows, where it is known how many, in equal parts.
+    ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
+    if (llvm::none_of(outer, ShapedType::isDynamic)) {
+      int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
+      most.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, most.rows));
+    }
+    return {most.rows, vectorsFor(root.columns(), lanes, most.vectors)};
+  }
+
   LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     Projection root = roots[0];
     Type input = getElementTypeOrSelf(root.input->get().getType()),
          weight = root.weightType().getElementType();
-    bool manyRegisters = vectorRegisters >= 32, isNarrow = weight.isInteger(4);
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
     if (root.isInteger())
-      depth = int8Depth * (isNarrow ? 2 : 1);
-    // Unpacked i4, and products before they are added up, take registers of their own.
-    bool hasMore = isNarrow || (root.isInteger() && int8Depth == 2);
-    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters && !isNarrow ? 4 : 2);
-    int64_t rows = !manyRegisters && hasMore ? 4 : manyRegisters && vectors < 4 ? 8 : 6;
+      depth = int8Depth * (weight.isInteger(4) ? 2 : 1);
+    auto [rows, vectors] = root.isInteger() ? integerTile(root, lanes) : floatTile(root, lanes);
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
     bool isWidened = root.isInteger() && int8Depth != 4;
@@ -286,8 +320,9 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       rowBytes *= 2;
     // Rows that are computed stand on the stack; others are read where they are.
     bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
-    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : kBlockRows;
-    int64_t block = std::clamp(fit, rows, kBlockRows) / rows * rows;
+    int64_t blockRows = root.isInteger() && lanes == 16 ? kByteBlockRows : kBlockRows;
+    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : blockRows;
+    int64_t block = std::clamp(fit, rows, blockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
     int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
     int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);

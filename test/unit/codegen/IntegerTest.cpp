@@ -283,10 +283,11 @@ constexpr int64_t kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31};
 
 std::vector<Case> around(bool isNarrow) {
   std::vector<Case> cases;
-  for (int64_t columns : {1, 3, 16, 17, 33, 64, 65, 100})
-    for (int64_t depth : {1, 2, 3, 5, 8, 31, 64, 65, 130})
-      if ((columns + depth) % 3 != 0) // a part of the grid that has each of both
-        cases.push_back({columns, depth, isNarrow});
+  constexpr int64_t columns[] = {1, 3, 16, 17, 33, 64, 65, 100}, depths[] = {1, 2, 3, 5, 8, 31, 64, 65, 130};
+  // Each of both with three of the other.
+  for (size_t i = 0; i < std::size(columns); ++i)
+    for (size_t j = 0; j < 3; ++j)
+      cases.push_back({columns[i], depths[(i * 4 + j * 5) % std::size(depths)], isNarrow});
   return cases;
 }
 
