@@ -18,6 +18,9 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// How far ahead of one row's products weights are asked for: a page.
+static constexpr int64_t kAheadBytes = 4096;
+
 SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType(b)));
   return SmallVector<Value>(rows * vectors, none);
@@ -107,6 +110,15 @@ SmallVector<Value> MicroKernel::integerStep(OpBuilder &b, const Rows &rows, Valu
   return next;
 }
 
+/// What the loop will load in some steps. One row's products wait for memory alone, and where a step is
+/// many instructions, few of the next loads are under way without it.
+void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const {
+  Value &at = indices[indices.size() - 2];
+  at = addIndex(b, loc, at, steps);
+  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+}
+
 SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                                      ValueRange sums) const {
   Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
@@ -120,6 +132,8 @@ SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Colum
     indices.append({at, addIndex(b, loc, first, v * lanes * width)});
     Value values =
         vector::LoadOp::create(b, loc, VectorType::get({lanes * width}, element), columns.memref, indices);
+    if (integers && rows.leading.size() == 1)
+      prefetch(b, columns.memref, indices, kAheadBytes / (vectors * lanes * width));
     loaded.push_back(depth > 1 ? values : widen(b, loc, values));
   }
   if (integers)

@@ -67,6 +67,7 @@ private:
                           ValueRange sums) const;
   SmallVector<Value> integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
                                  ValueRange sums) const;
+  void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const;
   Value broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const;
 
   Location loc;
