@@ -131,42 +131,47 @@ func.func @run_{0}_{8}(%x: tensor<{4}x{2}xi8> {{transformer.name = "x", transfor
 class Products {
 public:
   Products(ArrayRef<Case> cases, ArrayRef<std::string> rows, StringRef mcpu, bool epilogue = false) {
-    compile(cases, rows, mcpu, epilogue);
+    std::string text;
+    for (const Case &test : cases)
+      for (const std::string &count : rows) {
+        std::string one = textOf(test, count, epilogue);
+        // The weight once.
+        text += &count == rows.begin() ? one : one.substr(one.find("func.func"));
+        text += "\n";
+      }
+    compile(cases, text, mcpu);
   }
+  /// Of any functions.
+  Products(StringRef mcpu, ArrayRef<Case> cases, const std::string &text) { compile(cases, text, mcpu); }
   ~Products() { llvm::sys::fs::remove_directories(folder); }
 
   /// Sums of `count` rows, each of which must be exact.
   void check(const Case &test, const std::string &rows, int64_t count, Values values);
   void checkEpilogue(const Case &test, const std::string &rows, int64_t count);
   int64_t compared() const { return sums; }
-
-private:
+  std::vector<int64_t> expect(const Case &test, ArrayRef<int64_t> x, int64_t count) const;
+  SmallVector<Tensor> call(const std::string &name, ArrayRef<Tensor> inputs);
   std::vector<int64_t> weightsOf(const Case &test) const {
-    unsigned seed = static_cast<unsigned>(test.columns * 131 + test.depth);
+    unsigned seed = static_cast<unsigned>(test.columns * 131 + test.depth + 7 * test.isNarrow);
     return choose(test.weights, test.columns * test.depth, test.isNarrow ? -8 : -128, test.isNarrow ? 7 : 127,
                   seed);
   }
-  void compile(ArrayRef<Case> cases, ArrayRef<std::string> rows, StringRef mcpu, bool epilogue);
+
+private:
+  void compile(ArrayRef<Case> cases, const std::string &text, StringRef mcpu);
   void writeWeights(ArrayRef<Case> cases);
-  SmallVector<Tensor> call(const Case &test, const std::string &rows, ArrayRef<Tensor> inputs);
-  std::vector<int64_t> expect(const Case &test, ArrayRef<int64_t> x, int64_t count) const;
+  SmallVector<Tensor> call(const Case &test, const std::string &rows, ArrayRef<Tensor> inputs) {
+    return call("run_" + test.name() + "_" + (rows == "?" ? "any" : rows), inputs);
+  }
 
   SmallString<128> folder;
   std::unique_ptr<CompiledModule> compiled;
   int64_t sums = 0;
 };
 
-void Products::compile(ArrayRef<Case> cases, ArrayRef<std::string> rows, StringRef mcpu, bool epilogue) {
+void Products::compile(ArrayRef<Case> cases, const std::string &text, StringRef mcpu) {
   EXPECT_FALSE(llvm::sys::fs::createUniqueDirectory("xfm-integers", folder));
   writeWeights(cases);
-  std::string text;
-  for (const Case &test : cases)
-    for (const std::string &count : rows) {
-      std::string one = textOf(test, count, epilogue);
-      // The weight once.
-      text += &count == rows.begin() ? one : one.substr(one.find("func.func"));
-      text += "\n";
-    }
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   ASSERT_TRUE(module) << text;
   CompileOptions options;
@@ -197,8 +202,7 @@ void Products::writeWeights(ArrayRef<Case> cases) {
   file << header << data;
 }
 
-SmallVector<Tensor> Products::call(const Case &test, const std::string &rows, ArrayRef<Tensor> inputs) {
-  std::string name = "run_" + test.name() + "_" + (rows == "?" ? "any" : rows);
+SmallVector<Tensor> Products::call(const std::string &name, ArrayRef<Tensor> inputs) {
   llvm::Expected<SmallVector<Tensor>> actual = compiled->call(name, inputs);
   if (actual)
     return std::move(*actual);
@@ -359,6 +363,92 @@ TEST_P(IntegerTest, Epilogues) {
       products.checkEpilogue(test, "1", 1);
     }
     reportSums(products);
+  }
+}
+
+/// Rows that are rounded to i8 on the way, two products of them, and what is made of both sums. A weight that
+/// is read element by element stays as it is.
+TEST_P(IntegerTest, Layers) {
+  for (bool isNarrow : {false, true}) {
+    Case left{50, 66, isNarrow}, right{50, 66, isNarrow, Values::Extremes};
+    std::string type = isNarrow ? "i4" : "i8";
+    auto product = [&](const std::string &result, const Case &weight) -> std::string {
+      return llvm::formatv(R"(
+  %w{0} = transformer.use @w_{1} : tensor<50x66x{2}>
+  %e{0} = tensor.empty(%m) : tensor<?x50xi32>
+  %f{0} = linalg.fill ins(%zero : i32) outs(%e{0} : tensor<?x50xi32>) -> tensor<?x50xi32>
+  %{0} = linalg.generic {{indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>,
+      affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%q, %w{0} : tensor<?x66xi8>, tensor<50x66x{2}>) outs(%f{0} : tensor<?x50xi32>) {{
+  ^bb0(%a: i8, %b: {2}, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : {2} to i32
+    %p = arith.muli %r, %l : i32
+    %t = arith.addi %p, %c : i32
+    linalg.yield %t : i32
+  } -> tensor<?x50xi32>)",
+                           result, weight.name(), type);
+    };
+    std::string text;
+    for (const Case &weight : {left, right})
+      text += "transformer.weight @w_" + weight.name() + " : tensor<50x66x" + type +
+              "> from \"model.safetensors\"\n";
+    text += R"(
+func.func @layer(%x: tensor<?x66xf32> {transformer.name = "x", transformer.dims = ["M", ""]})
+    -> (tensor<?x50xi32> {transformer.name = "y", transformer.dims = ["M", ""]}) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0 : i32
+  %m = tensor.dim %x, %c0 : tensor<?x66xf32>
+  %eq = tensor.empty(%m) : tensor<?x66xi8>
+  %q = linalg.generic {indexing_maps = [affine_map<(m, k) -> (m, k)>, affine_map<(m, k) -> (m, k)>],
+      iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x66xf32>) outs(%eq : tensor<?x66xi8>) {
+  ^bb0(%a: f32, %b: i8):
+    %i = arith.fptosi %a : f32 to i32
+    %n = arith.trunci %i : i32 to i8
+    linalg.yield %n : i8
+  } -> tensor<?x66xi8>)" +
+            product("s", left) + product("t", right) + R"(
+  %ey = tensor.empty(%m) : tensor<?x50xi32>
+  %y = linalg.generic {indexing_maps = [affine_map<(m, n) -> (m, n)>, affine_map<(m, n) -> (m, n)>,
+      affine_map<(m, n) -> (m, n)>], iterator_types = ["parallel", "parallel"]}
+      ins(%s, %t : tensor<?x50xi32>, tensor<?x50xi32>) outs(%ey : tensor<?x50xi32>) {
+  ^bb0(%a: i32, %b: i32, %c: i32):
+    %three = arith.constant 3 : i32
+    %p = arith.muli %b, %three : i32
+    %d = arith.subi %a, %p : i32
+    linalg.yield %d : i32
+  } -> tensor<?x50xi32>
+  return %y : tensor<?x50xi32>
+}
+func.func @widened() -> (tensor<50x66xf32> {transformer.name = "y", transformer.dims = ["", ""]}) {
+  %w = transformer.use @w_)" +
+            left.name() + " : tensor<50x66x" + type + R"(>
+  %e = tensor.empty() : tensor<50x66xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(n, k) -> (n, k)>, affine_map<(n, k) -> (n, k)>],
+      iterator_types = ["parallel", "parallel"]} ins(%w : tensor<50x66x)" +
+            type + ">) outs(%e : tensor<50x66xf32>) {\n  ^bb0(%a: " + type + R"(, %b: f32):
+    %f = arith.sitofp %a : )" +
+            type + R"( to f32
+    linalg.yield %f : f32
+  } -> tensor<50x66xf32>
+  return %y : tensor<50x66xf32>
+}
+)";
+    Products products(GetParam(), {left, right}, text);
+    for (int64_t rows : kRows) {
+      std::vector<int64_t> x = choose(Values::Random, rows * 66, -128, 127, static_cast<unsigned>(rows));
+      Tensor input({rows, 66}, Float32Type::get(&context()), std::vector<double>(x.begin(), x.end()));
+      SmallVector<Tensor> actual = products.call("layer", input);
+      ASSERT_EQ(actual.size(), 1U);
+      std::vector<int64_t> s = products.expect(left, x, rows), t = products.expect(right, x, rows);
+      for (size_t i = 0; i < s.size(); ++i)
+        ASSERT_EQ(actual[0].getInts()[i], s[i] - 3 * t[i]) << rows << " rows, at " << i;
+    }
+    SmallVector<Tensor> widened = products.call("widened", {});
+    ASSERT_EQ(widened.size(), 1U);
+    std::vector<int64_t> w = products.weightsOf(left);
+    for (size_t i = 0; i < w.size(); ++i)
+      ASSERT_EQ(widened[0].getFloats()[i], static_cast<double>(w[i])) << i;
   }
 }
 
