@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/RegisterTile.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
@@ -100,25 +101,6 @@ bool suitsTiles(func::FuncOp func) {
   return root && projectionsOf(func).size() <= 1 &&
          llvm::all_of(root.getDpsInputs(), [](Value v) { return isa<BlockArgument>(v); });
 }
-
-/// Vectors of a register tile's row: those that waste the least of the last panel.
-int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
-  int64_t best = most, least = std::numeric_limits<int64_t>::max();
-  for (int64_t vectors = most; vectors >= 1; --vectors) {
-    int64_t padded = llvm::alignTo(columns, vectors * lanes);
-    // Narrow tiles load more per multiplication; a little waste is cheaper.
-    if (padded + padded / 16 < least) {
-      best = vectors;
-      least = padded;
-    }
-  }
-  return best;
-}
-
-/// Rows and vectors of a register tile.
-struct RegisterTile {
-  int64_t rows, vectors;
-};
 
 struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy> {
   using SelectStrategyPassBase::SelectStrategyPassBase;
@@ -273,37 +255,6 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
 
-  RegisterTile floatTile(const Projection &root, int64_t lanes) {
-    bool manyRegisters = vectorRegisters >= 32;
-    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
-    return {manyRegisters && vectors < 4 ? 8 : 6, vectors};
-  }
-
-  /// Unpacked i4, and products before they are added up, take registers of their own; without
-  /// a third operand copies do too. Wide and low tiles would read weights faster than the
-  /// second-level cache gives bytes to AVX-512.
-  RegisterTile integerTile(Projection root, int64_t lanes) {
-    bool isNarrow = root.weightType().getElementType().isInteger(4);
-    RegisterTile most{6, 2};
-    if (vectorRegisters < 32) {
-      if (isNarrow || int8Depth == 2)
-        most.rows = lanes == 4 ? 3 : 4;
-    } else if (lanes == 16) {
-      most.rows = 12;
-    } else if (isNarrow) {
-      most.rows = 8;
-    } else {
-      most.vectors = 4;
-    }
-    // A few rows, where it is known how many, in equal parts.
-    ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
-    if (llvm::none_of(outer, ShapedType::isDynamic)) {
-      int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
-      most.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, most.rows));
-    }
-    return {most.rows, vectorsFor(root.columns(), lanes, most.vectors)};
-  }
-
   LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
     int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     Projection root = roots[0];
@@ -312,7 +263,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
     if (root.isInteger())
       depth = int8Depth * (weight.isInteger(4) ? 2 : 1);
-    auto [rows, vectors] = root.isInteger() ? integerTile(root, lanes) : floatTile(root, lanes);
+    auto [rows, vectors] = registerTile(root, lanes, vectorRegisters, int8Depth);
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
     bool isWidened = root.isInteger() && int8Depth != 4;
