@@ -86,6 +86,8 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
                         "number of the target's vector registers">,
                  Option<"nativeBF16", "native-bf16", "bool", "false",
                         "the target multiplies pairs of bf16 in one instruction">,
+                 Option<"int8Depth", "int8-depth", "int64_t", "1",
+                        "products of integers that the target sums in one instruction: 4 of i8, 2 or 1 of i16">,
                  Option<"deterministic", "deterministic", "bool", "false",
                         "no result may depend on how work is cut into calls and tasks">,
                  Option<"tuning", "tuning", "std::string", "\"\"",

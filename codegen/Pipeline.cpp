@@ -68,6 +68,7 @@ static const Phase kPhases[] = {
        strategy.vectorBytes = options.vectorBytes;
        strategy.vectorRegisters = options.vectorRegisters;
        strategy.nativeBF16 = options.nativeBF16;
+       strategy.int8Depth = options.int8Depth;
        strategy.deterministic = options.deterministic;
        strategy.overrides = options.strategyFile;
        strategy.tuning = options.tuningFile;
@@ -220,6 +221,10 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
       *this, "native-bf16",
       llvm::cl::desc("the target multiplies pairs of bf16, and rounds to it, in one instruction"),
       llvm::cl::init(false)};
+  Option<int64_t> int8Depth{
+      *this, "int8-depth",
+      llvm::cl::desc("products of integers that the target sums in one instruction: 4 of i8, 2 or 1 of i16"),
+      llvm::cl::init(1)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
   Option<bool> deterministic{*this, "deterministic",
@@ -241,6 +246,7 @@ void mlir::transformer::registerLoweringPipelines() {
                                               lowering.vectorBytes = options.vectorBytes;
                                               lowering.vectorRegisters = options.vectorRegisters;
                                               lowering.nativeBF16 = options.nativeBF16;
+                                              lowering.int8Depth = options.int8Depth;
                                               lowering.chunk = options.chunk;
                                               lowering.deterministic = options.deterministic;
                                               lowering.strategyFile = options.strategy;

@@ -13,15 +13,22 @@
 
 namespace mlir::transformer {
 
-/// The dense tensor that `type` is in memory: itself, or what it is packed to.
+/// The dense tensor that `type` is in memory: itself, or what it is packed to. A value of
+/// i4 is a byte there; packed, two of them are.
 inline RankedTensorType storedType(RankedTensorType type) {
   PackedAttr packed = PackedAttr::of(type);
-  return packed ? RankedTensorType::get(packed.getStoredShape(type), type.getElementType()) : type;
+  bool isNarrow = type.getElementType().isInteger(4);
+  if (!packed && !isNarrow)
+    return type;
+  Type element = isNarrow ? IntegerType::get(type.getContext(), 8) : type.getElementType();
+  return RankedTensorType::get(packed ? packed.getStoredShape(type) : SmallVector<int64_t>(type.getShape()),
+                               element);
 }
 
 /// The dense memref of a tensor's shape in memory.
 inline MemRefType memrefOf(RankedTensorType type) {
-  return MemRefType::get(storedType(type).getShape(), type.getElementType());
+  RankedTensorType stored = storedType(type);
+  return MemRefType::get(stored.getShape(), stored.getElementType());
 }
 
 /// Values a cache has in a kernel.

@@ -163,20 +163,27 @@ def Transformer_PackedAttr : Transformer_Attr<"Packed", "packed"> {
     What is missing to whole panels and steps is zeros. The shape stays the logical
     one; `derive pack` makes the weight.
 
+    Integers are stored `bias` larger, so that an instruction may take them for
+    unsigned ones. Values of i4 stand two to a byte: in the step of a row, the low
+    half of byte j is value j, the high half value j + depth / 2.
+
     Constraints:
     - C1: `columns` and `depth` are positive.
+    - C2: `bias` is from 0 to 128.
 
     ```mlir
     transformer.weight @w : tensor<100x33xbf16> from "model.safetensors"
     transformer.derive @w.packed = pack(@w) : tensor<100x33xbf16, #transformer.packed<64 x 2>>
+    transformer.weight @b : tensor<100x33xi8> from "model.safetensors"
+    transformer.derive @b.packed = pack(@b) : tensor<100x33xi8, #transformer.packed<64 x 4, bias 128>>
     ```
   }];
-  let parameters = (ins "int64_t":$columns, "int64_t":$depth);
-  let assemblyFormat = "`<` $columns `x` $depth `>`";
+  let parameters = (ins "int64_t":$columns, "int64_t":$depth, DefaultValuedParameter<"int64_t", "0">:$bias);
+  let assemblyFormat = "`<` $columns `x` $depth (`,` `bias` $bias^)? `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// [panels, steps, columns * depth]: the shape that a tensor of `type`, which has
-    /// this encoding, has in memory.
+    /// this encoding, has in memory; of i4 half as many bytes.
     ::llvm::SmallVector<int64_t> getStoredShape(::mlir::RankedTensorType type) const;
     /// The packing of a tensor's type, or null.
     static PackedAttr of(::mlir::Type type);

@@ -129,17 +129,22 @@ LogicalResult MaskAttr::verify(function_ref<InFlightDiagnostic()> emitError, Mas
 // packed
 //===----------------------------------------------------------------------===//
 
-LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
-                                 int64_t depth) {
+LogicalResult PackedAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns, int64_t depth,
+                                 int64_t bias) {
   // C1
   if (columns < 1 || depth < 1)
     return emitError() << "expected columns and depth of at least 1, but got " << columns << " and " << depth;
+  // C2
+  if (bias < 0 || bias > 128)
+    return emitError() << "expected a bias of 0 to 128, but got " << bias;
   return success();
 }
 
 SmallVector<int64_t> PackedAttr::getStoredShape(RankedTensorType type) const {
+  int64_t step = getColumns() * getDepth();
   return {llvm::divideCeilSigned(type.getDimSize(0), getColumns()),
-          llvm::divideCeilSigned(type.getDimSize(1), getDepth()), getColumns() * getDepth()};
+          llvm::divideCeilSigned(type.getDimSize(1), getDepth()),
+          type.getElementType().isInteger(4) ? step / 2 : step};
 }
 
 PackedAttr PackedAttr::of(Type type) {

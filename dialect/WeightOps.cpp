@@ -122,6 +122,20 @@ static LogicalResult verifyWord(DeriveOp op, StringRef name, StringRef first, St
   return success();
 }
 
+/// What a packed encoding needs to know of the elements.
+static LogicalResult verifyPacked(DeriveOp op) {
+  PackedAttr packed = PackedAttr::of(op.getTensorType());
+  Type element = op.getTensorType().getElementType();
+  if (element.isInteger(4) && packed.getDepth() % 2 != 0)
+    return op.emitOpError("expected an even depth, as two values of i4 are a byte, but got ")
+           << packed.getDepth();
+  int64_t most = element.isInteger(4) ? 8 : element.isInteger(8) ? 128 : 0;
+  if (packed.getBias() > most)
+    return op.emitOpError("expected a bias of at most ")
+           << most << " on elements of " << element << ", but got " << packed.getBias();
+  return success();
+}
+
 LogicalResult DeriveOp::verify() {
   DeriveKind kind = getKind();
   // C1
@@ -141,7 +155,7 @@ LogicalResult DeriveOp::verify() {
   case DeriveKind::Pack:
     if (!PackedAttr::of(getType()))
       return emitOpError("pack needs a result with the encoding #transformer.packed, but got ") << getType();
-    return success();
+    return verifyPacked(*this);
   case DeriveKind::Concat:
     return LogicalResult(parameter<IntegerAttr>(*this, "axis", "i64"));
   case DeriveKind::AddScalar:

@@ -90,6 +90,7 @@ std::optional<Dtype> dtypeFromType(Type type) {
   case 16:
     return Dtype::I16;
   case 8:
+  case 4: // a byte for each value
     return Dtype::I8;
   case 1:
     return Dtype::BOOL;

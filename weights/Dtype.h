@@ -31,6 +31,7 @@ inline bool isFloat(Dtype dtype) { return dtype <= Dtype::BF16; }
 
 /// The element type in the IR: integers are signless but for U8; BOOL is i1.
 Type dtypeToType(Dtype dtype, MLIRContext *context);
+/// What values of the type are stored as. Safetensors have no i4: it is stored in I8.
 std::optional<Dtype> dtypeFromType(Type elementType);
 
 /// Widens `count` elements.

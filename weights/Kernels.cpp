@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "weights/Kernels.h"
+#include "dialect/KernelTypes.h"
 #include "weights/Error.h"
 #include "weights/Matrices.h"
 
@@ -201,18 +202,41 @@ static void packPanels(const char *source, int64_t rows, int64_t width, PackedAt
         }
 }
 
+/// The same of integers that are stored `bias` larger, two to a byte where they have 4 bits.
+static void packIntegers(const char *source, RankedTensorType type, PackedAttr packed, char *result) {
+  int64_t rows = type.getDimSize(0), width = type.getDimSize(1), columns = packed.getColumns();
+  int64_t perByte = type.getElementType().isInteger(4) ? 2 : 1, bytes = packed.getDepth() / perByte;
+  int64_t steps = packed.getStoredShape(type)[1];
+  auto stored = [&](const char *row, int64_t k) { return k < width ? row[k] + packed.getBias() : 0; };
+  for (int64_t column = 0; column < rows; ++column) {
+    const char *row = source + column * width;
+    char *to = result + (column / columns * steps * columns + column % columns) * bytes;
+    for (int64_t step = 0; step < steps; ++step, to += columns * bytes)
+      for (int64_t j = 0, k = step * packed.getDepth(); j < bytes; ++j, ++k)
+        to[j] = static_cast<char>(perByte == 1 ? stored(row, k)
+                                               : (stored(row, k) & 15) | stored(row, k + bytes) << 4);
+  }
+}
+
 static Expected<HostTensor> pack(const HostTensor &source, RankedTensorType type) {
   PackedAttr packed = PackedAttr::of(type);
   SmallVector<int64_t> shape = packed.getStoredShape(type);
+  bool isNarrow = type.getElementType().isInteger(4);
+  if (isNarrow && any_of(source.data, [](char value) { return value < -8 || value > 7; }))
+    return makeError("a weight of i4 has values that are not from -8 to 7");
   Expected<HostTensor> converted =
       convert(source, RankedTensorType::get(type.getShape(), type.getElementType()));
   if (!converted)
     return converted.takeError();
-  Expected<HostTensor> result = allocateTensor(RankedTensorType::get(shape, type.getElementType()));
+  Expected<HostTensor> result = allocateTensor(storedType(type));
   if (!result)
     return result.takeError();
   char *to = result->owner.get();
   std::memset(to, 0, result->data.size());
+  if (isNarrow || packed.getBias() != 0) {
+    packIntegers(converted->data.data(), type, packed, to);
+    return result;
+  }
   auto fill = [&](auto element) {
     packPanels<decltype(element)>(converted->data.data(), type.getDimSize(0), type.getDimSize(1), packed,
                                   shape, to);

@@ -11,15 +11,17 @@
 // tasks goes, block by block:
 //
 //   a block of x is computed into a scratch of its own, where x is not an argument
-//   for each panel
+//   for each panel, for each group of rows:
 //     for each cache block of k, for each register tile of rows:
 //       accumulators of native vectors, carried by the loop over k
-//       -> a tile of sums [rows, columns] in f32, one for each weight
+//       -> a tile of sums [rows, columns] in f32 or i32, one for each weight
 //     for each row of the tile: the rest of the dispatch, inlined, on vectors
 //
 // The sums meet the rest of the dispatch in memory that stays in the first-level
 // cache. So the epilogue is emitted once, however many register tiles there are,
-// and what it costs is one store and one load per K multiplications.
+// and what it costs is one store and one load per K multiplications. A group is the
+// rows of one register tile, so that results are written while the next is computed;
+// where k is cut into blocks, it is all rows of the block.
 //
 //===----------------------------------------------------------------------===//
 
@@ -48,6 +50,9 @@ public:
         blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), lanes(config.getVector()),
         columns(roots[0].columns()), width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
+    groupRows = steps <= blockSteps ? tileRows : blockRows;
+    if (roots[0].isInteger())
+      integers.emplace(roots[0].weightType().getElementType(), lanes, depth);
   }
 
   void emit(OpBuilder &b);
@@ -60,12 +65,20 @@ private:
 
   void setUp(OpBuilder &b);
   Input prepareInput(OpBuilder &b, Value row, Value rows);
+  void emitCorrections(OpBuilder &b, Value rows, Input input);
+  Value widenTo(OpBuilder &b, Value value);
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
-  void multiply(OpBuilder &b, Value panel, Value rows, Input input);
-  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value row,
-                        int64_t count, Value firstStep, Value lastStep);
+  void multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input);
+  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value first,
+                        Value row, int64_t count, Value firstStep, Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
+  /// The type rows are multiplied in, and that of sums.
+  Type rowType() {
+    return integers ? Type(integers->rowType(loc.getContext()))
+                    : getElementTypeOrSelf(roots[0].input->get().getType());
+  }
+  Type sumType() { return getElementTypeOrSelf(roots[0].op.getResult(0).getType()); }
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
   void forLoop(OpBuilder &b, Value from, Value to, int64_t step,
                function_ref<void(OpBuilder &, Value)> body) {
@@ -78,12 +91,14 @@ private:
   SmallVector<Projection> roots;
   Value result;
   Location loc;
-  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps, groupRows;
+  std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
   Value allRows, panels;
   Value scratch;            ///< [blockRows, K], where x is computed or copied; else null
-  SmallVector<Value> tiles; ///< [blockRows, tileColumns] sums of each weight
+  Value corrections;        ///< [blockRows, 1], what sums start from; null where that is zero
+  SmallVector<Value> tiles; ///< [groupRows, tileColumns] sums of each weight
 };
 
 } // namespace
@@ -100,16 +115,18 @@ void ContractionEmitter::setUp(OpBuilder &b) {
   }
   panels = constant(b, llvm::divideCeilSigned(columns, tileColumns));
 
-  auto allocate = [&](int64_t rowSize, Type element) -> Value {
-    return memref::AllocaOp::create(b, loc, MemRefType::get({blockRows, rowSize}, element),
+  auto allocate = [&](int64_t rows, int64_t rowSize, Type element) -> Value {
+    return memref::AllocaOp::create(b, loc, MemRefType::get({rows, rowSize}, element),
                                     b.getI64IntegerAttr(64));
   };
   Value x = roots[0].input->get();
-  Type element = getElementTypeOrSelf(x.getType());
-  if (!isa<BlockArgument>(x) || width % depth != 0)
-    scratch = allocate(steps * depth, element);
+  Type element = rowType();
+  if (!isa<BlockArgument>(x) || width % depth != 0 || element != getElementTypeOrSelf(x.getType()))
+    scratch = allocate(blockRows, steps * depth, element);
+  if (integers && integers->bias() != 0)
+    corrections = allocate(blockRows, 1, b.getI32Type());
   for (size_t i = 0; i < roots.size(); ++i)
-    tiles.push_back(allocate(tileColumns, b.getF32Type()));
+    tiles.push_back(allocate(groupRows, tileColumns, sumType()));
 }
 
 void ContractionEmitter::emit(OpBuilder &b) {
@@ -129,6 +146,8 @@ void ContractionEmitter::emit(OpBuilder &b) {
     Value from = arith::MaxSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.begin, origin), zero);
     Value to = arith::MinSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.end, origin), panels);
     Input input = prepareInput(b, row, rows);
+    if (corrections)
+      emitCorrections(b, rows, input);
     forLoop(b, from, to, 1, [&](OpBuilder &b, Value panel) { emitPanel(b, panel, row, rows, input); });
   });
 }
@@ -149,9 +168,9 @@ ContractionEmitter::Input ContractionEmitter::prepareInput(OpBuilder &b, Value r
     Value at = arith::AddIOp::create(b, loc, row, i);
     emitter.emit(b, delinearize(b, loc, at, leading),
                  [&](OpBuilder &b, Value value, LaneIndex column, Value mask) {
-                   storeElements(b, loc, value, scratch, {i, column.base}, mask);
+                   storeElements(b, loc, widenTo(b, value), scratch, {i, column.base}, mask);
                  });
-    Type element = getElementTypeOrSelf(x.getType());
+    Type element = rowType();
     for (int64_t k = width; k < steps * depth; ++k)
       memref::StoreOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(element)), scratch,
                               ValueRange{i, constant(b, k)});
@@ -159,12 +178,36 @@ ContractionEmitter::Input ContractionEmitter::prepareInput(OpBuilder &b, Value r
   return {scratch, constant(b, 0)};
 }
 
-void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
-  multiply(b, panel, rows, input);
-  emitEpilogue(b, panel, row, rows);
+/// A value of x in the type it is multiplied in.
+Value ContractionEmitter::widenTo(OpBuilder &b, Value value) {
+  Type type = rowType();
+  if (getElementTypeOrSelf(value.getType()) == type)
+    return value;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    type = vector.clone(type);
+  return arith::ExtSIOp::create(b, loc, type, value);
 }
 
-void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input input) {
+void ContractionEmitter::emitCorrections(OpBuilder &b, Value rows, Input input) {
+  Value zero = constant(b, 0);
+  forLoop(b, zero, rows, 1, [&](OpBuilder &b, Value i) {
+    Value row = arith::AddIOp::create(b, loc, input.firstRow, i);
+    Value sum = integers->correction(b, loc, input.memref, row, steps * depth);
+    memref::StoreOp::create(b, loc, sum, corrections, ValueRange{i, zero});
+  });
+}
+
+void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
+  forLoop(b, constant(b, 0), rows, groupRows, [&](OpBuilder &b, Value first) {
+    Value left = arith::SubIOp::create(b, loc, rows, first);
+    Value count = arith::MinUIOp::create(b, loc, left, constant(b, groupRows));
+    multiply(b, panel, first, count, input);
+    emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first), count);
+  });
+}
+
+/// The sums of `rows` rows from the block's row `first` on.
+void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input) {
   Value zero = constant(b, 0);
   Value whole =
       arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
@@ -172,7 +215,7 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
     Value weight = context.argument(root.weight->get()), sums = tile;
     auto allTiles = [&](OpBuilder &b, Value from, Value to) {
       auto emitTile = [&](OpBuilder &b, Value row, int64_t count) {
-        emitRegisterTile(b, weight, panel, sums, input, row, count, from, to);
+        emitRegisterTile(b, weight, panel, sums, input, first, row, count, from, to);
       };
       forLoop(b, zero, whole, tileRows, [&](OpBuilder &b, Value i) { emitTile(b, i, tileRows); });
       // The rest of the rows, in tiles of powers of two.
@@ -199,18 +242,26 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value rows, Input i
   }
 }
 
-/// The accumulators of `count` rows from `row` on of the tile, over the steps
-/// [firstStep, lastStep) of k.
+/// The accumulators of `count` rows from `row` on of the tile, whose first is the block's
+/// row `first`, over the steps [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
-                                          Value row, int64_t count, Value firstStep, Value lastStep) {
-  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth);
+                                          Value first, Value row, int64_t count, Value firstStep,
+                                          Value lastStep) {
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
   int64_t vectors = kernel.rowVectors();
   SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
   MicroKernel::Rows rows{input.memref, {}};
-  Value base = arith::AddIOp::create(b, loc, input.firstRow, row);
+  Value inBlock = arith::AddIOp::create(b, loc, first, row);
+  Value base = arith::AddIOp::create(b, loc, input.firstRow, inBlock);
   for (int64_t i = 0; i < count; ++i) {
     rows.leading.push_back({addIndex(b, loc, base, i)});
     tileRow.push_back(addIndex(b, loc, row, i));
+    if (!corrections)
+      continue;
+    Value start =
+        memref::LoadOp::create(b, loc, corrections, ValueRange{addIndex(b, loc, inBlock, i), constant(b, 0)});
+    start = vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
+    std::fill_n(sums.begin() + i * vectors, vectors, start);
   }
   if (steps > blockSteps) {
     // Sums of earlier cache blocks; a branch that the first block alone takes.
@@ -251,9 +302,10 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
     indices.push_back(Value());
     auto element = [&](OpBuilder &b, Value at, Value mask) {
       for (auto [root, tile] : llvm::zip(roots, tiles)) {
-        Value sum = vectors ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, b.getF32Type()), tile,
-                                                           ValueRange{i, at}))
-                            : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
+        Value sum =
+            vectors
+                ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, sumType()), tile, ValueRange{i, at}))
+                : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
         evaluator.setKnown(root.op.getResult(0), sum);
       }
       evaluator.setMask(mask);
@@ -283,9 +335,10 @@ LogicalResult mlir::transformer::emitContraction(OpBuilder &b, KernelContext &co
   int64_t columns = config.getTile()[1], depth = config.getBlock()[2];
   for (Projection &root : projectionsOf(context.spec)) {
     PackedAttr packed = PackedAttr::of(root.weightType());
-    if (!packed || packed.getColumns() != columns || packed.getDepth() != depth)
-      return root.op.emitOpError("expected weights packed as <")
-             << columns << " x " << depth << ">, but got " << root.weightType();
+    int64_t bias = biasOf(root.weightType().getElementType(), config);
+    if (!packed || packed.getColumns() != columns || packed.getDepth() != depth || packed.getBias() != bias)
+      return root.op.emitOpError("expected weights packed as ")
+             << PackedAttr::get(b.getContext(), columns, depth, bias) << ", but got " << root.weightType();
   }
   ContractionEmitter(context, config).emit(b);
   return success();

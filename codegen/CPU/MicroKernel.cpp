@@ -18,6 +18,9 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// How far ahead of one row's products weights are asked for: a page.
+static constexpr int64_t kAheadBytes = 4096;
+
 SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType(b)));
   return SmallVector<Value>(rows * vectors, none);
@@ -47,6 +50,12 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
                                     Value last, bool isEven, ValueRange sums) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
   Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
+  auto single = [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+    scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
+  };
+  // A step of i4 is two already.
+  if (integers && integers->parts() > 1)
+    return scf::ForOp::create(b, loc, first, last, one, sums, single).getResults();
   Value even = last;
   if (!isEven) {
     Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), one);
@@ -60,47 +69,77 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
                                   });
   if (isEven)
     return pairs.getResults();
-  auto rest = scf::ForOp::create(b, loc, even, last, one, pairs.getResults(),
-                                 [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
-                                   scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
-                                 });
-  return rest.getResults();
+  return scf::ForOp::create(b, loc, even, last, one, pairs.getResults(), single).getResults();
 }
 
-/// The element a[row, at], or the pair of a dot product, in every lane.
-Value MicroKernel::broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at) const {
+/// The element a[row, at], or the `count` neighbours of a dot product, in every lane.
+Value MicroKernel::broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const {
   Type element = cast<MemRefType>(rows.memref.getType()).getElementType();
   SmallVector<Value> indices(rows.leading[row]);
-  if (depth == 1) {
+  if (count == 1) {
     indices.push_back(at);
     Value x = widen(b, loc, memref::LoadOp::create(b, loc, rows.memref, indices));
-    return vector::BroadcastOp::create(b, loc, sumType(b), x);
+    return vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, x.getType()), x);
   }
-  Type word = b.getIntegerType(static_cast<unsigned>(depth) * element.getIntOrFloatBitWidth());
-  indices.push_back(arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, depth)));
-  Value pair = vector::LoadOp::create(b, loc, VectorType::get({depth}, element), rows.memref, indices);
-  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), pair);
+  Type word = b.getIntegerType(static_cast<unsigned>(count) * element.getIntOrFloatBitWidth());
+  indices.push_back(arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, count)));
+  Value neighbours = vector::LoadOp::create(b, loc, VectorType::get({count}, element), rows.memref, indices);
+  Value bits = vector::BitCastOp::create(b, loc, VectorType::get({1}, word), neighbours);
   Value scalar = vector::ExtractOp::create(b, loc, bits, 0);
   Value all = vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, word), scalar);
-  return vector::BitCastOp::create(b, loc, VectorType::get({lanes * depth}, element), all);
+  return vector::BitCastOp::create(b, loc, VectorType::get({lanes * count}, element), all);
+}
+
+/// One step of the weights as they are stored, a vector each for `lanes` columns.
+SmallVector<Value> MicroKernel::integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
+                                            ValueRange sums) const {
+  SmallVector<Value> next(sums);
+  for (int64_t part = 0; part < integers->parts(); ++part) {
+    SmallVector<Value> weights =
+        llvm::map_to_vector(stored, [&](Value vector) { return integers->unpack(b, loc, vector, part); });
+    Value from = arith::MulIOp::create(b, loc, at, arith::ConstantIndexOp::create(b, loc, integers->parts()));
+    from = addIndex(b, loc, from, part);
+    for (size_t i = 0; i < rows.leading.size(); ++i) {
+      Value x = broadcastRow(b, rows, i, from, integers->partDepth());
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = next[i * vectors + v];
+        sum = integers->multiplyAdd(b, loc, weights[v], x, sum);
+      }
+    }
+  }
+  return next;
+}
+
+/// What the loop will load in some steps. One row's products wait for memory alone, and where a step is
+/// many instructions, few of the next loads are under way without it.
+void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const {
+  Value &at = indices[indices.size() - 2];
+  at = addIndex(b, loc, at, steps);
+  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
 }
 
 SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                                      ValueRange sums) const {
   Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
   Value first = columns.column;
-  if (depth > 1)
-    first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, depth));
+  int64_t width = integers ? integers->columnBytes() : depth;
+  if (width > 1)
+    first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, width));
   SmallVector<Value> loaded, next;
   for (int64_t v = 0; v < vectors; ++v) {
     SmallVector<Value> indices(columns.leading);
-    indices.append({at, addIndex(b, loc, first, v * lanes * depth)});
+    indices.append({at, addIndex(b, loc, first, v * lanes * width)});
     Value values =
-        vector::LoadOp::create(b, loc, VectorType::get({lanes * depth}, element), columns.memref, indices);
+        vector::LoadOp::create(b, loc, VectorType::get({lanes * width}, element), columns.memref, indices);
+    if (integers && rows.leading.size() == 1)
+      prefetch(b, columns.memref, indices, kAheadBytes / (vectors * lanes * width));
     loaded.push_back(depth > 1 ? values : widen(b, loc, values));
   }
+  if (integers)
+    return integerStep(b, rows, loaded, at, sums);
   for (size_t i = 0; i < rows.leading.size(); ++i) {
-    Value x = broadcastRow(b, rows, i, at);
+    Value x = broadcastRow(b, rows, i, at, depth);
     for (int64_t v = 0; v < vectors; ++v) {
       next.push_back(multiplyAdd(b, loc, depth, x, loaded[v], sums[i * vectors + v]));
     }

@@ -15,7 +15,7 @@
 #ifndef CODEGEN_CPU_MICROKERNEL_H
 #define CODEGEN_CPU_MICROKERNEL_H
 
-#include "dialect/Transformer.h"
+#include "codegen/CPU/IntegerProducts.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -23,11 +23,12 @@ namespace mlir::transformer {
 
 /// sums[i, v] += sum over steps of a[i, step] * b[step, v], where v is a vector of
 /// `lanes` columns and a step `depth` values of k: 1, or 2 for dot products of pairs
-/// of bf16 (AVX512-BF16, BFDOT).
+/// of bf16 (AVX512-BF16, BFDOT), or what products of integers take.
 class MicroKernel {
 public:
-  MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth)
-      : loc(loc), lanes(lanes), vectors(vectors), depth(depth) {}
+  MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth,
+              std::optional<IntegerProducts> integers = std::nullopt)
+      : loc(loc), lanes(lanes), vectors(vectors), depth(depth), integers(integers) {}
 
   /// Rows of a in memory: [.., steps * depth] at `indices` but for the last.
   struct Rows {
@@ -42,7 +43,9 @@ public:
   };
 
   int64_t rowVectors() const { return vectors; }
-  VectorType sumType(OpBuilder &b) const { return VectorType::get({lanes}, b.getF32Type()); }
+  VectorType sumType(OpBuilder &b) const {
+    return VectorType::get({lanes}, integers ? Type(b.getI32Type()) : b.getF32Type());
+  }
   /// Sums of `rows` rows, all zero.
   SmallVector<Value> zeros(OpBuilder &b, int64_t rows) const;
   /// The sums after the steps [first, last); `isEven` promises an even number of them.
@@ -62,10 +65,14 @@ public:
 private:
   SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
                           ValueRange sums) const;
-  Value broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at) const;
+  SmallVector<Value> integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
+                                 ValueRange sums) const;
+  void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const;
+  Value broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const;
 
   Location loc;
   int64_t lanes, vectors, depth;
+  std::optional<IntegerProducts> integers;
 };
 
 } // namespace mlir::transformer

@@ -14,6 +14,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/IntegerProducts.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/Passes.h"
@@ -52,7 +53,8 @@ struct PackWeights : transformer::impl::PackWeightsPassBase<PackWeights> {
     auto type = cast<RankedTensorType>(argument.getType());
     if (PackedAttr::of(type))
       return success(); // two projections of one weight
-    auto encoding = PackedAttr::get(&getContext(), config.getTile()[1], config.getBlock()[2]);
+    auto encoding = PackedAttr::get(&getContext(), config.getTile()[1], config.getBlock()[2],
+                                    biasOf(type.getElementType(), config));
     auto packed = RankedTensorType::get(type.getShape(), type.getElementType(), encoding);
     unsigned number = argument.getArgNumber();
     for (LaunchOp launch : callers) {

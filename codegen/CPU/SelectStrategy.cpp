@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/CPU/RegisterTile.h"
 #include "codegen/CPU/Templates.h"
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
@@ -73,6 +74,8 @@ constexpr int64_t kScratchBytes = 512 * 1024;
 constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
+/// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
+constexpr int64_t kByteBlockRows = 96;
 
 /// Query rows of a task of attention, and the bytes that they and their results may take:
 /// enough rows that packing keys and values costs a few percent. The most keys of a tile, and
@@ -97,20 +100,6 @@ bool suitsTiles(func::FuncOp func) {
   linalg::GenericOp root = contractionOf(func);
   return root && projectionsOf(func).size() <= 1 &&
          llvm::all_of(root.getDpsInputs(), [](Value v) { return isa<BlockArgument>(v); });
-}
-
-/// Vectors of a register tile's row: those that waste the least of the last panel.
-int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
-  int64_t best = most, least = std::numeric_limits<int64_t>::max();
-  for (int64_t vectors = most; vectors >= 1; --vectors) {
-    int64_t padded = llvm::alignTo(columns, vectors * lanes);
-    // Narrow tiles load more per multiplication; a little waste is cheaper.
-    if (padded + padded / 16 < least) {
-      best = vectors;
-      least = padded;
-    }
-  }
-  return best;
 }
 
 struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy> {
@@ -272,15 +261,19 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     Type input = getElementTypeOrSelf(root.input->get().getType()),
          weight = root.weightType().getElementType();
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
-    bool manyRegisters = vectorRegisters >= 32;
-    int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
-    int64_t rows = manyRegisters && vectors < 4 ? 8 : 6;
+    if (root.isInteger())
+      depth = int8Depth * (weight.isInteger(4) ? 2 : 1);
+    auto [rows, vectors] = registerTile(root, lanes, vectorRegisters, int8Depth);
     int64_t columns = vectors * lanes;
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
+    bool isWidened = root.isInteger() && int8Depth != 4;
+    if (isWidened)
+      rowBytes *= 2;
     // Rows that are computed stand on the stack; others are read where they are.
-    bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0;
-    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : kBlockRows;
-    int64_t block = std::clamp(fit, rows, kBlockRows) / rows * rows;
+    bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
+    int64_t blockRows = root.isInteger() && lanes == 16 ? kByteBlockRows : kBlockRows;
+    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : blockRows;
+    int64_t block = std::clamp(fit, rows, blockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
     int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
     int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);

@@ -148,6 +148,15 @@ bool CPUTarget::multipliesBF16() const {
   return isX86() ? has("avx512bf16") && vectorBytes() == 64 : has("bf16");
 }
 
+int64_t CPUTarget::int8Depth() const {
+  if (!isX86())
+    return has("dotprod") ? 4 : 1;
+  int64_t bytes = vectorBytes();
+  if (bytes == 64 ? has("avx512vnni") : bytes == 32 && has("avxvnni"))
+    return 4;
+  return bytes != 32 || has("avx2") ? 2 : 1;
+}
+
 llvm::Expected<std::unique_ptr<llvm::TargetMachine>> CPUTarget::createMachine() const {
   llvm::Triple parsed(triple);
   llvm::Expected<const llvm::Target *> target = lookup(parsed);

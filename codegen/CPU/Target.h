@@ -39,6 +39,9 @@ struct CPUTarget {
   /// Whether vectors of pairs of bf16 are multiplied and added up, and f32 rounded to
   /// bf16, in one instruction each.
   bool multipliesBF16() const;
+  /// Products of integers that one instruction sums in vectors of `vectorBytes`: 4 of i8,
+  /// 2 of i16, or 1 where there is none.
+  int64_t int8Depth() const;
   /// Position-independent code of the small model.
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
 };

@@ -29,8 +29,16 @@ using namespace mlir::transformer;
 
 namespace {
 
+bool isOfI4(Type type) {
+  auto shaped = dyn_cast<ShapedType>(type);
+  return shaped && shaped.getElementType().isInteger(4);
+}
+
 /// Why an op of an entry function cannot go on, or nothing.
 std::optional<std::string> reasonAgainst(Operation &op) {
+  bool isRead = isa<UseOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op);
+  if (!isRead && llvm::any_of(op.getResultTypes(), isOfI4))
+    return "makes values of i4, which only weights have; make them i8";
   if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
     if (generic.getNumResults() != 1)
       return "makes several results; a dispatch computes one tensor, so split it";
@@ -92,6 +100,10 @@ struct CheckDispatchable : transformer::impl::CheckDispatchablePassBase<CheckDis
         func.emitOpError("has several blocks; entry functions are straight-line code");
         left = true;
         continue;
+      }
+      if (llvm::any_of(func.getArgumentTypes(), isOfI4)) {
+        func.emitOpError("has an argument of i4, which only weights have; make it i8");
+        left = true;
       }
       for (Operation &op : func.getBody().front())
         if (std::optional<std::string> reason = reasonAgainst(op)) {

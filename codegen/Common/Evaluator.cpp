@@ -270,8 +270,16 @@ Value Evaluator::evaluate(OpBuilder &b, Value tensor, ArrayRef<LaneIndex> at) {
   if (!isa<ShapedType>(tensor.getType()))
     return isa<BlockArgument>(tensor) ? context.argument(tensor)
                                       : b.clone(*tensor.getDefiningOp())->getResult(0);
-  if (isa<BlockArgument>(tensor))
-    return load(b, loc, context.argument(tensor), at);
+  if (isa<BlockArgument>(tensor)) {
+    Value loaded = load(b, loc, context.argument(tensor), at);
+    Type element = getElementTypeOrSelf(tensor.getType()), type = element;
+    if (!element.isInteger(4))
+      return loaded;
+    // In memory it is a byte.
+    if (auto vector = dyn_cast<VectorType>(loaded.getType()))
+      type = vector.clone(element);
+    return arith::TruncIOp::create(b, loc, type, loaded);
+  }
   if (auto fill = tensor.getDefiningOp<linalg::FillOp>())
     return evaluate(b, fill.getInputs()[0], {});
   if (DenseElementsAttr constant; matchPattern(tensor, m_Constant(&constant)) && constant.isSplat())

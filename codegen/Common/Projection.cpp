@@ -13,37 +13,48 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// The block argument under conversions to f32, or null.
+/// The block argument under conversions to the type of the sums, or null.
 static BlockArgument widenedArgument(Value value) {
   if (auto ext = value.getDefiningOp<arith::ExtFOp>())
+    value = ext.getIn();
+  else if (auto ext = value.getDefiningOp<arith::ExtSIOp>())
     value = ext.getIn();
   return dyn_cast<BlockArgument>(value);
 }
 
 /// Whether the region yields accumulator + widen(a) * widen(b).
-static bool sumsProducts(linalg::GenericOp op) {
+template <typename Add, typename Mul> static bool sumsProducts(linalg::GenericOp op) {
   Block *body = op.getBody();
   if (body->getNumArguments() != 3)
     return false;
-  auto sum = body->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
-  if (!sum || !sum.getType().isF32())
+  auto sum = body->getTerminator()->getOperand(0).getDefiningOp<Add>();
+  if (!sum || sum.getType().getIntOrFloatBitWidth() != 32)
     return false;
   Value accumulator = body->getArgument(2);
   Value other = sum.getLhs() == accumulator ? sum.getRhs() : sum.getLhs();
   if (sum.getLhs() != accumulator && sum.getRhs() != accumulator)
     return false;
-  auto product = other.getDefiningOp<arith::MulFOp>();
+  auto product = other.getDefiningOp<Mul>();
   if (!product)
     return false;
   BlockArgument a = widenedArgument(product.getLhs()), b = widenedArgument(product.getRhs());
   return a && b && a != b && a != accumulator && b != accumulator;
 }
 
+/// Whether the operands are those that kernels of integers multiply.
+static bool multipliesBytes(const Projection &found) {
+  Type weight = found.weightType().getElementType();
+  return getElementTypeOrSelf(found.input->get().getType()).isSignlessInteger(8) &&
+         (weight.isSignlessInteger(8) || weight.isSignlessInteger(4));
+}
+
 std::optional<Projection> Projection::match(linalg::GenericOp op) {
   unsigned loops = op.getNumLoops();
   if (op.getNumReductionLoops() != 1 || op.getNumResults() != 1 || loops < 3 || op.getNumDpsInputs() != 2)
     return std::nullopt;
-  if (op.getIteratorTypesArray().back() != utils::IteratorType::reduction || !sumsProducts(op))
+  bool isFloat = sumsProducts<arith::AddFOp, arith::MulFOp>(op);
+  if (op.getIteratorTypesArray().back() != utils::IteratorType::reduction ||
+      (!isFloat && !sumsProducts<arith::AddIOp, arith::MulIOp>(op)))
     return std::nullopt;
   MLIRContext *context = op.getContext();
   AffineMap identity = AffineMap::getMultiDimIdentityMap(loops, context);
@@ -65,8 +76,11 @@ std::optional<Projection> Projection::match(linalg::GenericOp op) {
   auto weight = dyn_cast<RankedTensorType>(found.weight->get().getType());
   if (!weight || !weight.hasStaticShape() || weight.getNumElements() == 0)
     return std::nullopt;
+  if (!isFloat && !multipliesBytes(found))
+    return std::nullopt;
   auto fill = op.getDpsInits()[0].getDefiningOp<linalg::FillOp>();
-  if (!fill || !matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
+  if (!fill ||
+      !(matchPattern(fill.getInputs()[0], m_AnyZeroFloat()) || matchPattern(fill.getInputs()[0], m_Zero())))
     return std::nullopt;
   return found;
 }

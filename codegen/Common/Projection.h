@@ -17,7 +17,8 @@
 namespace mlir::transformer {
 
 /// A generic that computes x W^T: sum over its last loop k of x[.., k] * w[n, k],
-/// starting from zero, where n is the last dimension of the result [.., n] in f32.
+/// starting from zero, where n is the last dimension of the result [.., n]: of floats
+/// in f32, or of i8 (w also i4) in i32.
 struct Projection {
   linalg::GenericOp op;
   OpOperand *input = nullptr;  ///< x, [.., K]
@@ -26,6 +27,7 @@ struct Projection {
   RankedTensorType weightType() const { return cast<RankedTensorType>(weight->get().getType()); }
   int64_t columns() const { return weightType().getDimSize(0); }
   int64_t depth() const { return weightType().getDimSize(1); }
+  bool isInteger() const { return weightType().getElementType().isInteger(); }
 
   static std::optional<Projection> match(linalg::GenericOp op);
 };

@@ -73,7 +73,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     for (Projection &projection : projections)
       if (!isa<BlockArgument>(projection.weight->get()) || !isa<BlockArgument>(projection.input->get()) ||
           projection.input->get() != projections[0].input->get() ||
-          projection.weightType() != projections[0].weightType())
+          projection.weightType() != projections[0].weightType() || projection.isInteger())
         return {};
     return projections;
   }

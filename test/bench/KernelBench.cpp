@@ -72,9 +72,19 @@ std::vector<char> randomBytes(size_t count, bool isBF16, unsigned seed) {
   return bytes;
 }
 
+/// Random integers from -most - 1 to `most`, a byte each.
+std::vector<char> randomIntegers(size_t count, int64_t most, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<char> bytes(count);
+  for (char &value : bytes)
+    value = static_cast<char>(static_cast<int64_t>(random() % (2 * most + 2)) - most - 1);
+  return bytes;
+}
+
 struct Weight {
   std::string name;
   int64_t rows, columns;
+  int64_t most = 0; ///< the largest value of integers, 0 for floats
 };
 
 void writeWeights(llvm::StringRef path, llvm::ArrayRef<Weight> weights, bool isBF16) {
@@ -85,10 +95,13 @@ void writeWeights(llvm::StringRef path, llvm::ArrayRef<Weight> weights, bool isB
   std::string header = "{";
   size_t offset = 0;
   for (const Weight &weight : weights) {
-    size_t bytes = weight.rows * weight.columns * (isBF16 ? 2 : 4);
+    size_t bytes = weight.rows * weight.columns * (weight.most ? 1 : isBF16 ? 2 : 4);
     header += llvm::formatv(R"({0}"{1}":{{"dtype":"{2}","shape":[{3},{4}],"data_offsets":[{5},{6}]})",
-                            header.size() > 1 ? "," : "", weight.name, isBF16 ? "BF16" : "F32", weight.rows,
-                            weight.columns, offset, offset + bytes)
+                            header.size() > 1 ? "," : "", weight.name,
+                            weight.most ? "I8"
+                            : isBF16    ? "BF16"
+                                        : "F32",
+                            weight.rows, weight.columns, offset, offset + bytes)
                   .str();
     offset += bytes;
   }
@@ -98,8 +111,10 @@ void writeWeights(llvm::StringRef path, llvm::ArrayRef<Weight> weights, bool isB
   file.write(reinterpret_cast<char *>(&size), 8);
   file << header;
   for (size_t i = 0; i < weights.size(); ++i) {
+    size_t count = weights[i].rows * weights[i].columns;
+    unsigned seed = static_cast<unsigned>(i);
     std::vector<char> bytes =
-        randomBytes(weights[i].rows * weights[i].columns, isBF16, static_cast<unsigned>(i));
+        weights[i].most ? randomIntegers(count, weights[i].most, seed) : randomBytes(count, isBF16, seed);
     file.write(bytes.data(), bytes.size());
   }
 }
@@ -292,6 +307,124 @@ void gemv(benchmark::State &state, bool isBF16, int threads) {
 }
 
 //===----------------------------------------------------------------------===//
+// Products of i8 and of i8 with i4
+//===----------------------------------------------------------------------===//
+
+/// %{0} of i32 from rows %{1} of [?, {3}] and the weight @{2} of [{4}, {3}] and type {5}.
+const char *const kIntegerProduct = R"(
+  %w{0} = transformer.use @{2} : tensor<{4}x{3}x{5}>
+  %e{0} = tensor.empty(%m) : tensor<?x{4}xi32>
+  %f{0} = linalg.fill ins(%zero : i32) outs(%e{0} : tensor<?x{4}xi32>) -> tensor<?x{4}xi32>
+  %{0} = linalg.generic {{indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>,
+      affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%{1}, %w{0} : tensor<?x{3}xi8>, tensor<{4}x{3}x{5}>) outs(%f{0} : tensor<?x{4}xi32>) {{
+  ^bb0(%a: i8, %b: {5}, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : {5} to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x{4}xi32>
+)";
+
+std::string integerFunction(int64_t k, int64_t n, llvm::StringRef body, llvm::StringRef result,
+                            llvm::StringRef type) {
+  return text(
+      "func.func @run(%x0: tensor<?x{0}xi8> {{transformer.dims = [\"S\", \"\"]}) -> (tensor<?x{1}x{4}> "
+      "{{transformer.dims = [\"S\", \"\"]}) {{\n  %c0 = arith.constant 0 : index\n"
+      "  %zero = arith.constant 0 : i32\n  %m = tensor.dim %x0, %c0 : tensor<?x{0}xi8>\n{2}"
+      "  return %{3} : tensor<?x{1}x{4}>\n}",
+      k, n, body, result, type);
+}
+
+xfm_tensor integersOf(const std::vector<char> &data, llvm::ArrayRef<int64_t> shape) {
+  xfm_tensor tensor = tensorOf(data, false, shape);
+  tensor.dtype = XFM_I8;
+  return tensor;
+}
+
+void integers(benchmark::State &state, Shape s, bool isNarrow, int threads) {
+  const char *type = isNarrow ? "i4" : "i8";
+  Compiled &module = compiled(text("{0}x{1}{2}", s.k, s.n, type), [&] {
+    return new Compiled(
+        text("transformer.weight @w : tensor<{0}x{1}x{2}> from \"model.safetensors\"\n", s.n, s.k, type) +
+            integerFunction(s.k, s.n, text(kIntegerProduct, "y", "x0", "w", s.k, s.n, type), "y", "i32"),
+        {{"w", s.n, s.k, isNarrow ? 7 : 127}}, false);
+  });
+  std::vector<char> x = randomIntegers(s.m * s.k, 127, 9);
+  xfm_tensor input = integersOf(x, {s.m, s.k});
+  xfm_session *session = module.session(threads);
+  call(session, "run", input);
+  for (auto _ : state)
+    call(session, "run", input);
+  setFlops(state, 2.0 * s.m * s.k * s.n);
+}
+
+void integerGemv(benchmark::State &state, bool isNarrow, int threads) {
+  const char *type = isNarrow ? "i4" : "i8";
+  int64_t layers = isNarrow ? 32 : 16; // 256 MiB
+  Compiled &module = compiled(text("gemv{0}", type), [&] {
+    std::string head, body;
+    std::vector<Weight> weights;
+    for (int64_t i = 0; i < layers; ++i) {
+      weights.push_back({text("w{0}", i), kWidth, kWidth, isNarrow ? 7 : 127});
+      head += text("transformer.weight @w{0} : tensor<{1}x{1}x{2}> from \"model.safetensors\"\n", i, kWidth,
+                   type);
+      body += text(kIntegerProduct, text("y{0}", i), text("x{0}", i), text("w{0}", i), kWidth, kWidth, type);
+      // The next rows: some bits of the sums.
+      body += text(R"(
+  %n{0} = tensor.empty(%m) : tensor<?x{1}xi8>
+  %x{2} = linalg.generic {{indexing_maps = [affine_map<(m, n) -> (m, n)>, affine_map<(m, n) -> (m, n)>],
+      iterator_types = ["parallel", "parallel"]} ins(%y{0} : tensor<?x{1}xi32>) outs(%n{0} : tensor<?x{1}xi8>) {{
+  ^bb0(%a: i32, %b: i8):
+    %eight = arith.constant 8 : i32
+    %s = arith.shrsi %a, %eight : i32
+    %t = arith.trunci %s : i32 to i8
+    linalg.yield %t : i8
+  } -> tensor<?x{1}xi8>
+)",
+                   i, kWidth, i + 1);
+    }
+    return new Compiled(head + integerFunction(kWidth, kWidth, body, text("x{0}", layers), "i8"), weights,
+                        false);
+  });
+  std::vector<char> x = randomIntegers(kWidth, 127, 3);
+  xfm_tensor input = integersOf(x, {1, kWidth});
+  xfm_session *session = module.session(threads);
+  call(session, "run", input);
+  for (auto _ : state)
+    call(session, "run", input);
+  state.counters["GB/s"] = benchmark::Counter(layers * kWidth * kWidth * (isNarrow ? 0.5 : 1.0) / 1e9,
+                                              benchmark::Counter::kIsIterationInvariantRate);
+}
+
+#ifdef XFM_HAVE_DNNL
+void onednnIntegers(benchmark::State &state, Shape s, int threads) {
+  using namespace dnnl;
+  omp_set_num_threads(threads);
+  static engine cpu(engine::kind::cpu, 0);
+  stream queue(cpu);
+  auto type = memory::data_type::s8;
+  memory::desc a({s.m, s.k}, type, memory::format_tag::ab), any({s.k, s.n}, type, memory::format_tag::any),
+      plain({s.k, s.n}, type, memory::format_tag::ab),
+      c({s.m, s.n}, memory::data_type::s32, memory::format_tag::ab);
+  matmul::primitive_desc description(matmul::desc(a, any, c), cpu);
+  std::vector<char> x = randomIntegers(s.m * s.k, 127, 1), w = randomIntegers(s.k * s.n, 127, 2);
+  memory ma(a, cpu, x.data()), mp(plain, cpu, w.data()), mw(description.weights_desc(), cpu), mc(c, cpu);
+  reorder(mp, mw).execute(queue, mp, mw);
+  matmul product(description);
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mw}, {DNNL_ARG_DST, mc}};
+  product.execute(queue, arguments);
+  queue.wait();
+  for (auto _ : state) {
+    product.execute(queue, arguments);
+    queue.wait();
+  }
+  setFlops(state, 2.0 * s.m * s.k * s.n);
+}
+#endif
+
+//===----------------------------------------------------------------------===//
 // Attention
 //===----------------------------------------------------------------------===//
 
@@ -400,6 +533,13 @@ void peak(benchmark::State &state, bool isBF16, int threads) {
   setFlops(state, flops);
 }
 
+void int8Peak(benchmark::State &state, int threads) {
+  double operations = 0;
+  for (auto _ : state)
+    operations = runInt8Peak(threads);
+  setFlops(state, operations);
+}
+
 void bandwidth(benchmark::State &state, int threads) {
   double bytes = runRead(threads); // the first touches its buffer
   for (auto _ : state)
@@ -413,6 +553,25 @@ template <typename F> void add(const std::string &name, F run) {
   auto *added = benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMillisecond);
   if (!llvm::StringRef(name).ends_with("threads:1"))
     added->UseRealTime();
+}
+
+void addIntegers(const std::string &suffix, int threads) {
+  if (hasInt8Dots())
+    add("peak/i8" + suffix, [=](benchmark::State &s) { int8Peak(s, threads); });
+  for (bool isNarrow : {false, true}) {
+    std::string type = isNarrow ? "i4" : "i8";
+    for (Shape shape : kShapes) {
+      std::string name = type + "/" + std::to_string(shape.m) + "x" + std::to_string(shape.k) + "x" +
+                         std::to_string(shape.n);
+      add("xfm/" + name + "/dynamic" + suffix,
+          [=](benchmark::State &s) { integers(s, shape, isNarrow, threads); });
+#ifdef XFM_HAVE_DNNL
+      if (!isNarrow)
+        add("onednn/" + name + suffix, [=](benchmark::State &s) { onednnIntegers(s, shape, threads); });
+#endif
+    }
+    add("xfm/" + type + "/gemv" + suffix, [=](benchmark::State &s) { integerGemv(s, isNarrow, threads); });
+  }
 }
 
 void addAll(int threads) {
@@ -449,6 +608,7 @@ void addAll(int threads) {
                 std::to_string(headDim) + suffix,
             [=](benchmark::State &s) { decode(s, kvHeads, headDim, isBF16, threads); });
   }
+  addIntegers(suffix, threads);
   add("read" + suffix, [=](benchmark::State &s) { bandwidth(s, threads); });
 }
 

@@ -83,7 +83,28 @@ __attribute__((target("avx512f,avx512bf16"))) static void multiplyPairs() {
   sink += static_cast<uint64_t>(total);
 }
 
+__attribute__((target("avx512f,avx512vnni"))) static void multiplyBytes() {
+  __m512i sums[kChains], a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(-5);
+  for (__m512i &sum : sums)
+    sum = _mm512_setzero_si512();
+  for (int64_t i = 0; i < kSteps; ++i) {
+    for (__m512i &sum : sums)
+      sum = _mm512_dpbusd_epi32(sum, a, b);
+    asm volatile("" : "+v"(a));
+  }
+  for (__m512i sum : sums)
+    sink += static_cast<uint64_t>(_mm512_reduce_add_epi32(sum));
+}
+
 bool hasBF16() { return __builtin_cpu_supports("avx512bf16"); }
+bool hasInt8Dots() { return __builtin_cpu_supports("avx512vnni"); }
+
+double runInt8Peak(int threads) {
+  if (!hasInt8Dots())
+    return 0;
+  onThreads(threads, [](int) { multiplyBytes(); });
+  return 2.0 * 64 * kChains * kSteps * threads;
+}
 
 double runPeak(bool isBF16, int threads) {
   bool isWide = __builtin_cpu_supports("avx512f");
@@ -97,7 +118,9 @@ double runPeak(bool isBF16, int threads) {
 #else
 
 bool hasBF16() { return false; }
+bool hasInt8Dots() { return false; }
 double runPeak(bool, int) { return 0; }
+double runInt8Peak(int) { return 0; }
 
 #endif
 

@@ -12,11 +12,17 @@
 /// Whether this machine multiplies pairs of bf16 in one instruction.
 bool hasBF16();
 
+/// Whether it sums products of four bytes in one instruction.
+bool hasInt8Dots();
+
 /// Runs independent multiplications and additions in registers, with the widest
 /// vectors, on `threads` threads for some milliseconds. Returns the operations done
 /// (a fused multiplication and addition counting as two); 0 where there is no loop
 /// for this machine.
 double runPeak(bool isBF16, int threads);
+
+/// The same for dot products of bytes.
+double runInt8Peak(int threads);
 
 /// Reads 1 GiB once, on `threads` threads. Returns the bytes read.
 double runRead(int threads);

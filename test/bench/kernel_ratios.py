@@ -37,7 +37,8 @@ def limit_of(name, values):
     threads = name.rsplit("/", 1)[1]
     if "gemv" in name or "decode_attention" in name:
         return values.get(f"read/{threads}")
-    return values.get(f"peak/{'bf16' if '/bf16/' in name else 'f32'}/{threads}")
+    kind = "i8" if "/i8/" in name or "/i4/" in name else "bf16" if "/bf16/" in name else "f32"
+    return values.get(f"peak/{kind}/{threads}")
 
 
 def main():
@@ -52,7 +53,8 @@ def main():
     values = medians(arguments.bench, arguments)
     print("| kernel | median | of the limit | of oneDNN | of OpenBLAS |\n|---|---|---|---|---|")
     for name, value in values.items():
-        unit = "GB/s" if any(part in name for part in ("gemv", "decode_attention", "read")) else "GFLOP/s"
+        is_read = name.startswith("read") or "gemv" in name or "decode_attention" in name
+        unit = "GB/s" if is_read else "GFLOP/s"
         limit = None if name.startswith(("peak", "read")) else limit_of(name, values)
         cells = [name, f"{value:.1f} {unit}", f"{value / limit:.2f}" if limit else ""]
         for peer in ("onednn", "openblas"):

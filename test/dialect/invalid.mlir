@@ -153,6 +153,39 @@ transformer.derive @b = factorize(@a) {rank = 1 : i64, part = "middle"} : tensor
 
 // -----
 
+// derive C2
+transformer.weight @a : tensor<4x8xi4> from "model.safetensors"
+// expected-error @+1 {{expected an even depth, as two values of i4 are a byte, but got 1}}
+transformer.derive @b = pack(@a) : tensor<4x8xi4, #transformer.packed<4 x 1>>
+
+// -----
+
+// derive C2
+transformer.weight @a : tensor<4x8xi4> from "model.safetensors"
+// expected-error @+1 {{expected a bias of at most 8 on elements of 'i4', but got 9}}
+transformer.derive @b = pack(@a) : tensor<4x8xi4, #transformer.packed<4 x 2, bias 9>>
+
+// -----
+
+// derive C2
+transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
+// expected-error @+1 {{expected a bias of at most 0 on elements of 'f32', but got 1}}
+transformer.derive @b = pack(@a) : tensor<4x8xf32, #transformer.packed<4 x 2, bias 1>>
+
+// -----
+
+// packed C1
+// expected-error @+1 {{expected columns and depth of at least 1, but got 0 and 2}}
+func.func private @f(tensor<4x8xf32, #transformer.packed<0 x 2>>)
+
+// -----
+
+// packed C2
+// expected-error @+1 {{expected a bias of 0 to 128, but got 129}}
+func.func private @f(tensor<4x8xi8, #transformer.packed<4 x 2, bias 129>>)
+
+// -----
+
 // derive C3
 transformer.weight @a : tensor<4x8xf32> from "model.safetensors"
 // expected-error @+1 {{expected a rank in [1, 4], but got 5}}

@@ -21,6 +21,12 @@ transformer.weight @ids : tensor<1x16xi64> from "model.safetensors"
 
 // CHECK: transformer.derive @a.bf16 = convert(@a) : tensor<8x4xbf16>
 transformer.derive @a.bf16 = convert(@a) : tensor<8x4xbf16>
+// CHECK: transformer.derive @a.packed = pack(@a) : tensor<8x4xf32, #transformer.packed<16 x 2>>
+transformer.derive @a.packed = pack(@a) : tensor<8x4xf32, #transformer.packed<16 x 2, bias 0>>
+// CHECK: transformer.weight @bytes : tensor<8x4xi4>
+transformer.weight @bytes : tensor<8x4xi4> from "model.safetensors"
+// CHECK: transformer.derive @bytes.packed = pack(@bytes) : tensor<8x4xi4, #transformer.packed<16 x 8, bias 8>>
+transformer.derive @bytes.packed = pack(@bytes) : tensor<8x4xi4, #transformer.packed<16 x 8, bias 8>>
 // CHECK: transformer.derive @a.t = transpose(@a) : tensor<4x8xf32>
 transformer.derive @a.t = transpose(@a) : tensor<4x8xf32>
 // CHECK: transformer.derive @ab = concat(@a, @model.b.weight) {axis = 1 : i64} : tensor<8x8xf32>

@@ -6,7 +6,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/Npy.h"
 #include "test/e2e/Support.h"
+
+#include <fstream>
+#include <random>
 
 using namespace xfm;
 using namespace xfm::e2e;
@@ -91,6 +95,101 @@ INSTANTIATE_TEST_SUITE_P(Models, Aarch64Logits,
                                          Case{"stories260K", "neoverse-v1", "max"}),
                          [](const auto &info) {
                            std::string name = std::string(info.param.model) + "_" + info.param.compiled;
+                           for (char &c : name)
+                             c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+//===----------------------------------------------------------------------===//
+// Products of integers
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// x [S, depth] in i8 times weights [columns, depth] of `weight`, as the entry point `score`.
+std::string productOf(const std::string &weight, int64_t columns, int64_t depth) {
+  std::string x = "tensor<?x" + std::to_string(depth) + "xi8>";
+  std::string w = "tensor<" + std::to_string(columns) + "x" + std::to_string(depth) + "x" + weight + ">";
+  std::string y = "tensor<?x" + std::to_string(columns) + "xi32>";
+  return "transformer.weight @w : " + w + " from \"model.safetensors\"\n" + "func.func @score(%x: " + x +
+         " {transformer.name = \"x\", transformer.dims = [\"S\", \"\"]}) -> (" + y +
+         " {transformer.name = \"y\", transformer.dims = [\"S\", \"\"]}) {\n" +
+         "  %w = transformer.use @w : " + w +
+         "\n  %c0 = arith.constant 0 : index\n  %zero = arith.constant 0 : i32\n  %s = tensor.dim %x, %c0 "
+         ": " +
+         x + "\n  %e = tensor.empty(%s) : " + y + "\n  %f = linalg.fill ins(%zero : i32) outs(%e : " + y +
+         ") -> " + y +
+         R"(
+  %y = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>,
+      affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : )" +
+         x + ", " + w + ") outs(%f : " + y + ") {\n  ^bb0(%a: i8, %b: " + weight +
+         ", %c: i32):\n    %l = arith.extsi %a : i8 to i32\n    %r = arith.extsi %b : " + weight + R"( to i32
+    %p = arith.muli %l, %r : i32
+    %t = arith.addi %c, %p : i32
+    linalg.yield %t : i32
+  } -> )" +
+         y + "\n  return %y : " + y + "\n}\n";
+}
+
+std::vector<char> randomIntegers(int64_t count, int low, int high, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<char> values(static_cast<size_t>(count));
+  for (char &value : values)
+    // One in four is an end of the range.
+    value = static_cast<char>(random() % 4 == 0 ? (random() % 2 ? low : high)
+                                                : low + static_cast<int>(random() % (high - low + 1)));
+  return values;
+}
+
+/// The type of weights, the CPU it is compiled for, and the one that it runs on.
+struct ProductCase {
+  const char *weight, *compiled, *emulated;
+};
+struct Aarch64Products : Aarch64, testing::WithParamInterface<ProductCase> {};
+} // namespace
+
+/// Sums are exact: rows and columns that fill tiles and some that do not, and a K of no whole step.
+TEST_P(Aarch64Products, AreExact) {
+  bool isNarrow = std::string(GetParam().weight) == "i4";
+  constexpr int64_t columns = 101, depth = 67, rows = 21;
+  std::vector<char> w = randomIntegers(columns * depth, isNarrow ? -8 : -128, isNarrow ? 7 : 127, 1);
+  TemporaryFolder folder;
+  std::ofstream(folder / "product.mlir") << productOf(GetParam().weight, columns, depth);
+  std::string header = "{\"w\":{\"dtype\":\"I8\",\"shape\":[101,67],\"data_offsets\":[0,6767]}}";
+  uint64_t size = header.size();
+  std::ofstream(folder / "model.safetensors", std::ios::binary)
+      .write(reinterpret_cast<const char *>(&size), 8)
+      .write(header.data(), static_cast<std::streamsize>(size))
+      .write(w.data(), static_cast<std::streamsize>(w.size()));
+  Outcome compiled = run({XFM_TFOPT, "compile", folder / "product.mlir", "-o", folder / "product.tfa", "-q",
+                          std::string("--mcpu=") + GetParam().compiled});
+  ASSERT_EQ(compiled.status, 0) << compiled.error;
+  for (int64_t count : {int64_t(1), int64_t(2), rows}) {
+    NpyArray x{XFM_I8, {count, depth}, randomIntegers(count * depth, -128, 127, 2)}, y;
+    ASSERT_TRUE(writeNpy(folder / "x.npy", x.tensor()).ok());
+    Outcome outcome = score(folder / "product.tfa", folder / "x.npy", folder / "y.npy", GetParam().emulated);
+    ASSERT_EQ(outcome.status, 0) << outcome.error;
+    ASSERT_TRUE(readNpy(folder / "y.npy", {}, y).ok());
+    ASSERT_EQ(y.dtype, XFM_I32);
+    ASSERT_EQ(y.shape, (std::vector<int64_t>{count, columns}));
+    auto *actual = reinterpret_cast<const int32_t *>(y.data.data());
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        int32_t sum = 0;
+        for (int64_t k = 0; k < depth; ++k)
+          sum += static_cast<signed char>(x.data[i * depth + k]) * static_cast<signed char>(w[j * depth + k]);
+        ASSERT_EQ(actual[i * columns + j], sum) << count << " rows: " << i << ", " << j;
+      }
+  }
+}
+
+// With multiplications of i16, and with dot products of bytes.
+INSTANTIATE_TEST_SUITE_P(Types, Aarch64Products,
+                         testing::Values(ProductCase{"i8", "cortex-a53", "cortex-a53"},
+                                         ProductCase{"i4", "cortex-a53", "cortex-a53"},
+                                         ProductCase{"i8", "neoverse-n1", "neoverse-n1"},
+                                         ProductCase{"i4", "neoverse-n1", "neoverse-n1"}),
+                         [](const auto &info) {
+                           std::string name = std::string(info.param.weight) + "_" + info.param.compiled;
                            for (char &c : name)
                              c = c == '-' ? '_' : c;
                            return name;

@@ -19,9 +19,11 @@ import sys
 
 LABEL = re.compile(r"^([.A-Za-z_$][\w.$@]*):")
 # A product that is added up: of vectors, and of scalars.
-X86_VECTOR = re.compile(r"^(vfn?m(add|sub)\d*p[sd]|vdpbf16ps|v?pdp(bus|wss|bss)d?s?)$")
+X86_VECTOR = re.compile(r"^(vfn?m(add|sub)\d*p[sd]|vdpbf16ps|v?pdp(bus|wss|bss)d?s?|v?pmaddwd)$")
 X86_SCALAR = re.compile(r"^vfn?m(add|sub)\d*s[sd]$")
-ARM_VECTOR = re.compile(r"^(fml[as]|fmlal2?|bfdot|bfml?al?[bt]?|bfmmla|[us]dot|usdot|[us]mmla)$")
+ARM_VECTOR = re.compile(r"^(fml[as]|fmlal2?|bfdot|bfml?al?[bt]?|bfmmla|[us]dot|usdot|[us]mmla|[us]mlal2?)$")
+# Which of two encodings, where one mnemonic has both.
+ENCODING = re.compile(r"^\{(vex|evex)\}\s*")
 ARM_SCALAR = re.compile(r"^fn?m(add|sub)$")
 X86_ADDRESS = re.compile(r"^i?(mul|div)[bwlq]?$")
 ARM_ADDRESS = re.compile(r"^([us]?mulh?|madd|msub|[us]div)$")
@@ -76,7 +78,7 @@ def functions(text, comment):
             elif name.startswith(".LBB") and result:
                 result[-1][1].append((name, []))
             continue
-        line = line.strip()
+        line = ENCODING.sub("", line.strip())
         if not line or line.startswith(".") or not result:
             continue
         name, _, operands = line.partition("\t")

@@ -68,6 +68,12 @@ std::function<FailureOr<Tensor>(StringRef)> transformer::readWeights(ModuleOp mo
              << symbol << " has elements of type " << weight->type.getElementType()
              << ", which the interpreter cannot read";
     Tensor tensor = toTensor({*dtype, weight->type.getShape(), weight->data}, module.getContext());
+    if (Type element = weight->type.getElementType(); element.isInteger(4)) {
+      // Stored in bytes.
+      if (llvm::any_of(tensor.getInts(), [](int64_t value) { return value < -8 || value > 7; }))
+        return module.emitError("weight @") << symbol << " of i4 has values that are not from -8 to 7";
+      tensor = Tensor(weight->type.getShape(), element, tensor.getInts().vec());
+    }
     kept->try_emplace(symbol, tensor);
     return tensor;
   };

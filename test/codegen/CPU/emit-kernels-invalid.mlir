@@ -59,7 +59,7 @@ func.func private @unpacked(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: ten
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x16xf32>) -> tensor<?x16xf32>
-  // expected-error @+1 {{expected weights packed as <16 x 1>, but got 'tensor<16x16xf32>'}}
+  // expected-error @+1 {{expected weights packed as #transformer.packed<16 x 1>, but got 'tensor<16x16xf32>'}}
   %0 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
                        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<16x16xf32>) outs(%f : tensor<?x16xf32>) {
   ^bb0(%a: f32, %b: f32, %c: f32):
@@ -77,4 +77,25 @@ func.func private @attention(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x2x8xf32>, %
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>} {
   %0 = transformer.attention %q, %k, %k scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+func.func private @unbiased(%x: tensor<?x16xi8>, %w: tensor<16x16xi8, #transformer.packed<16 x 4>>, %o: tensor<?x16xi32>) -> tensor<?x16xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4], vector = 16, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x16xi32>) -> tensor<?x16xi32>
+  // expected-error @+1 {{expected weights packed as #transformer.packed<16 x 4, bias 128>, but got 'tensor<16x16xi8, #transformer.packed<16 x 4>>'}}
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<16x16xi8, #transformer.packed<16 x 4>>) outs(%f : tensor<?x16xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x16xi32>
+  return %0 : tensor<?x16xi32>
 }

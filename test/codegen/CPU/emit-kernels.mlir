@@ -152,11 +152,11 @@ func.func private @append(%n: index, %k: tensor<?x?x2x8xf32>, %c: !transformer.k
 #y = affine_map<(d0, d1, d2) -> (d0, d1)>
 #row = affine_map<(d0, d1) -> (d0, d1)>
 // contraction: what x is made from is computed into a scratch, tile by tile the accumulators run over k, and the rest of
-// the dispatch reads them from a tile in memory, once for all register tiles.
+// the dispatch reads them from a tile in memory, of the rows of one register tile.
 // CHECK: func private @contraction(%{{.*}}: memref<?x16xf32>, %[[W:.*]]: memref<2x16x16xf32>
 // CHECK-SAME: transformer.grid = array<i64: 2, 0, 8, 1, 2, 1, 16, 1>
 // CHECK: %[[SCRATCH:.*]] = memref.alloca() {{.*}} : memref<8x16xf32>
-// CHECK: %[[TILE:.*]] = memref.alloca() {{.*}} : memref<8x16xf32>
+// CHECK: %[[TILE:.*]] = memref.alloca() {{.*}} : memref<2x16xf32>
 // CHECK: math.absf
 // CHECK: vector.store %{{.*}}, %[[SCRATCH]]
 // CHECK: %{{.*}}:4 = scf.for
@@ -199,4 +199,92 @@ func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #tran
 // CHECK: func @entry(%{{.*}}: tensor<?xf32>) -> tensor<?xf32>
 func.func @entry(%x: tensor<?xf32>) -> tensor<?xf32> {
   return %x : tensor<?xf32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// Bytes are multiplied as unsigned by signed: weights are stored 128 larger, and sums start from what takes that back.
+// CHECK: func private @bytes(%[[X:.*]]: memref<?x16xi8>, %[[W:.*]]: memref<2x4x64xi8>
+// CHECK: %[[START:.*]] = memref.alloca() {{.*}} : memref<8x1xi32>
+// CHECK: %[[TILE:.*]] = memref.alloca() {{.*}} : memref<2x16xi32>
+// CHECK: %[[SUM:.*]] = vector.reduction <add>
+// CHECK: %[[MINUS:.*]] = arith.constant -128 : i32
+// CHECK: %[[BACK:.*]] = arith.muli %[[SUM]], %[[MINUS]]
+// CHECK: memref.store %[[BACK]], %[[START]]
+// CHECK: memref.load %[[START]]
+// CHECK: %{{.*}}:2 = scf.for
+// CHECK: %[[WEIGHTS:.*]] = vector.load %[[W]]{{.*}} vector<64xi8>
+// CHECK: vector.load %[[X]]{{.*}} vector<4xi8>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%{{.*}}, %[[WEIGHTS]], %{{.*}})
+// CHECK: vector.store %{{.*}}, %[[TILE]]
+func.func private @bytes(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4], vector = 16, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>) outs(%f : tensor<?x32xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x32xi32>
+  return %0 : tensor<?x32xi32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// Where products are of i16, rows are widened to it once, and bytes as they are loaded.
+// CHECK: func private @pairs(%[[X:.*]]: memref<?x16xi8>, %[[W:.*]]: memref<4x8x16xi8>
+// CHECK: %[[SCRATCH:.*]] = memref.alloca() {{.*}} : memref<8x16xi16>
+// CHECK: vector.store %{{.*}}, %[[SCRATCH]]
+// CHECK: %[[BYTES:.*]] = vector.load %[[W]]{{.*}} vector<16xi8>
+// CHECK: %[[WEIGHTS:.*]] = arith.extsi %[[BYTES]] : vector<16xi8> to vector<16xi16>
+// CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[WEIGHTS]], %{{.*}})
+func.func private @pairs(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<8 x 2>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 8], block = [8, 8, 2], vector = 8, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<8 x 2>>) outs(%f : tensor<?x32xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x32xi32>
+  return %0 : tensor<?x32xi32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// Two values of i4 are a byte: its halves are the operands of two instructions.
+// CHECK: func private @halves(%[[X:.*]]: memref<?x16xi8>, %[[W:.*]]: memref<8x2x16xi8>
+// CHECK: %[[BYTES:.*]] = vector.load %[[W]]{{.*}} vector<16xi8>
+// CHECK: %[[LOW:.*]] = arith.andi %[[BYTES]], %{{.*}} : vector<16xi8>
+// CHECK: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}, %[[LOW]], %{{.*}})
+// CHECK: %[[HIGH:.*]] = arith.shrui %[[BYTES]], %{{.*}} : vector<16xi8>
+// CHECK: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}, %[[HIGH]], %{{.*}})
+func.func private @halves(%x: tensor<?x16xi8>, %w: tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 4], block = [8, 2, 8], vector = 4, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>) outs(%f : tensor<?x32xi32>) {
+  ^bb0(%a: i8, %b: i4, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i4 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x32xi32>
+  return %0 : tensor<?x32xi32>
 }

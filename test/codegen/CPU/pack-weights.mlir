@@ -64,3 +64,49 @@ func.func private @tiles(%x: tensor<?x8xf32>, %w: tensor<20x8xf32>, %o: tensor<?
   } -> tensor<?x20xf32>
   return %0 : tensor<?x20xf32>
 }
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// Bytes that an instruction takes for unsigned are stored larger; i4 stands two to a byte, with steps twice as deep.
+// CHECK: transformer.derive @w.packed_32x4 = pack(@w) : tensor<20x8xi8, #transformer.packed<32 x 4, bias 128>>
+// CHECK: transformer.derive @v.packed_8x4 = pack(@v) : tensor<20x8xi4, #transformer.packed<8 x 4, bias 8>>
+transformer.weight @w : tensor<20x8xi8> from "model.safetensors"
+transformer.weight @v : tensor<20x8xi4> from "model.safetensors"
+func.func @run(%x: tensor<?x8xi8>, %e: tensor<?x20xi32>) -> (tensor<?x20xi32>, tensor<?x20xi32>) {
+  %w = transformer.use @w : tensor<20x8xi8>
+  %v = transformer.use @v : tensor<20x8xi4>
+  %0 = transformer.launch @bytes ins(%x, %w : tensor<?x8xi8>, tensor<20x8xi8>) outs(%e : tensor<?x20xi32>) -> tensor<?x20xi32>
+  %1 = transformer.launch @halves ins(%x, %v : tensor<?x8xi8>, tensor<20x8xi4>) outs(%e : tensor<?x20xi32>) -> tensor<?x20xi32>
+  return %0, %1 : tensor<?x20xi32>, tensor<?x20xi32>
+}
+func.func private @bytes(%x: tensor<?x8xi8>, %w: tensor<20x8xi8>, %o: tensor<?x20xi32>) -> tensor<?x20xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [12, 32], block = [96, 2, 4], vector = 16, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x20xi32>) -> tensor<?x20xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x8xi8>, tensor<20x8xi8>) outs(%f : tensor<?x20xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x20xi32>
+  return %0 : tensor<?x20xi32>
+}
+func.func private @halves(%x: tensor<?x8xi8>, %w: tensor<20x8xi4>, %o: tensor<?x20xi32>) -> tensor<?x20xi32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [4, 8], block = [132, 2, 4], vector = 8, grain = 1>} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x20xi32>) -> tensor<?x20xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x8xi8>, tensor<20x8xi4>) outs(%f : tensor<?x20xi32>) {
+  ^bb0(%a: i8, %b: i4, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i4 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x20xi32>
+  return %0 : tensor<?x20xi32>
+}

@@ -1,6 +1,9 @@
 // Each dispatch gets a config, and nothing else changes.
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=32 vector-registers=16" | FileCheck %s
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32" | FileCheck %s --check-prefix=WIDE
+// RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 int8-depth=4" | FileCheck %s --check-prefix=DOTS
+// RUN: tfopt %s --transformer-select-strategy="vector-bytes=32 int8-depth=2" | FileCheck %s --check-prefix=PAIRS
+// RUN: tfopt %s --transformer-select-strategy="vector-bytes=16 vector-registers=32" | FileCheck %s --check-prefix=SINGLES
 
 #row = affine_map<(d0, d1) -> (d0, d1)>
 #x = affine_map<(d0, d1, d2) -> (d0, d2)>
@@ -109,4 +112,127 @@ func.func private @projection(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>, %o: t
     linalg.yield %s : f32
   } -> tensor<?x96xf32>
   return %0 : tensor<?x96xf32>
+}
+
+// Products of bytes: the k of a step is what the target sums in one instruction, twice that of i4, which are two to a byte.
+// DOTS: func private @bytes
+// DOTS-SAME: template = "contraction", tile = [12, 32], block = [96, 16, 4], vector = 16
+// PAIRS: func private @bytes
+// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [132, 32, 2], vector = 8
+// SINGLES: func private @bytes
+// SINGLES-SAME: template = "contraction", tile = [6, 16], block = [132, 64, 1], vector = 4
+transformer.weight @bytes.weight : tensor<96x64xi8> from "model.safetensors"
+func.func @use_bytes(%x: tensor<?x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32> {
+  %w = transformer.use @bytes.weight : tensor<96x64xi8>
+  %0 = transformer.launch @bytes ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi8>) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
+}
+func.func private @bytes(%x: tensor<?x64xi8>, %w: tensor<96x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32>
+    attributes {transformer.dispatch} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi8>) outs(%f : tensor<?x96xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
+}
+
+// DOTS: func private @halves
+// DOTS-SAME: template = "contraction", tile = [12, 32], block = [96, 8, 8], vector = 16
+// PAIRS: func private @halves
+// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [132, 16, 4], vector = 8
+// SINGLES: func private @halves
+// SINGLES-SAME: template = "contraction", tile = [8, 8], block = [128, 32, 2], vector = 4
+transformer.weight @halves.weight : tensor<96x64xi4> from "model.safetensors"
+func.func @use_halves(%x: tensor<?x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32> {
+  %w = transformer.use @halves.weight : tensor<96x64xi4>
+  %0 = transformer.launch @halves ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi4>) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
+}
+func.func private @halves(%x: tensor<?x64xi8>, %w: tensor<96x64xi4>, %o: tensor<?x96xi32>) -> tensor<?x96xi32>
+    attributes {transformer.dispatch} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi4>) outs(%f : tensor<?x96xi32>) {
+  ^bb0(%a: i8, %b: i4, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i4 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
+}
+
+// A few rows are cut in equal parts, one row is a tile of its own.
+// DOTS: func private @few
+// DOTS-SAME: template = "contraction", tile = [8, 32]
+// DOTS: func private @one
+// DOTS-SAME: template = "contraction", tile = [1, 32]
+func.func @use_few(%x: tensor<16x64xi8>, %o: tensor<16x96xi32>) -> tensor<16x96xi32> {
+  %w = transformer.use @bytes.weight : tensor<96x64xi8>
+  %0 = transformer.launch @few ins(%x, %w : tensor<16x64xi8>, tensor<96x64xi8>) outs(%o : tensor<16x96xi32>) -> tensor<16x96xi32>
+  return %0 : tensor<16x96xi32>
+}
+func.func private @few(%x: tensor<16x64xi8>, %w: tensor<96x64xi8>, %o: tensor<16x96xi32>) -> tensor<16x96xi32>
+    attributes {transformer.dispatch} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<16x96xi32>) -> tensor<16x96xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<16x64xi8>, tensor<96x64xi8>) outs(%f : tensor<16x96xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<16x96xi32>
+  return %0 : tensor<16x96xi32>
+}
+func.func @use_one(%x: tensor<1x64xi8>, %o: tensor<1x96xi32>) -> tensor<1x96xi32> {
+  %w = transformer.use @bytes.weight : tensor<96x64xi8>
+  %0 = transformer.launch @one ins(%x, %w : tensor<1x64xi8>, tensor<96x64xi8>) outs(%o : tensor<1x96xi32>) -> tensor<1x96xi32>
+  return %0 : tensor<1x96xi32>
+}
+func.func private @one(%x: tensor<1x64xi8>, %w: tensor<96x64xi8>, %o: tensor<1x96xi32>) -> tensor<1x96xi32>
+    attributes {transformer.dispatch} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<1x96xi32>) -> tensor<1x96xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<1x64xi8>, tensor<96x64xi8>) outs(%f : tensor<1x96xi32>) {
+  ^bb0(%a: i8, %b: i8, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i8 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<1x96xi32>
+  return %0 : tensor<1x96xi32>
+}
+
+// Declined: a type whose products no kernel makes.
+// DOTS: func private @words
+// DOTS-SAME: template = "tiles"
+transformer.weight @words.weight : tensor<96x64xi16> from "model.safetensors"
+func.func @use_words(%x: tensor<?x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32> {
+  %w = transformer.use @words.weight : tensor<96x64xi16>
+  %0 = transformer.launch @words ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi16>) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
+}
+func.func private @words(%x: tensor<?x64xi8>, %w: tensor<96x64xi16>, %o: tensor<?x96xi32>) -> tensor<?x96xi32>
+    attributes {transformer.dispatch} {
+  %zero = arith.constant 0 : i32
+  %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x96xi32>) -> tensor<?x96xi32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x64xi8>, tensor<96x64xi16>) outs(%f : tensor<?x96xi32>) {
+  ^bb0(%a: i8, %b: i16, %c: i32):
+    %l = arith.extsi %a : i8 to i32
+    %r = arith.extsi %b : i16 to i32
+    %p = arith.muli %l, %r : i32
+    %s = arith.addi %c, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<?x96xi32>
+  return %0 : tensor<?x96xi32>
 }

@@ -89,3 +89,31 @@ func.func @blocks(%p: i1, %x: tensor<4xf32>) -> tensor<4xf32> {
 ^bb2:
   return %x : tensor<4xf32>
 }
+
+// -----
+
+// Only weights have values of i4.
+// expected-error @+1 {{has an argument of i4, which only weights have; make it i8}}
+func.func @narrow(%x: tensor<4xi4>) -> tensor<4xi8> {
+  %e = tensor.empty() : tensor<4xi8>
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%x : tensor<4xi4>) outs(%e : tensor<4xi8>) {
+  ^bb0(%a: i4, %b: i8):
+    %w = arith.extsi %a : i4 to i8
+    linalg.yield %w : i8
+  } -> tensor<4xi8>
+  return %0 : tensor<4xi8>
+}
+
+// -----
+
+func.func @narrowed(%x: tensor<4xi8>) -> tensor<4xi4> {
+  // expected-error @+1 {{makes values of i4, which only weights have; make them i8}}
+  %e = tensor.empty() : tensor<4xi4>
+  // expected-error @+1 {{makes values of i4, which only weights have; make them i8}}
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%x : tensor<4xi8>) outs(%e : tensor<4xi4>) {
+  ^bb0(%a: i8, %b: i4):
+    %w = arith.trunci %a : i8 to i4
+    linalg.yield %w : i4
+  } -> tensor<4xi4>
+  return %0 : tensor<4xi4>
+}

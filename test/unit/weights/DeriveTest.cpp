@@ -177,3 +177,43 @@ TEST_F(Derive, RefusesIntegersAsResults) {
   expectMessage(messageOf(evaluateWeight(*module, "y", store)), {"@y", "integer type"});
   expectMessage(messageOf(evaluateWeight(*module, "z", store)), {"@z", "float type"});
 }
+
+TEST_F(Derive, PacksIntegers) {
+  OwningOpRef<ModuleOp> module = parse(R"(
+    transformer.weight @a : tensor<3x5xi8> from "m.safetensors"
+    transformer.derive @plain = pack(@a) : tensor<3x5xi8, #transformer.packed<2 x 4>>
+    transformer.derive @larger = pack(@a) : tensor<3x5xi8, #transformer.packed<2 x 4, bias 128>>
+    transformer.weight @b : tensor<3x5xi4> from "m.safetensors"
+    transformer.derive @halves = pack(@b) : tensor<3x5xi4, #transformer.packed<2 x 4, bias 8>>
+    transformer.weight @c : tensor<3x5xi4> from "m.safetensors"
+    transformer.derive @wide = pack(@c) : tensor<3x5xi4, #transformer.packed<2 x 4, bias 8>>
+  )");
+  const char a[] = {-128, -1, 0, 1, 127, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  const char b[] = {-8, -1, 0, 1, 7, 2, 3, 4, 5, 6, -2, -3, -4, -5, -6};
+  TempFolder folder;
+  folder.write("m.safetensors", SafetensorsBuilder()
+                                    .addBytes("a", "I8", {3, 5}, StringRef(a, 15))
+                                    .addBytes("b", "I8", {3, 5}, StringRef(b, 15))
+                                    .addBytes("c", "I8", {3, 5}, StringRef(a, 15))
+                                    .build());
+  WeightStore store(folder.str());
+  auto expectBytes = [&](StringRef name, ArrayRef<int64_t> shape, ArrayRef<int> bytes) {
+    llvm::Expected<HostTensor> value = evaluateWeight(*module, name, store);
+    ASSERT_TRUE(bool(value)) << toString(value.takeError());
+    EXPECT_EQ(value->type.getShape(), shape) << name.str();
+    EXPECT_TRUE(value->type.getElementType().isInteger(8)) << name.str();
+    std::vector<int> actual;
+    for (char byte : value->data)
+      actual.push_back(static_cast<uint8_t>(byte));
+    EXPECT_EQ(ArrayRef(actual), bytes) << name.str();
+  };
+  // Two rows to a panel, four values to a step, zeros where either ends.
+  expectBytes("plain", {2, 2, 8}, {128, 255, 0, 1,  2, 3, 4, 5, 127, 0, 0, 0, 6, 0, 0, 0,
+                                   7,   8,   9, 10, 0, 0, 0, 0, 11,  0, 0, 0, 0, 0, 0, 0});
+  expectBytes("larger", {2, 2, 8}, {0,   127, 128, 129, 130, 131, 132, 133, 255, 0, 0, 0, 134, 0, 0, 0,
+                                    135, 136, 137, 138, 0,   0,   0,   0,   139, 0, 0, 0, 0,   0, 0, 0});
+  // Value j in the low half of byte j, value j + 2 in its high half.
+  expectBytes("halves", {2, 2, 4},
+              {0x80, 0x97, 0xca, 0xdb, 0x0f, 0, 0x0e, 0, 0x46, 0x35, 0, 0, 0x02, 0, 0, 0});
+  expectMessage(messageOf(evaluateWeight(*module, "wide", store)), {"i4", "-8 to 7"});
+}

@@ -1,0 +1,65 @@
+//===- RegisterTile.cpp - the sums that stay in registers -----------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/CPU/RegisterTile.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+/// Vectors of a register tile's row: those that waste the least of the last panel.
+static int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
+  int64_t best = most, least = std::numeric_limits<int64_t>::max();
+  for (int64_t vectors = most; vectors >= 1; --vectors) {
+    int64_t padded = llvm::alignTo(columns, vectors * lanes);
+    // Narrow tiles load more per multiplication; a little waste is cheaper.
+    if (padded + padded / 16 < least) {
+      best = vectors;
+      least = padded;
+    }
+  }
+  return best;
+}
+
+static RegisterTile floatTile(const Projection &root, int64_t lanes, int64_t registers) {
+  bool manyRegisters = registers >= 32;
+  int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
+  return {manyRegisters && vectors < 4 ? 8 : 6, vectors};
+}
+
+/// Unpacked i4, and products before they are added up, take registers of their own; without
+/// a third operand copies do too. Wide and low tiles would read weights faster than the
+/// second-level cache gives bytes to AVX-512.
+static RegisterTile integerTile(Projection root, int64_t lanes, int64_t registers, int64_t int8Depth) {
+  bool isNarrow = root.weightType().getElementType().isInteger(4);
+  RegisterTile most{6, 2};
+  if (registers < 32) {
+    if (isNarrow || int8Depth == 2)
+      most.rows = lanes == 4 ? 3 : 4;
+  } else if (lanes == 16) {
+    most.rows = 12;
+  } else if (isNarrow) {
+    most.rows = 8;
+  } else {
+    most.vectors = 4;
+  }
+  // A few rows, where it is known how many, in equal parts.
+  ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
+  if (llvm::none_of(outer, ShapedType::isDynamic)) {
+    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
+    most.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, most.rows));
+  }
+  return {most.rows, vectorsFor(root.columns(), lanes, most.vectors)};
+}
+
+RegisterTile mlir::transformer::registerTile(const Projection &root, int64_t lanes, int64_t registers,
+                                             int64_t int8Depth) {
+  return root.isInteger() ? integerTile(root, lanes, registers, int8Depth)
+                          : floatTile(root, lanes, registers);
+}
