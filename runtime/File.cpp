@@ -139,15 +139,28 @@ static int createBeside(const std::string &path, std::string &name) {
   return fd;
 }
 
+/// Writes the parts one behind the other and closes the file.
+static bool writeParts(int fd, std::initializer_list<std::string_view> parts) {
+  bool written = true;
+  for (std::string_view part : parts)
+    written = written && writeAll(fd, part.data(), part.size());
+  return ::close(fd) == 0 && written;
+}
+
 Status xfm::replaceFile(const std::string &path, std::initializer_list<std::string_view> parts) {
+  struct stat state;
+  if (::stat(path.c_str(), &state) == 0 && !S_ISREG(state.st_mode) && !S_ISDIR(state.st_mode)) {
+    // A device or a pipe is written to: a file renamed over it would take its place.
+    int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || !writeParts(fd, parts))
+      return fail(XFM_IO_ERROR, path, ": cannot write: ", std::strerror(errno));
+    return {};
+  }
   std::string temporary;
   int fd = createBeside(path, temporary);
   if (fd < 0)
     return fail(XFM_IO_ERROR, path, ": cannot create a file beside it: ", std::strerror(errno));
-  bool written = true;
-  for (std::string_view part : parts)
-    written = written && writeAll(fd, part.data(), part.size());
-  written = ::close(fd) == 0 && written;
+  bool written = writeParts(fd, parts);
   if (written && std::rename(temporary.c_str(), path.c_str()) == 0)
     return {};
   Status status = fail(XFM_IO_ERROR, path, ": cannot write: ", std::strerror(errno));

@@ -138,12 +138,30 @@ llvm::Error makeError(const llvm::Twine &message) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
 }
 
+/// Devices and pipes are written to; a file renamed over one would take its place.
+bool isSpecial(llvm::StringRef path) {
+  llvm::sys::fs::file_status status;
+  return !llvm::sys::fs::status(path, status) && llvm::sys::fs::exists(status) &&
+         !llvm::sys::fs::is_regular_file(status);
+}
+
 /// Writes a file by another name first.
 llvm::Error writeFile(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> write) {
   if (llvm::sys::fs::is_directory(path))
     return makeError(path + " is a folder; --emit, --stop-at and --tune write a file");
-  std::string temporary = path == "-" ? "-" : (path + ".partial").str();
   std::error_code code;
+  if (isSpecial(path)) {
+    llvm::raw_fd_ostream stream(path, code, llvm::sys::fs::OF_Text);
+    if (code)
+      return makeError("cannot write " + path + ": " + code.message());
+    llvm::Error error = write(stream);
+    stream.close();
+    if (std::error_code failed = stream.error(); failed && !error)
+      error = makeError("cannot write " + path + ": " + failed.message());
+    stream.clear_error();
+    return error;
+  }
+  std::string temporary = path == "-" ? "-" : (path + ".partial").str();
   llvm::ToolOutputFile file(temporary, code, llvm::sys::fs::OF_Text);
   if (code)
     return makeError("cannot write " + path + ": " + code.message());
