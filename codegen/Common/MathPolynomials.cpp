@@ -231,7 +231,7 @@ Value emitErf(Math &m, Value x) {
 }
 
 /// Pattern: sinh(x) -> (t + t / (t + 1)) / 2, t = e^|x| - 1, or e^(|x|/2) squared from 9 on
-/// At most 3 ulp.
+/// At most 3.5 ulp.
 Value emitSinh(Math &m, Value x) {
   Value a = m.abs(x);
   Value root = m.exp(m.mul(a, 0.5));
@@ -241,7 +241,7 @@ Value emitSinh(Math &m, Value x) {
 }
 
 /// Pattern: cosh(x) -> (e^|x| + e^-|x|) / 2, by e^(|x|/2) that does not overflow
-/// At most 3 ulp.
+/// At most 3.5 ulp.
 Value emitCosh(Math &m, Value x) {
   Value root = m.exp(m.mul(m.abs(x), 0.5));
   return m.fma(m.mul(root, 0.5), root, m.div(m.constant(0.5), m.mul(root, root)));
@@ -289,7 +289,7 @@ Value emitLog2(Math &m, Value x) {
 }
 
 /// Pattern: asinh(x) -> log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))), or log(|x|) + ln 2 from 2^12 on
-/// At most 2.5 ulp.
+/// At most 3 ulp.
 Value emitAsinh(Math &m, Value x) {
   Value a = m.abs(x), c = m.atMost(a, 4096.0), square = m.mul(c, c);
   Value near = m.log1p(m.add(c, m.div(square, m.add(m.sqrt(m.add(square, 1.0)), 1.0))));
@@ -298,7 +298,7 @@ Value emitAsinh(Math &m, Value x) {
 }
 
 /// Pattern: acosh(x) -> log1p(u + sqrt(u (x + 1))), u = x - 1, or log(x) + ln 2 from 2^12 on
-/// At most 3 ulp.
+/// At most 3.5 ulp.
 Value emitAcosh(Math &m, Value x) {
   Value c = m.atMost(x, 4096.0), u = m.add(c, -1.0);
   Value near = m.log1p(m.add(u, m.sqrt(m.mul(u, m.add(c, 1.0)))));
@@ -346,7 +346,7 @@ Value emitSin(Math &m, Value x) { return emitSinOf(m, x, 0); }
 Value emitCos(Math &m, Value x) { return emitSinOf(m, x, 1); }
 
 /// Pattern: atan(x) -> x + x^3 p(x^2), of 1 / |x| where that is less
-/// At most 2 ulp.
+/// At most 2.5 ulp.
 Value emitAtan(Math &m, Value x) {
   Value a = m.abs(x), isFar = m.compare(kGreater, a, 1.0);
   Value t = m.select(isFar, m.div(m.constant(1.0), a), a), square = m.mul(t, t);
