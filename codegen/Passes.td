@@ -207,10 +207,11 @@ def LowerLaunchesPass : Pass<"transformer-lower-launches", "::mlir::ModuleOp"> {
 def ExpandMathPass : Pass<"transformer-expand-math", "::mlir::ModuleOp"> {
   let summary = "Replace exp, tanh, erf and log by polynomials";
   let description = [{
-    Generated modules have no libm. Functions of upstream's polynomial
-    approximations are expanded (exp: at most 1 ulp over the normal range), others
-    through them (exp2, powf); `math.fma` becomes a product and a sum that the
-    backend may fuse. A function that is left and has no instruction is an error.
+    Generated modules have no libm. Functions become polynomials with the errors that
+    `codegen/README.md` states (exp: at most 1.5 units in the last place), others go
+    through them (tan) or are upstream's approximations (erfc, acos, atan2, log1p);
+    `math.fma` becomes a product and a sum that the backend may fuse. A function that is
+    left and has no instruction is an error.
   }];
   let dependentDialects = ["::mlir::math::MathDialect", "::mlir::vector::VectorDialect",
                            "::mlir::arith::ArithDialect"];

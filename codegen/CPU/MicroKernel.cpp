@@ -123,7 +123,7 @@ SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Colum
                                      ValueRange sums) const {
   Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
   Value first = columns.column;
-  int64_t width = integers ? integers->columnBytes() : depth;
+  int64_t width = integers ? integers->columnBytes() : depth, bits = element.getIntOrFloatBitWidth();
   if (width > 1)
     first = arith::MulIOp::create(b, loc, first, arith::ConstantIndexOp::create(b, loc, width));
   SmallVector<Value> loaded, next;
@@ -132,8 +132,8 @@ SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Colum
     indices.append({at, addIndex(b, loc, first, v * lanes * width)});
     Value values =
         vector::LoadOp::create(b, loc, VectorType::get({lanes * width}, element), columns.memref, indices);
-    if (integers && rows.leading.size() == 1)
-      prefetch(b, columns.memref, indices, kAheadBytes / (vectors * lanes * width));
+    if (rows.leading.size() == 1)
+      prefetch(b, columns.memref, indices, kAheadBytes * 8 / (vectors * lanes * width * bits));
     loaded.push_back(depth > 1 ? values : widen(b, loc, values));
   }
   if (integers)

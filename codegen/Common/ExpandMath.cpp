@@ -1,4 +1,4 @@
-//===- ExpandMath.cpp - polynomials for exp, tanh, erf and log ------------===//
+//===- ExpandMath.cpp - functions of libm without libm ---------------------===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.
@@ -8,11 +8,14 @@
 //
 // math.exp %x : vector<16xf32>  ->  2^k * p(r), in arith and vector ops
 //
+// `MathPolynomials` has those that matter, tan goes through them, and atan2, acos, erfc and
+// log1p are upstream's on top of them. The error of each is in codegen/README.md.
 // What is left has an instruction on every target, so that no call of libm reaches
 // the linker. Runs just before the conversion to LLVM, on kernels already in native vectors.
 //
 //===----------------------------------------------------------------------===//
 
+#include "codegen/Common/MathPolynomials.h"
 #include "codegen/Passes.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -59,9 +62,10 @@ bool needsLibrary(Operation *op) {
 struct ExpandMath : transformer::impl::ExpandMathPassBase<ExpandMath> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    // By exp and log, which the second set takes.
-    math::populateExpansionPatterns(patterns,
-                                    {"acosh", "asinh", "atanh", "cosh", "exp2", "powf", "sinh", "tan"});
+    populateMathPolynomialPatterns(patterns);
+    // At most 4 ulp for tan = sin / cos, where they hold.
+    math::populateExpansionPatterns(patterns, {"tan"});
+    // At most 70 ulp for erfc, 3 for log1p, 1.5 for acos, 2.5 for atan2.
     populateMathPolynomialApproximationPatterns(patterns, MathPolynomialApproximationOptions());
     patterns.add<ExpandFMA>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

@@ -8,11 +8,13 @@
 
 #include "tools/emulate/CompiledModule.h"
 
+#include "codegen/Passes.h"
 #include "runtime/Model.h"
 #include "tools/interpret/HostTensors.h"
 #include "weights/Dtype.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -78,6 +80,11 @@ llvm::Error CompiledModule::openOnCPU(StringRef path) {
 
 llvm::Error CompiledModule::openOnEmulator(StringRef path, ModuleOp kernels,
                                            const emulator::EmulatorOptions &options) {
+  // As in PTX, so that the emulator's own exp is not what is tested.
+  PassManager pm(kernels.getContext());
+  pm.addPass(createExpandMathPass());
+  if (failed(pm.run(kernels)))
+    return error("no polynomials for the kernels");
   llvm::Expected<std::unique_ptr<emulator::EmulatedDevice>> device =
       emulator::EmulatedDevice::create(kernels, options);
   if (!device)

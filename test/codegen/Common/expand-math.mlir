@@ -14,12 +14,25 @@ func.func @polynomials(%x: vector<8xf32>, %s: f32) -> (vector<8xf32>, f32) {
   return %4, %5 : vector<8xf32>, f32
 }
 
-// Others go through exp and log.
+// What is below 2^-126 becomes zero. A comparison with NaN decides for the argument.
+// CHECK-LABEL: func @exp
+// CHECK-SAME: %[[X:.*]]: f32
+// CHECK: %[[C:.*]] = arith.cmpf uge, %[[X]], %[[LEAST:.*]] : f32
+// CHECK: arith.select %[[C]], %[[X]], %[[LEAST]]
+// CHECK: %[[TINY:.*]] = arith.cmpf olt, %[[X]], %[[LEAST]]
+// CHECK: %[[Y:.*]] = arith.select %[[TINY]]
+// CHECK: return %[[Y]]
+func.func @exp(%x: f32) -> f32 {
+  %0 = math.exp %x : f32
+  return %0 : f32
+}
+
+// Others go through these.
 // CHECK-LABEL: func @through_others
-// CHECK-NOT: math.{{exp2|powf|exp|log}}
+// CHECK-NOT: math.{{powf|exp|log|atan}}
 // CHECK: return
 func.func @through_others(%x: vector<8xf32>, %y: vector<8xf32>) -> vector<8xf32> {
-  %0 = math.exp2 %x : vector<8xf32>
+  %0 = math.atan2 %x, %y : vector<8xf32>
   %1 = math.powf %0, %y : vector<8xf32>
   return %1 : vector<8xf32>
 }
