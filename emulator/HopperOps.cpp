@@ -17,11 +17,6 @@ using namespace mlir::emulator;
 
 namespace {
 
-std::optional<Step> unsupported(Operation *op) {
-  op->emitOpError("has a form that is unknown to the GPU emulator");
-  return std::nullopt;
-}
-
 //===----------------------------------------------------------------------===//
 // Mbarriers
 //===----------------------------------------------------------------------===//

@@ -118,6 +118,11 @@ unsigned Translator::slotOf(Value value) {
   return it->second;
 }
 
+std::optional<Step> mlir::emulator::unsupported(Operation *op) {
+  op->emitOpError("has a form that is unknown to the GPU emulator");
+  return std::nullopt;
+}
+
 const Handlers &mlir::emulator::handlers() {
   static const Handlers all = [] {
     Handlers handlers;

@@ -85,6 +85,8 @@ private:
 /// Makes the step of an op; an empty one where it does nothing, nullopt where the op is
 /// not as the emulator knows it (the error has been reported).
 using Handler = std::function<std::optional<Step>(Translator &, Operation *)>;
+/// Reports that an op has a form that the emulator does not know; nullopt.
+std::optional<Step> unsupported(Operation *op);
 using Handlers = llvm::StringMap<Handler>;
 const Handlers &handlers();
 void addScalarOps(Handlers &handlers);

@@ -29,11 +29,6 @@ Step gather(Translator &t, Operation *op, ArrayRef<unsigned> sources) {
   };
 }
 
-std::optional<Step> unsupported(Operation *op) {
-  op->emitOpError("has a form that is unknown to the GPU emulator");
-  return std::nullopt;
-}
-
 SmallVector<unsigned> allWords(Translator &t, Value value) {
   SmallVector<unsigned> words;
   for (unsigned i = 0, n = Translator::wordsOf(value.getType()), slot = t.slotOf(value); i < n; ++i)

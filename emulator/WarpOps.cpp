@@ -20,11 +20,6 @@ using namespace mlir::emulator;
 
 namespace {
 
-std::optional<Step> unsupported(Operation *op) {
-  op->emitOpError("has a form that is unknown to the GPU emulator");
-  return std::nullopt;
-}
-
 //===----------------------------------------------------------------------===//
 // Special registers and barriers
 //===----------------------------------------------------------------------===//
@@ -46,33 +41,16 @@ std::optional<Step> barrierOfBlock(Translator &, Operation *op) {
   };
 }
 
-std::optional<Step> namedBarrier(Translator &t, Operation *op) {
-  auto barrier = cast<NVVM::BarrierOp>(op);
-  if (barrier.getReductionOp())
-    return unsupported(op);
-  bool hasId = static_cast<bool>(barrier.getBarrierId()),
-       hasCount = static_cast<bool>(barrier.getNumberOfThreads());
-  unsigned id = hasId ? t.slotOf(barrier.getBarrierId()) : 0,
-           count = hasCount ? t.slotOf(barrier.getNumberOfThreads()) : 0;
+/// Barrier `id` (0 where there is none) of `count` threads (all where there is none).
+Step namedBarrier(Translator &t, Operation *op, Value id, Value count, bool waits) {
+  bool hasId = static_cast<bool>(id), hasCount = static_cast<bool>(count);
+  unsigned idSlot = hasId ? t.slotOf(id) : 0, countSlot = hasCount ? t.slotOf(count) : 0;
   return [=](Warp &warp) {
     warp.requireAllLanes(op);
-    uint64_t number = hasId ? warp.uniform(id) : 0;
+    uint64_t number = hasId ? warp.uniform(idSlot) : 0;
     if (number > 15)
       warp.fail(op, "names barrier " + std::to_string(number) + "; there are 16");
-    warp.block.meet(warp, op, number, hasCount ? warp.uniform(count) : warp.block.threads);
-  };
-}
-
-std::optional<Step> arriveAtBarrier(Translator &t, Operation *op) {
-  auto barrier = cast<NVVM::BarrierArriveOp>(op);
-  bool hasId = static_cast<bool>(barrier.getBarrierId());
-  unsigned id = hasId ? t.slotOf(barrier.getBarrierId()) : 0, count = t.slotOf(barrier.getNumberOfThreads());
-  return [=](Warp &warp) {
-    warp.requireAllLanes(op);
-    uint64_t number = hasId ? warp.uniform(id) : 0;
-    if (number > 15)
-      warp.fail(op, "names barrier " + std::to_string(number) + "; there are 16");
-    warp.block.meet(warp, op, number, warp.uniform(count), /*waits=*/false);
+    warp.block.meet(warp, op, number, hasCount ? warp.uniform(countSlot) : warp.block.threads, waits);
   };
 }
 
@@ -267,8 +245,16 @@ void mlir::emulator::addWarpOps(Handlers &h) {
       specialRegister([](Warp &warp, unsigned) { return warp.block.config.blocks; });
   h["nvvm.read.ptx.sreg.ntid.x"] = specialRegister([](Warp &warp, unsigned) { return warp.block.threads; });
   h["nvvm.barrier0"] = barrierOfBlock;
-  h["nvvm.barrier"] = namedBarrier;
-  h["nvvm.barrier.arrive"] = arriveAtBarrier;
+  h["nvvm.barrier"] = [](Translator &t, Operation *op) -> std::optional<Step> {
+    auto barrier = cast<NVVM::BarrierOp>(op);
+    if (barrier.getReductionOp())
+      return unsupported(op);
+    return namedBarrier(t, op, barrier.getBarrierId(), barrier.getNumberOfThreads(), /*waits=*/true);
+  };
+  h["nvvm.barrier.arrive"] = [](Translator &t, Operation *op) -> std::optional<Step> {
+    auto barrier = cast<NVVM::BarrierArriveOp>(op);
+    return namedBarrier(t, op, barrier.getBarrierId(), barrier.getNumberOfThreads(), /*waits=*/false);
+  };
   h["nvvm.shfl.sync"] = shuffle;
   h["nvvm.ldmatrix"] = loadMatrix;
   h["nvvm.mma.sync"] = multiplyMatrices;

@@ -8,6 +8,7 @@
 
 #include "codegen/GPU/ContractionKernel.h"
 
+#include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/RowEmitter.h"
 
@@ -81,6 +82,16 @@ Contraction::Contraction(OpBuilder &b, GPUKernelContext &context)
   }
 }
 
+void Contraction::setGrid(int64_t rowsOfBlock, int64_t columnsOfBlock) {
+  int64_t out = context.numberOf(context.spec.getArguments().back());
+  int64_t rank = cast<MemRefType>(context.out().getType()).getRank();
+  SmallVector<GridDim> grid;
+  if (rank > 1)
+    grid.push_back({out, 0, rowsOfBlock, rank - 1});
+  grid.push_back({out, rank - 1, columnsOfBlock});
+  transformer::setGrid(context.kernel, grid);
+}
+
 int64_t Contraction::vectorOfK(int64_t most) const {
   while (most > 1 && depth % most != 0)
     most /= 2;
@@ -116,13 +127,6 @@ void Contraction::finishFragments(OpBuilder &b, Value lane, Value row, Value col
                                   int64_t across,
                                   function_ref<ValueRange(int64_t, int64_t, int64_t)> sumsOf) {
   bool pairs = canFinish(2);
-  auto ifBelow = [&](OpBuilder &b, Value index, Value bound, function_ref<void(OpBuilder &)> body) {
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, bound);
-    scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
-      body(b);
-      scf::YieldOp::create(b, loc);
-    });
-  };
   Value four = constantI32(b, loc, 4);
   auto toIndex = [&](Value x) -> Value { return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), x); };
   Value ownRow = arith::AddIOp::create(b, loc, row, toIndex(arith::DivUIOp::create(b, loc, lane, four)));
@@ -139,12 +143,12 @@ void Contraction::finishFragments(OpBuilder &b, Value lane, Value row, Value col
       high.push_back(sums[2 * half + 1]);
     }
     if (!pairs) {
-      ifBelow(b, column, end, [&](OpBuilder &b) { finish(b, row, column, low, 1); });
+      ifBelow(b, loc, column, end, [&](OpBuilder &b) { finish(b, row, column, low, 1); });
       Value second = addIndex(b, loc, column, 1);
-      ifBelow(b, second, end, [&](OpBuilder &b) { finish(b, row, second, high, 1); });
+      ifBelow(b, loc, second, end, [&](OpBuilder &b) { finish(b, row, second, high, 1); });
       return;
     }
-    ifBelow(b, column, end, [&](OpBuilder &b) {
+    ifBelow(b, loc, column, end, [&](OpBuilder &b) {
       for (auto [first, second] : llvm::zip(low, high))
         both.push_back(vector::FromElementsOp::create(b, loc, pair, ValueRange{first, second}));
       finish(b, row, column, both, 2);
@@ -153,7 +157,7 @@ void Contraction::finishFragments(OpBuilder &b, Value lane, Value row, Value col
   for (int64_t m = 0; m < down; ++m)
     for (int64_t half = 0; half < 2; ++half) {
       Value at = addIndex(b, loc, ownRow, m * 16 + half * 8);
-      ifBelow(b, at, rows, [&](OpBuilder &b) {
+      ifBelow(b, loc, at, rows, [&](OpBuilder &b) {
         for (int64_t n = 0; n < across; ++n)
           finishTwo(b, at, addIndex(b, loc, ownColumn, n * 8), m, n, half);
       });

@@ -37,6 +37,9 @@ class Contraction {
 public:
   Contraction(OpBuilder &b, GPUKernelContext &context);
 
+  /// The grid of a kernel whose blocks make so many rows and columns of the result.
+  void setGrid(int64_t rowsOfBlock, int64_t columnsOfBlock);
+
   /// Computes the rest of the dispatch for `width` neighbours of a row from `column` on and
   /// stores the results; `sums` are the products of each weight, in f32. Both indices exist.
   void finish(OpBuilder &b, Value row, Value column, ArrayRef<Value> sums, int64_t width);

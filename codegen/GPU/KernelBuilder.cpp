@@ -49,6 +49,26 @@ Value mlir::transformer::blockIndex(OpBuilder &b, Location loc) {
   return arith::IndexCastUIOp::create(b, loc, b.getIndexType(), id);
 }
 
+void mlir::transformer::ifTrue(OpBuilder &b, Location loc, Value condition,
+                               function_ref<void(OpBuilder &)> then,
+                               function_ref<void(OpBuilder &)> otherwise) {
+  auto region = [](function_ref<void(OpBuilder &)> body) {
+    return [body](OpBuilder &b, Location loc) {
+      body(b);
+      scf::YieldOp::create(b, loc);
+    };
+  };
+  if (otherwise)
+    scf::IfOp::create(b, loc, condition, region(then), region(otherwise));
+  else
+    scf::IfOp::create(b, loc, condition, region(then));
+}
+
+void mlir::transformer::ifBelow(OpBuilder &b, Location loc, Value index, Value bound,
+                                function_ref<void(OpBuilder &)> then) {
+  ifTrue(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, bound), then);
+}
+
 void mlir::transformer::barrier(OpBuilder &b, Location loc) { NVVM::Barrier0Op::create(b, loc); }
 
 Value mlir::transformer::shuffleXor(OpBuilder &b, Location loc, Value value, int64_t distance) {

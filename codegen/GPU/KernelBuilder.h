@@ -34,6 +34,12 @@ Value blockIndex(OpBuilder &b, Location loc);
 Value constantIndex(OpBuilder &b, Location loc, int64_t value);
 Value constantI32(OpBuilder &b, Location loc, int64_t value);
 
+/// Code under a condition, without results; `otherwise` may be missing.
+void ifTrue(OpBuilder &b, Location loc, Value condition, function_ref<void(OpBuilder &)> then,
+            function_ref<void(OpBuilder &)> otherwise = nullptr);
+/// The same where `index` is below `bound`.
+void ifBelow(OpBuilder &b, Location loc, Value index, Value bound, function_ref<void(OpBuilder &)> then);
+
 /// All threads of the block meet, and see each other's writes to memory.
 void barrier(OpBuilder &b, Location loc);
 

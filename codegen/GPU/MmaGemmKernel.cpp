@@ -148,13 +148,7 @@ void MmaGemmEmitter::finish(OpBuilder &b, ValueRange sums) {
 }
 
 void MmaGemmEmitter::emit(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  int64_t rank = cast<MemRefType>(context.out().getType()).getRank();
-  SmallVector<GridDim> grid;
-  if (rank > 1)
-    grid.push_back({out, 0, rows, rank - 1});
-  grid.push_back({out, rank - 1, columns});
-  setGrid(context.kernel, grid);
+  contraction.setGrid(rows, columns);
   Value block = blockIndex(b, loc),
         across = constantIndex(b, loc, llvm::divideCeilSigned(contraction.columns, columns));
   firstRow = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, block, across),

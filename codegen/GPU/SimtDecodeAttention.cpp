@@ -179,14 +179,8 @@ void SimtDecodeAttention::finishState(OpBuilder &b, SmallVector<Value> &state) {
 }
 
 void SimtDecodeAttention::storeState(OpBuilder &b, ArrayRef<Value> state, int64_t part) {
-  auto ifTrue = [&](OpBuilder &b, Value condition, function_ref<void(OpBuilder &)> body) {
-    scf::IfOp::create(b, loc, condition, [&](OpBuilder &b, Location loc) {
-      body(b);
-      scf::YieldOp::create(b, loc);
-    });
-  };
   int64_t from = part * kMergedRows, to = std::min(rows, from + kMergedRows);
-  ifTrue(b, below(b, lane, i32(b, sharing.lanes)), [&](OpBuilder &b) {
+  ifTrue(b, loc, below(b, lane, i32(b, sharing.lanes)), [&](OpBuilder &b) {
     for (int64_t v = 0; v < sharing.vectors; ++v) {
       auto [column, exists] = columnOf(b, v);
       auto store = [&, column = column](OpBuilder &b) {
@@ -196,12 +190,12 @@ void SimtDecodeAttention::storeState(OpBuilder &b, ArrayRef<Value> state, int64_
                       add(b, toI32(b, column), i32(b, i)));
       };
       if (exists)
-        ifTrue(b, exists, store);
+        ifTrue(b, loc, exists, store);
       else
         store(b);
     }
   });
-  ifTrue(b, isZero(b, lane), [&](OpBuilder &b) {
+  ifTrue(b, loc, isZero(b, lane), [&](OpBuilder &b) {
     for (int64_t row = from; row < to; ++row)
       storeRow(b, state[maximumAt(row)], state[totalAt(row)], i32(b, row - from));
   });

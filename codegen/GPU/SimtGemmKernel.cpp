@@ -153,18 +153,11 @@ SmallVector<Value> SimtGemmEmitter::multiply(OpBuilder &b, ValueRange accumulato
 
 void SimtGemmEmitter::finish(OpBuilder &b, ValueRange accumulators) {
   bool vectors = contraction.canFinish(kGroup);
-  auto ifBelow = [&](OpBuilder &b, Value index, Value bound, function_ref<void(OpBuilder &)> body) {
-    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, index, bound);
-    scf::IfOp::create(b, loc, exists, [&](OpBuilder &b, Location loc) {
-      body(b);
-      scf::YieldOp::create(b, loc);
-    });
-  };
   Value end = constantIndex(b, loc, contraction.columns);
   for (int64_t r = 0; r < threadRows; ++r) {
     Value row = arith::AddIOp::create(b, loc, firstRow, threadRow);
     row = addIndex(b, loc, row, r / kGroup * spread(rows, threadRows) + r % kGroup);
-    ifBelow(b, row, contraction.rows, [&](OpBuilder &b) {
+    ifBelow(b, loc, row, contraction.rows, [&](OpBuilder &b) {
       for (int64_t g = 0; g < threadColumns / kGroup; ++g) {
         Value column = arith::AddIOp::create(b, loc, firstColumn, threadColumn);
         column = addIndex(b, loc, column, g * spread(columns, threadColumns));
@@ -172,12 +165,13 @@ void SimtGemmEmitter::finish(OpBuilder &b, ValueRange accumulators) {
         for (size_t w = 0; w < contraction.weights.size(); ++w)
           sums.push_back(accumulators[numberOf(w, r, g)]);
         if (vectors) {
-          ifBelow(b, column, end, [&](OpBuilder &b) { contraction.finish(b, row, column, sums, kGroup); });
+          ifBelow(b, loc, column, end,
+                  [&](OpBuilder &b) { contraction.finish(b, row, column, sums, kGroup); });
           continue;
         }
         for (int64_t j = 0; j < kGroup; ++j) {
           Value at = addIndex(b, loc, column, j);
-          ifBelow(b, at, end, [&](OpBuilder &b) {
+          ifBelow(b, loc, at, end, [&](OpBuilder &b) {
             SmallVector<Value> scalars = llvm::map_to_vector(
                 sums, [&](Value sum) -> Value { return vector::ExtractOp::create(b, loc, sum, j); });
             contraction.finish(b, row, at, scalars, 1);
@@ -189,13 +183,7 @@ void SimtGemmEmitter::finish(OpBuilder &b, ValueRange accumulators) {
 }
 
 void SimtGemmEmitter::emit(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  int64_t rank = cast<MemRefType>(context.out().getType()).getRank();
-  SmallVector<GridDim> grid;
-  if (rank > 1)
-    grid.push_back({out, 0, rows, rank - 1});
-  grid.push_back({out, rank - 1, columns});
-  setGrid(context.kernel, grid);
+  contraction.setGrid(rows, columns);
   thread = threadIndex(b, loc, threads);
   Value block = blockIndex(b, loc),
         across = constantIndex(b, loc, llvm::divideCeilSigned(contraction.columns, columns));

@@ -42,8 +42,6 @@ private:
   void emitRows(OpBuilder &b);
   /// Rows [first, first + 8 parts) that exist below M.
   void emitPart(OpBuilder &b, Value first, int64_t parts);
-  void ifTrue(OpBuilder &b, Value condition, function_ref<void(OpBuilder &)> then,
-              function_ref<void(OpBuilder &)> otherwise);
   /// Adds the products of `turns` pieces of k of the warp, from `k` (i32) on; `checked` where some may lie
   /// behind the end.
   SmallVector<Value> multiply(OpBuilder &b, Value first, int64_t parts, Value k, int64_t turns, bool checked,
@@ -92,17 +90,6 @@ void SkinnyGemmEmitter::beginBlock(OpBuilder &b) {
   firstColumn = arith::MulIOp::create(b, loc, blockIndex(b, loc), index(b, columns));
 }
 
-void SkinnyGemmEmitter::ifTrue(OpBuilder &b, Value condition, function_ref<void(OpBuilder &)> then,
-                               function_ref<void(OpBuilder &)> otherwise) {
-  auto region = [&](function_ref<void(OpBuilder &)> body) {
-    return [body](OpBuilder &b, Location loc) {
-      body(b);
-      scf::YieldOp::create(b, loc);
-    };
-  };
-  scf::IfOp::create(b, loc, condition, region(then), region(otherwise));
-}
-
 void SkinnyGemmEmitter::emitRows(OpBuilder &b) {
   constexpr int64_t most = 2 * kMmaColumns;
   auto many = [&](OpBuilder &b) {
@@ -120,8 +107,9 @@ void SkinnyGemmEmitter::emitRows(OpBuilder &b) {
         .emitRows(b, index(b, 0), 1);
   };
   Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, contraction.rows, index(b, 1));
-  ifTrue(b, isOne, one,
-         [&](OpBuilder &b) { ifTrue(b, below(b, contraction.rows, index(b, kMmaColumns + 1)), few, many); });
+  ifTrue(b, loc, isOne, one, [&](OpBuilder &b) {
+    ifTrue(b, loc, below(b, contraction.rows, index(b, kMmaColumns + 1)), few, many);
+  });
 }
 
 //===----------------------------------------------------------------------===//

@@ -33,14 +33,6 @@ Value mlir::transformer::isLeader(OpBuilder &b, Location loc, Value thread, int6
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, within, constantI32(b, loc, 0));
 }
 
-void mlir::transformer::ifTrue(OpBuilder &b, Location loc, Value condition,
-                               function_ref<void(OpBuilder &)> body) {
-  scf::IfOp::create(b, loc, condition, [&](OpBuilder &b, Location loc) {
-    body(b);
-    scf::YieldOp::create(b, loc);
-  });
-}
-
 void mlir::transformer::takeRegisters(OpBuilder &b, Location loc, int64_t count) {
   NVVM::SetMaxRegisterOp::create(b, loc, count, NVVM::SetMaxRegisterAction::increase);
 }

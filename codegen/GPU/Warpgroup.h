@@ -29,7 +29,6 @@ constexpr int64_t kPanelColumns = 64, kPanelRowBytes = 128;
 Value uniform(OpBuilder &b, Location loc, Value value);
 /// Whether `thread` (i32) is the first of its `threads` (a warp or a warpgroup).
 Value isLeader(OpBuilder &b, Location loc, Value thread, int64_t threads);
-void ifTrue(OpBuilder &b, Location loc, Value condition, function_ref<void(OpBuilder &)> body);
 /// The registers that a thread of this warpgroup may use from now on: the others' come from those that need
 /// few.
 void takeRegisters(OpBuilder &b, Location loc, int64_t count);

@@ -230,16 +230,10 @@ void WgmmaAttentionEmitter::clearValues(OpBuilder &b, Value firstKey, Value stag
 //===----------------------------------------------------------------------===//
 
 void WgmmaAttentionEmitter::takeTurn(OpBuilder &b) {
-  scf::IfOp::create(
-      b, loc, isFirst(b),
-      [&](OpBuilder &b, Location loc) {
-        meetAt(b, loc, kTurnBarrier, kConsumers * kWarpgroup);
-        scf::YieldOp::create(b, loc);
-      },
-      [&](OpBuilder &b, Location loc) {
-        meetAt(b, loc, kTurnBarrier + 1, kConsumers * kWarpgroup);
-        scf::YieldOp::create(b, loc);
-      });
+  auto meet = [&](int64_t number) {
+    return [=](OpBuilder &b) { meetAt(b, loc, number, kConsumers * kWarpgroup); };
+  };
+  ifTrue(b, loc, isFirst(b), meet(kTurnBarrier), meet(kTurnBarrier + 1));
 }
 
 /// The second one passes its turn on where the first has one more.

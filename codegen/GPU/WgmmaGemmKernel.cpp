@@ -200,13 +200,7 @@ RingPlace WgmmaGemmEmitter::multiplyTile(OpBuilder &b, const Tile &tile, RingPla
 }
 
 void WgmmaGemmEmitter::emit(OpBuilder &b) {
-  int64_t out = context.numberOf(context.spec.getArguments().back());
-  int64_t rank = cast<MemRefType>(context.out().getType()).getRank();
-  SmallVector<GridDim> grid;
-  if (rank > 1)
-    grid.push_back({out, 0, rows, rank - 1});
-  grid.push_back({out, rank - 1, columns});
-  setGrid(context.kernel, grid);
+  contraction.setGrid(rows, columns);
   context.persistent = true;
   layOut(b);
   thread =

@@ -242,18 +242,16 @@ void openblas(benchmark::State &state, Shape s, int threads) {
 #endif
 
 #ifdef XFM_HAVE_DNNL
-/// Weights in the layout that the library asks for, as ours are packed.
-void onednn(benchmark::State &state, Shape s, bool isBF16, int threads) {
+/// Weights `w` in the layout that the library asks for, as ours are packed.
+void onednn(benchmark::State &state, Shape s, dnnl::memory::data_type type, dnnl::memory::data_type sums,
+            std::vector<char> x, std::vector<char> w, int threads) {
   using namespace dnnl;
   omp_set_num_threads(threads);
   static engine cpu(engine::kind::cpu, 0);
   stream queue(cpu);
-  auto type = isBF16 ? memory::data_type::bf16 : memory::data_type::f32;
   memory::desc a({s.m, s.k}, type, memory::format_tag::ab), any({s.k, s.n}, type, memory::format_tag::any),
-      plain({s.k, s.n}, type, memory::format_tag::ab),
-      c({s.m, s.n}, memory::data_type::f32, memory::format_tag::ab);
+      plain({s.k, s.n}, type, memory::format_tag::ab), c({s.m, s.n}, sums, memory::format_tag::ab);
   matmul::primitive_desc description(matmul::desc(a, any, c), cpu);
-  std::vector<char> x = randomBytes(s.m * s.k, isBF16, 1), w = randomBytes(s.k * s.n, isBF16, 2);
   memory ma(a, cpu, x.data()), mp(plain, cpu, w.data()), mw(description.weights_desc(), cpu), mc(c, cpu);
   reorder(mp, mw).execute(queue, mp, mw);
   matmul product(description);
@@ -265,6 +263,18 @@ void onednn(benchmark::State &state, Shape s, bool isBF16, int threads) {
     queue.wait();
   }
   setFlops(state, 2.0 * s.m * s.k * s.n);
+}
+
+void onednnIntegers(benchmark::State &state, Shape s, int threads) {
+  using type = dnnl::memory::data_type;
+  onednn(state, s, type::s8, type::s32, randomIntegers(s.m * s.k, 127, 1), randomIntegers(s.k * s.n, 127, 2),
+         threads);
+}
+
+void onednnFloats(benchmark::State &state, Shape s, bool isBF16, int threads) {
+  using type = dnnl::memory::data_type;
+  onednn(state, s, isBF16 ? type::bf16 : type::f32, type::f32, randomBytes(s.m * s.k, isBF16, 1),
+         randomBytes(s.k * s.n, isBF16, 2), threads);
 }
 #endif
 
@@ -397,32 +407,6 @@ void integerGemv(benchmark::State &state, bool isNarrow, int threads) {
   state.counters["GB/s"] = benchmark::Counter(layers * kWidth * kWidth * (isNarrow ? 0.5 : 1.0) / 1e9,
                                               benchmark::Counter::kIsIterationInvariantRate);
 }
-
-#ifdef XFM_HAVE_DNNL
-void onednnIntegers(benchmark::State &state, Shape s, int threads) {
-  using namespace dnnl;
-  omp_set_num_threads(threads);
-  static engine cpu(engine::kind::cpu, 0);
-  stream queue(cpu);
-  auto type = memory::data_type::s8;
-  memory::desc a({s.m, s.k}, type, memory::format_tag::ab), any({s.k, s.n}, type, memory::format_tag::any),
-      plain({s.k, s.n}, type, memory::format_tag::ab),
-      c({s.m, s.n}, memory::data_type::s32, memory::format_tag::ab);
-  matmul::primitive_desc description(matmul::desc(a, any, c), cpu);
-  std::vector<char> x = randomIntegers(s.m * s.k, 127, 1), w = randomIntegers(s.k * s.n, 127, 2);
-  memory ma(a, cpu, x.data()), mp(plain, cpu, w.data()), mw(description.weights_desc(), cpu), mc(c, cpu);
-  reorder(mp, mw).execute(queue, mp, mw);
-  matmul product(description);
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mw}, {DNNL_ARG_DST, mc}};
-  product.execute(queue, arguments);
-  queue.wait();
-  for (auto _ : state) {
-    product.execute(queue, arguments);
-    queue.wait();
-  }
-  setFlops(state, 2.0 * s.m * s.k * s.n);
-}
-#endif
 
 //===----------------------------------------------------------------------===//
 // Attention
@@ -592,7 +576,7 @@ void addAll(int threads) {
         add("openblas/" + name + suffix, [=](benchmark::State &s) { openblas(s, shape, threads); });
 #endif
 #ifdef XFM_HAVE_DNNL
-      add("onednn/" + name + suffix, [=](benchmark::State &s) { onednn(s, shape, isBF16, threads); });
+      add("onednn/" + name + suffix, [=](benchmark::State &s) { onednnFloats(s, shape, isBF16, threads); });
 #endif
     }
     add("xfm/" + type + "/gemv" + suffix, [=](benchmark::State &s) { gemv(s, isBF16, threads); });

@@ -14,17 +14,9 @@ using namespace mlir::transformer::numeric;
 
 namespace {
 
-struct Heads {
-  int query, key, size;
-};
 constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {3, 3, 48},  {2, 1, 128}, {14, 2, 80},
                             {6, 2, 96}, {2, 1, 72}, {3, 1, 8},  {4, 1, 256}, {2, 2, 136}, {8, 1, 192}};
 const char *const kMasks[] = {"none", "causal", "window, 1", "window, 40", "window, 100"};
-
-std::string shapeOf(int heads, int size, const char *positions, const char *type) {
-  return std::string("B, ") + positions + ", " + std::to_string(heads) + ", " + std::to_string(size) + ", " +
-         type;
-}
 
 /// Attention of many queries of each case under every mask, to keys and values; every third with a bias,
 /// every fifth with a cap.
@@ -94,23 +86,9 @@ TEST(GPUKernel, FlashAttentionOfCaches) {
   std::vector<std::string> names;
   for (const Heads &heads : kHeads)
     for (const char *mask : {"causal", "window, 20"}) {
-      std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
-                          std::to_string(heads.size) + " x bf16, " +
-                          (std::string(mask) == "causal" || names.size() % 4 == 1 ? "full>" : "ring, 20>");
+      const char *policy = std::string(mask) == "causal" || names.size() % 4 == 1 ? "full" : "ring, 20";
       names.push_back("step" + std::to_string(names.size()));
-      // Entry points of one module share what has one name.
-      const std::string c = "cache." + names.back();
-      text += functionText(names.back(),
-                           {{c, cache},
-                            {"q", shapeOf(heads.query, heads.size, "S", "bf16")},
-                            {"k", shapeOf(heads.key, heads.size, "S", "bf16")},
-                            {"v", shapeOf(heads.key, heads.size, "S", "bf16")}},
-                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {c, cache}},
-                           "%longer = transformer.cache_append %" + c + ", %k, %v : {" + c +
-                               "}, {k}, {v} "
-                               "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
-                               std::string(mask) + "> : {q}, {" + c + "} -> {y} return %y, %longer : {y}, {" +
-                               c + "}");
+      text += stepText(names.back(), heads, mask, policy);
     }
   EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "flash_attention"}));
   Differential test(text, kGPUArch);

@@ -18,18 +18,8 @@ TEST(GPUKernel, MmaGemmAroundItsTiles) {
   constexpr int64_t kRows[] = {1, 15, 16, 17, 63, 64, 65, 130};
   const std::pair<int, int> shapes[] = {{8, 8},     {64, 32},  {63, 40}, {65, 64},
                                         {100, 104}, {128, 24}, {7, 256}, {200, 72}};
-  std::string text;
   std::vector<std::string> names;
-  for (const char *type : {"bf16", "f16"})
-    for (auto [n, k] : shapes) {
-      std::string N = std::to_string(n), K = std::to_string(k);
-      names.push_back("linear" + std::to_string(names.size()));
-      text += functionText(
-          names.back(),
-          {{"x", "B, S, " + K + ", " + type}, {"w", N + ", " + K + ", " + type}, {"b", N + ", f32"}},
-          {{"y", "B, S, " + N + ", f32"}},
-          "%y = transformer.linear %x, %w bias %b : {x}, {w}, {b} -> {y} return %y : {y}");
-    }
+  std::string text = linearsText(shapes, names);
   EXPECT_EQ(templatesOf(text), std::set<std::string>{"mma_gemm"});
   Differential test(text, kGPUArch);
   ASSERT_TRUE(test.isCompiled());

@@ -6,13 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "test/unit/codegen/Differential.h"
-
 #include "test/unit/codegen/GPUTemplates.h"
 
 #include "codegen/GPU/Validated.h"
-
-#include <gtest/gtest.h>
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -30,18 +26,8 @@ TEST(HopperKernel, WgmmaGemmAroundItsTiles) {
   constexpr int64_t kRows[] = {1, 63, 64, 65, 127, 128, 129, 300};
   // A column of tiles, several, a width of 256; depths of less than a step and of more than the ring.
   const std::pair<int, int> shapes[] = {{8, 8}, {128, 64}, {129, 72}, {200, 512}, {4100, 40}};
-  std::string text;
   std::vector<std::string> names;
-  for (const char *type : {"bf16", "f16"})
-    for (auto [n, k] : shapes) {
-      std::string N = std::to_string(n), K = std::to_string(k);
-      names.push_back("linear" + std::to_string(names.size()));
-      text += functionText(
-          names.back(),
-          {{"x", "B, S, " + K + ", " + type}, {"w", N + ", " + K + ", " + type}, {"b", N + ", f32"}},
-          {{"y", "B, S, " + N + ", f32"}},
-          "%y = transformer.linear %x, %w bias %b : {x}, {w}, {b} -> {y} return %y : {y}");
-    }
+  std::string text = linearsText(shapes, names);
   EXPECT_EQ(templatesOf(text), std::set<std::string>{"wgmma_gemm"});
   EXPECT_EQ(templatesOf(text, /*newest=*/false), std::set<std::string>{"mma_gemm"});
   Differential test(text, kArch);
@@ -71,15 +57,7 @@ TEST(HopperKernel, TwoWeightsOfOneInput) {
   report(test);
 }
 
-struct Heads {
-  int query, key, size;
-};
 constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {2, 1, 128}, {3, 3, 96}, {4, 1, 80}};
-
-std::string shapeOf(int heads, int size, const char *positions, const char *type) {
-  return std::string("B, ") + positions + ", " + std::to_string(heads) + ", " + std::to_string(size) + ", " +
-         type;
-}
 
 TEST(HopperKernel, AttentionOfKeysAndValues) {
   std::string text;
@@ -121,22 +99,8 @@ TEST(HopperKernel, AttentionOfCaches) {
   std::vector<std::string> names;
   for (const Heads &heads : kHeads)
     for (const char *mask : {"causal", "window, 50"}) {
-      std::string cache = "!transformer.kv_cache<" + std::to_string(heads.key) + " x " +
-                          std::to_string(heads.size) + " x bf16, full>";
       names.push_back("step" + std::to_string(names.size()));
-      // Entry points of one module share what has one name.
-      const std::string c = "cache." + names.back();
-      text += functionText(names.back(),
-                           {{c, cache},
-                            {"q", shapeOf(heads.query, heads.size, "S", "bf16")},
-                            {"k", shapeOf(heads.key, heads.size, "S", "bf16")},
-                            {"v", shapeOf(heads.key, heads.size, "S", "bf16")}},
-                           {{"y", shapeOf(heads.query, heads.size, "S", "bf16")}, {c, cache}},
-                           "%longer = transformer.cache_append %" + c + ", %k, %v : {" + c +
-                               "}, {k}, {v} "
-                               "%y = transformer.attention %q cache %longer scale 0.2 mask <" +
-                               std::string(mask) + "> : {q}, {" + c + "} -> {y} return %y, %longer : {y}, {" +
-                               c + "}");
+      text += stepText(names.back(), heads, mask, "full");
     }
   EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "wgmma_attention"}));
   Differential test(text, kArch);

@@ -152,25 +152,17 @@ std::string copyOfBox(int row, const std::string &wait, int bytes = 1024) {
 }
 
 std::string launchCopy(const std::string &text, std::vector<float> &data, bool late) {
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
-  if (!module)
-    return "does not parse";
-  llvm::Expected<std::unique_ptr<EmulatedKernel>> kernel =
-      EmulatedKernel::create(module->lookupSymbol<func::FuncOp>("k"));
-  if (!kernel)
-    return llvm::toString(kernel.takeError());
   DeviceMemory memory;
   alignas(16) float tensor[128];
   for (int i = 0; i < 128; ++i)
     tensor[i] = static_cast<float>(1000 + i);
   memory.add(data.data(), data.size() * 4, "x", true);
   memory.add(tensor, sizeof(tensor), "t", false);
-  uint64_t words[] = {reinterpret_cast<uint64_t>(data.data()), data.size(),
-                      reinterpret_cast<uint64_t>(tensor)};
   EmulatorOptions options;
   options.late = late;
-  llvm::Expected<LaunchReport> report = (*kernel)->launch({1, words}, memory, options);
-  return report ? "" : llvm::toString(report.takeError());
+  return launch(text, memory,
+                {reinterpret_cast<uint64_t>(data.data()), data.size(), reinterpret_cast<uint64_t>(tensor)},
+                options);
 }
 
 const char *const kWait = "nvvm.mbarrier.try_wait.parity %bar, %zero, %ticks : !llvm.ptr<3>, i32, i32";

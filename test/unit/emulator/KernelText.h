@@ -44,9 +44,9 @@ inline std::string kernelText(unsigned threads, unsigned shared, const std::stri
          body + "\nreturn\n}\n";
 }
 
-/// What the launch of one block says is wrong; "" where nothing is.
-inline std::string launch(const std::string &text, std::vector<float> &data, EmulatorOptions options = {},
-                          bool writable = true) {
+/// What the launch of one block of kernel `k` says is wrong; "" where nothing is.
+inline std::string launch(const std::string &text, DeviceMemory &memory, ArrayRef<uint64_t> words,
+                          const EmulatorOptions &options) {
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   if (!module)
     return "does not parse";
@@ -54,11 +54,16 @@ inline std::string launch(const std::string &text, std::vector<float> &data, Emu
       EmulatedKernel::create(module->lookupSymbol<func::FuncOp>("k"));
   if (!kernel)
     return llvm::toString(kernel.takeError());
-  DeviceMemory memory;
-  memory.add(data.data(), data.size() * 4, "x", writable);
-  uint64_t words[] = {reinterpret_cast<uint64_t>(data.data()), data.size()};
   llvm::Expected<LaunchReport> report = (*kernel)->launch({1, words}, memory, options);
   return report ? "" : llvm::toString(report.takeError());
+}
+
+/// The same of a kernel of `kernelText`.
+inline std::string launch(const std::string &text, std::vector<float> &data, EmulatorOptions options = {},
+                          bool writable = true) {
+  DeviceMemory memory;
+  memory.add(data.data(), data.size() * 4, "x", writable);
+  return launch(text, memory, {reinterpret_cast<uint64_t>(data.data()), data.size()}, options);
 }
 
 inline std::vector<float> count(size_t n) {
