@@ -191,7 +191,7 @@ void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value colum
   int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
   for (int64_t d = 0; d < elements; d += line)
     memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, kvHead, row, addIndex(b, loc, column, d)},
-                               /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+                               /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
 }
 
 /// The sums of `count` keys that stand in `rows` from row 0 on, with the lanes of each

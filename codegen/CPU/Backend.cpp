@@ -14,6 +14,8 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/AsmParser/Parser.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -101,6 +103,17 @@ static bool isExported(const llvm::GlobalValue &value) {
   return name == "xfm_module_init" || name.starts_with("xfm_entry_") || name.starts_with("xfm_arena_");
 }
 
+/// Kernels that read memory as a stream ask for it in the second-level cache (a locality of 2). Where that is
+/// not known to be faster, it comes to the first.
+static void choosePrefetches(llvm::Function &function, const CPUTarget &target) {
+  if (target.prefetchesToSecondLevel())
+    return;
+  for (llvm::Instruction &instruction : llvm::instructions(function))
+    if (auto *prefetch = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
+        prefetch && prefetch->getIntrinsicID() == llvm::Intrinsic::prefetch)
+      prefetch->setArgOperand(2, llvm::ConstantInt::get(prefetch->getArgOperand(2)->getType(), 3));
+}
+
 /// Everything but the entry points is internal, and may use all of the target.
 static void prepare(llvm::Module &module, const CPUTarget &target) {
   llvm::internalizeModule(module, [](const llvm::GlobalValue &value) {
@@ -111,6 +124,7 @@ static void prepare(llvm::Module &module, const CPUTarget &target) {
     if (function.isDeclaration())
       continue;
     function.addFnAttr(llvm::Attribute::NoUnwind);
+    choosePrefetches(function, target);
     // An entry point is one long block of address arithmetic that grows with the
     // model's depth; optimising it costs more than it could ever save.
     if (function.getName().starts_with("xfm_entry_")) {

@@ -111,11 +111,13 @@ SmallVector<Value> MicroKernel::integerStep(OpBuilder &b, const Rows &rows, Valu
 }
 
 /// What the loop will load in some steps. One row's products wait for memory alone, and where a step is
-/// many instructions, few of the next loads are under way without it.
+/// many instructions, few of the next loads are under way without it. Those of i4 are so many that the
+/// nearest cache is better.
 void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const {
   Value &at = indices[indices.size() - 2];
   at = addIndex(b, loc, at, steps);
-  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/3,
+  bool isNarrow = integers && integers->parts() > 1;
+  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/isNarrow ? 3 : 2,
                              /*isDataCache=*/true);
 }
 

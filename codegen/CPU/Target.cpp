@@ -148,6 +148,8 @@ bool CPUTarget::multipliesBF16() const {
   return isX86() ? has("avx512bf16") && vectorBytes() == 64 : has("bf16");
 }
 
+bool CPUTarget::prefetchesToSecondLevel() const { return llvm::StringRef(cpu).starts_with("znver"); }
+
 int64_t CPUTarget::int8Depth() const {
   if (!isX86())
     return has("dotprod") ? 4 : 1;

@@ -480,9 +480,9 @@ void decode(benchmark::State &state, int64_t kvHeads, int64_t headDim, bool isBF
     return new Compiled(code, {}, isBF16);
   });
   xfm_session *session = module.session(threads, capacity);
+  std::vector<char> q = randomBytes(length * heads * headDim, isBF16, 5),
+                    k = randomBytes(length * kvHeads * headDim, isBF16, 6);
   auto callWith = [&](const char *entry, int64_t positions) {
-    std::vector<char> q = randomBytes(positions * heads * headDim, isBF16, 5),
-                      k = randomBytes(positions * kvHeads * headDim, isBF16, 6);
     call(session, entry,
          {tensorOf(q, isBF16, {1, positions, heads, headDim}),
           tensorOf(k, isBF16, {1, positions, kvHeads, headDim})});
