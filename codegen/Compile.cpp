@@ -42,6 +42,7 @@ static LoweringPipelineOptions pipelineOptions(const CPUTarget &target, const Lo
   options.fusion = std::min<int64_t>(lowering.optLevel, 2);
   options.gpuArchs = lowering.gpuArchs;
   options.newestGPUKernels = lowering.newestGPUKernels;
+  options.tf32 = lowering.tf32;
   return options;
 }
 

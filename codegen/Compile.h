@@ -37,6 +37,8 @@ struct LoweringOptions {
   std::vector<std::string> gpuArchs;
   /// Kernels that an architecture alone has are chosen, whether or not a GPU has shown them to be right.
   bool newestGPUKernels = false;
+  /// A GPU multiplies f32 on tensor cores, rounded to tf32 (10 bits of mantissa).
+  bool tf32 = false;
 };
 
 /// The kernels of one architecture, in the form of codegen/GPU/README.md.

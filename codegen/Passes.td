@@ -253,10 +253,12 @@ def SelectGPUKernelsPass : Pass<"transformer-select-gpu-kernels", "::mlir::Modul
     Attaches `xgpu.configs` to every dispatch function: a dictionary from architecture to
     `#xgpu.config`. Nothing later decides. A dictionary that is there already is kept.
     Templates that no GPU has shown to be right (`codegen/GPU/validated.txt`) are chosen with `newest` alone.
+    With `tf32` products of f32 are made on tensor cores, of operands rounded to 10 bits of mantissa.
   }];
   let options = [ListOption<"archs", "archs", "std::string", "architectures: sm_80, sm_90a, …">,
                  Option<"newest", "newest", "bool", "false",
-                        "choose what an architecture alone has, validated or not">];
+                        "choose what an architecture alone has, validated or not">,
+                 Option<"tf32", "tf32", "bool", "false", "multiply f32 on tensor cores, rounded to tf32">];
   let dependentDialects = ["::mlir::xgpu::XGPUDialect"];
 }
 

@@ -89,6 +89,7 @@ static const Phase kPhases[] = {
        SelectGPUKernelsPassOptions select;
        llvm::append_range(select.archs, options.gpuArchs);
        select.newest = options.newestGPUKernels;
+       select.tf32 = options.tf32;
        pm.addPass(createSelectGPUKernelsPass(select));
        pm.addPass(createSplitAttentionPass());
        // What merges splits is a dispatch too.
@@ -207,6 +208,8 @@ struct GPUPipelineOptions : PassPipelineOptions<GPUPipelineOptions> {
   Option<bool> newest{*this, "newest",
                       llvm::cl::desc("choose kernels that an architecture alone has, validated or not"),
                       llvm::cl::init(false)};
+  Option<bool> tf32{*this, "tf32", llvm::cl::desc("multiply f32 on tensor cores, rounded to tf32"),
+                    llvm::cl::init(false)};
   Option<std::string> stopAt{*this, "stop-at", llvm::cl::desc("the last phase to run"),
                              llvm::cl::init("outline")};
 };
@@ -263,6 +266,7 @@ void mlir::transformer::registerLoweringPipelines() {
         lowering.stopAt = options.stopAt;
         lowering.gpuArchs.assign(options.archs.begin(), options.archs.end());
         lowering.newestGPUKernels = options.newest;
+        lowering.tf32 = options.tf32;
         buildLoweringPipeline(pm, lowering);
       });
   PassPipelineRegistration<>("transformer-gpu-kernel-pipeline", "Lower kernels of a GPU to LLVM",

@@ -32,6 +32,7 @@ struct LoweringPipelineOptions {
   std::vector<std::string> gpuArchs;
   /// Kernels that an architecture alone has are chosen, whether or not a GPU has shown them to be right.
   bool newestGPUKernels = false;
+  bool tf32 = false; ///< a GPU multiplies f32 on tensor cores, rounded to tf32
 };
 
 /// The phases, in order. `outline` is of GPUs alone: after it, kernels are in modules of

@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 #include <cmath>
@@ -179,6 +180,17 @@ template <typename F> Handler conversion(F f) {
   };
 }
 
+/// Of 24 bits of mantissa 11 stay, the nearest, halves away from zero.
+std::optional<Step> roundToTF32(Translator &t, Operation *op) {
+  if (cast<NVVM::ConvertFloatToTF32Op>(op).getRnd() != NVVM::FPRoundingMode::RNA)
+    return unsupported(op);
+  return elementwise(t, op, [](uint64_t a, uint64_t, uint64_t) -> uint64_t {
+    uint32_t bits = static_cast<uint32_t>(a);
+    bool isFinite = (bits & 0x7f800000) != 0x7f800000;
+    return isFinite ? (bits + 0x1000) & ~0x1fffu : bits;
+  });
+}
+
 /// Copies words unchanged.
 std::optional<Step> move(Translator &t, Operation *op) {
   return elementwise(t, op, [](uint64_t a, uint64_t, uint64_t) { return a; });
@@ -259,6 +271,7 @@ void addFloats(Handlers &h) {
   h["math.floor"] = unary([](auto x) { return std::floor(x); });
   h["math.ceil"] = unary([](auto x) { return std::ceil(x); });
   h["math.trunc"] = unary([](auto x) { return std::trunc(x); });
+  h["nvvm.convert.float.to.tf32"] = roundToTF32;
   h["math.roundeven"] = unary([](auto x) { return std::nearbyint(x); });
 }
 

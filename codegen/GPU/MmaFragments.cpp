@@ -50,9 +50,21 @@ SmallVector<Value> mlir::transformer::loadMatrices(OpBuilder &b, Location loc, V
   return membersOf(b, loc, loaded, 4);
 }
 
+SmallVector<Value> mlir::transformer::roundToTF32(OpBuilder &b, Location loc, ValueRange registers) {
+  SmallVector<Value> rounded;
+  for (Value value : registers) {
+    Value x = LLVM::BitcastOp::create(b, loc, b.getF32Type(), value);
+    rounded.push_back(NVVM::ConvertFloatToTF32Op::create(b, loc, b.getI32Type(), x,
+                                                         NVVM::FPRoundingMode::RNA));
+  }
+  return rounded;
+}
+
 SmallVector<Value> mlir::transformer::multiplyFragments(OpBuilder &b, Location loc, Type type, ValueRange a,
                                                         ValueRange factor, ValueRange sums) {
-  NVVM::MMATypes ptx = type.isBF16() ? NVVM::MMATypes::bf16 : NVVM::MMATypes::f16;
+  NVVM::MMATypes ptx = type.isF32()    ? NVVM::MMATypes::tf32
+                       : type.isBF16() ? NVVM::MMATypes::bf16
+                                       : NVVM::MMATypes::f16;
   auto registersOf = [&](ValueRange values) {
     SmallVector<Value> registers(values);
     if (type.isF16()) // the op wants these as vectors
@@ -63,7 +75,7 @@ SmallVector<Value> mlir::transformer::multiplyFragments(OpBuilder &b, Location l
   auto result = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, b.getF32Type()));
   Value product =
       NVVM::MmaOp::create(b, loc, result, registersOf(a), registersOf(factor), sums,
-                          ArrayRef<int64_t>{kMmaRows, kMmaColumns, kMmaDepth}, std::nullopt, std::nullopt,
+                          ArrayRef<int64_t>{kMmaRows, kMmaColumns, 2 * elementsOfChunk(type)}, std::nullopt, std::nullopt,
                           std::array<NVVM::MMATypes, 2>{ptx, ptx},
                           std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
   return membersOf(b, loc, product, 4);

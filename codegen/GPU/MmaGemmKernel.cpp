@@ -8,7 +8,8 @@
 //
 // A block makes `tile` = [BM, BN] sums in steps of BK, its warps two rows of tiles high. Tiles of x and of
 // each weight come through `stages` buffers of shared memory by cp.async, some steps ahead; warps read them
-// with ldmatrix as the fragments of mma.m16n8k16. Rows behind the last one read the last one, columns of k
+// with ldmatrix as the fragments of mma.m16n8k16, or m16n8k8 for f32, which is rounded to tf32: a row of a
+// fragment has 32 bytes of either. Rows behind the last one read the last one, columns of k
 // behind the last one are zeros; neither is stored. A row of k must begin at a multiple of 16 bytes.
 //
 //===----------------------------------------------------------------------===//
@@ -23,8 +24,6 @@ using namespace mlir;
 using namespace mlir::transformer;
 
 namespace {
-constexpr int64_t kChunk = 8; ///< elements of 16 bytes
-
 /// An operand's tiles: one in each stage.
 struct Operand {
   const GlobalMatrix *matrix;
@@ -38,7 +37,7 @@ public:
       : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
         threads(context.config.getThreads()), rows(context.config.getTile()[0]),
         columns(context.config.getTile()[1]), depth(context.config.getTile()[2]),
-        stages(context.config.getStages()), warpsOfM(rows >= 2 * kMmaRows ? 2 : 1), warpRows(rows / warpsOfM),
+        chunk(elementsOfChunk(type)), stages(context.config.getStages()), warpsOfM(rows >= 2 * kMmaRows ? 2 : 1), warpRows(rows / warpsOfM),
         warpColumns(columns / (threads / kWarp / warpsOfM)) {}
 
   void emit(OpBuilder &b);
@@ -62,7 +61,7 @@ private:
   Contraction contraction;
   Location loc;
   Type type;
-  int64_t threads, rows, columns, depth, stages, warpsOfM, warpRows, warpColumns, stageBytes = 0;
+  int64_t threads, rows, columns, depth, chunk, stages, warpsOfM, warpRows, warpColumns, stageBytes = 0;
   SmallVector<Operand> operands;          ///< x, then each weight
   Value base, thread, lane, warpM, warpN; ///< i32
   Value firstRow, firstColumn;            ///< of the block (index)
@@ -70,10 +69,10 @@ private:
 } // namespace
 
 void MmaGemmEmitter::issueCopies(OpBuilder &b, Value step, Value stage) {
-  int64_t chunks = depth / kChunk, rowsAtOnce = threads / chunks;
+  int64_t chunks = depth / chunk, rowsAtOnce = threads / chunks;
   Value shift = mul(b, stage, stageBytes);
-  Value ownRow = div(b, thread, chunks), chunk = rem(b, thread, chunks);
-  Value k = add(b, mul(b, step, depth), mul(b, chunk, kChunk));
+  Value ownRow = div(b, thread, chunks), ownChunk = rem(b, thread, chunks);
+  Value k = add(b, mul(b, step, depth), mul(b, ownChunk, chunk));
   Value valid;
   if (contraction.depth % depth != 0) {
     // A chunk behind the end has nothing of the matrix; K is a multiple of a chunk.
@@ -89,7 +88,7 @@ void MmaGemmEmitter::issueCopies(OpBuilder &b, Value step, Value stage) {
       source = arith::AddIOp::create(b, loc, operand.first, source);
       source = arith::MinUIOp::create(b, loc, source, operand.last);
       auto copy = [&](OpBuilder &b) {
-        copyChunkAsync(b, loc, operand.tile.addressOf(b, loc, base, shift, inTile, chunk),
+        copyChunkAsync(b, loc, operand.tile.addressOf(b, loc, base, shift, inTile, ownChunk),
                        operand.matrix->addressOf(b, source, column), valid);
       };
       if (row + rowsAtOnce <= operand.tile.rows) {
@@ -113,20 +112,19 @@ SmallVector<Value> MmaGemmEmitter::multiply(OpBuilder &b, Value stage, ValueRang
   Value rowOfA = add(b, mul(b, warpM, warpRows), rem(b, lane, 16)), halfOfA = div(b, lane, 16);
   Value rowOfB = add(b, mul(b, warpN, warpColumns), add(b, rem(b, lane, 8), mul(b, div(b, lane, 16), 8)));
   Value halfOfB = rem(b, div(b, lane, 8), 2);
-  for (int64_t k = 0; k < depth / kMmaDepth; ++k) {
+  auto load = [&](const Operand &operand, Value row, Value half, int64_t k, int64_t below) {
+    Value address =
+        operand.tile.addressOf(b, loc, base, shift, row, add(b, half, i32(b, 2 * k)), below);
+    SmallVector<Value> registers = loadMatrices(b, loc, address, /*transposed=*/false);
+    return type.isF32() ? roundToTF32(b, loc, registers) : registers;
+  };
+  for (int64_t k = 0; k < depth / (2 * chunk); ++k) {
     SmallVector<SmallVector<Value>> a;
-    Value chunk = add(b, halfOfA, i32(b, 2 * k));
     for (int64_t m = 0; m < fragmentsOfM(); ++m)
-      a.push_back(loadMatrices(b, loc,
-                               operands[0].tile.addressOf(b, loc, base, shift, rowOfA, chunk, m * kMmaRows),
-                               /*transposed=*/false));
+      a.push_back(load(operands[0], rowOfA, halfOfA, k, m * kMmaRows));
     for (int64_t w = 0, weights = contraction.weights.size(); w < weights; ++w)
       for (int64_t n = 0; n < fragmentsOfN(); n += 2) {
-        SmallVector<Value> factors =
-            loadMatrices(b, loc,
-                         operands[1 + w].tile.addressOf(b, loc, base, shift, rowOfB,
-                                                        add(b, halfOfB, i32(b, 2 * k)), n * kMmaColumns),
-                         /*transposed=*/false);
+        SmallVector<Value> factors = load(operands[1 + w], rowOfB, halfOfB, k, n * kMmaColumns);
         for (int64_t m = 0; m < fragmentsOfM(); ++m)
           for (int64_t half = 0; half < 2; ++half) {
             MutableArrayRef<Value> place = MutableArrayRef(sums).slice(numberOf(w, m, n + half), 4);
@@ -162,7 +160,7 @@ void MmaGemmEmitter::emit(OpBuilder &b) {
   warpN = div(b, warp, warpsOfM);
   base = sharedBase(b, loc);
   auto addOperand = [&](const GlobalMatrix &matrix, int64_t size, Value first, Value last) {
-    SwizzledTile tile{stageBytes, size, depth / kChunk};
+    SwizzledTile tile{stageBytes, size, depth / chunk};
     operands.push_back({&matrix, tile, first, last});
     stageBytes += tile.bytes();
   };
@@ -209,7 +207,9 @@ void MmaGemmEmitter::emit(OpBuilder &b) {
 LogicalResult mlir::transformer::emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context) {
   ArrayRef<int64_t> tile = context.config.getTile();
   int64_t warps = context.config.getThreads() / kWarp;
-  bool divides = tile.size() == 3 && context.config.getStages() >= 2 && tile[2] % (2 * kMmaDepth) == 0 &&
+  int64_t chunk = elementsOfChunk(getElementTypeOrSelf(projectionsOf(context.spec)[0].input->get().getType()));
+  bool divides = tile.size() == 3 && context.config.getStages() >= 2 &&
+                 context.config.getVector() == chunk && tile[2] % (4 * chunk) == 0 &&
                  llvm::isPowerOf2_64(tile[2]) && tile[0] % kMmaRows == 0;
   if (divides) {
     int64_t warpsOfM = tile[0] >= 2 * kMmaRows ? 2 : 1;

@@ -125,11 +125,12 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
                   8 * kAccessBytes / bits);
   }
 
-  /// Operands of one narrow type whose rows begin at multiples of 16 bytes.
-  static bool suitsTensorCores(ArrayRef<Projection> projections) {
+  /// Operands of one type that tensor cores multiply, whose rows begin at multiples of 16 bytes.
+  bool suitsTensorCores(ArrayRef<Projection> projections) {
     Type x = getElementTypeOrSelf(projections[0].input->get().getType());
-    return (x.isBF16() || x.isF16()) && x == projections[0].weightType().getElementType() &&
-           projections[0].depth() % 8 == 0;
+    return (x.isBF16() || x.isF16() || (x.isF32() && tf32)) &&
+           x == projections[0].weightType().getElementType() &&
+           projections[0].depth() % (128 / x.getIntOrFloatBitWidth()) == 0;
   }
 
   /// The rows of a product, where they are known.
@@ -146,13 +147,15 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
   /// Large tiles where there are enough of them: each byte of a tile is used once per row or column of it.
   ConfigAttr selectMmaGemm(ArrayRef<Projection> projections) {
     constexpr int64_t manyColumns = 4096;
-    auto gemm = [&](ArrayRef<int64_t> tile, int64_t threads, int64_t stages) {
-      return ConfigAttr::get(&getContext(), "mma_gemm", tile, threads, stages, /*vector=*/8);
+    // 64 bytes of k.
+    int64_t chunk = 128 / projections[0].weightType().getElementTypeBitWidth(), depth = 4 * chunk;
+    auto gemm = [&](int64_t rows, int64_t columns, int64_t threads) {
+      return ConfigAttr::get(&getContext(), "mma_gemm", {rows, columns, depth}, threads, /*stages=*/4, chunk);
     };
     if (projections[0].columns() < manyColumns)
-      return gemm({64, 64, 32}, 128, 4);
+      return gemm(64, 64, 128);
     // Two weights have twice the sums.
-    return projections.size() > 1 ? gemm({128, 64, 32}, 256, 4) : gemm({128, 128, 32}, 256, 4);
+    return projections.size() > 1 ? gemm(128, 64, 256) : gemm(128, 128, 256);
   }
 
   /// Whether kernels may use what sm_90a alone has (TMA, wgmma).
@@ -183,18 +186,18 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     auto input = cast<RankedTensorType>(projections[0].input->get().getType());
     int64_t narrow =
         std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
-    bool onTensorCores = suitsTensorCores(projections);
+    bool onTensorCores = suitsTensorCores(projections), isNarrow = narrow < 4;
     bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
     std::optional<int64_t> rows = rowsOf(input);
     // One position of each sequence, however many there are, is a kernel with code for one row beside.
-    if (onTensorCores && (rows ? *rows > 1 && *rows <= 16 : isStep)) {
+    if (onTensorCores && isNarrow && (rows ? *rows > 1 && *rows <= 16 : isStep)) {
       bool large = projections[0].columns() >= 8192 && projections.size() == 1;
       return ConfigAttr::get(&getContext(), "skinny_gemm", {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
                              /*vector=*/8);
     }
-    if (isStep && !(onTensorCores && rows && *rows > 1))
+    if (isStep && !(onTensorCores && isNarrow && rows && *rows > 1))
       return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
-    if (onTensorCores && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
+    if (onTensorCores && isNarrow && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
       return selectWgmmaGemm(projections);
     if (onTensorCores)
       return selectMmaGemm(projections);

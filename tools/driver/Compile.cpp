@@ -55,8 +55,8 @@ struct Options {
                                         "that has the CPU, this machine's first)"),
                                cl::sub(command)};
   cl::opt<std::string> precision{"precision",
-                                 cl::desc("type of values fed to contractions: f32 or bf16 (default: the "
-                                          "checkpoint's, f32 for F16)"),
+                                 cl::desc("type of values fed to contractions: f32, bf16 or, on a GPU, tf32 "
+                                          "(default: the checkpoint's, f32 for F16)"),
                                  cl::init("auto"), cl::sub(command)};
   cl::opt<int64_t> maxPositions{"max-positions", cl::desc("positions to compile for (default: the model's)"),
                                 cl::init(0), cl::value_desc("N"), cl::sub(command)};
@@ -211,6 +211,7 @@ LoweringOptions loweringOf(const Options &options) {
   if (options.isGPU())
     lowering.gpuArchs = llvm::cantFail(parseGPUArchs(options.arch)); // checked with the other options
   lowering.newestGPUKernels = options.gpuKernels == "newest";
+  lowering.tf32 = options.precision == "tf32";
   return lowering;
 }
 
@@ -259,6 +260,8 @@ llvm::Error checkOptions(const Options &options) {
       return archs.takeError();
   if (options.gpuKernels != "stable" && options.gpuKernels != "newest")
     return makeError("expected --gpu-kernels=stable or newest, but got " + options.gpuKernels);
+  if (options.precision == "tf32" && !options.isGPU())
+    return makeError("--precision=tf32 is for --target=cuda: CPUs have no tf32");
   if (options.gpuKernels.getNumOccurrences() && !options.isGPU())
     return makeError("--gpu-kernels chooses kernels of GPUs; add --target=cuda");
   llvm::StringRef emit = options.emit;

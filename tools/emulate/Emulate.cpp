@@ -132,7 +132,7 @@ llvm::Error Comparison::runEntry(func::FuncOp function) {
   for (int64_t i = 0; i < (isStep ? kSteps : 1); ++i)
     if (llvm::Error error = call(function, kPositions, caches))
       return error;
-  double tolerance = options.isNarrow ? 1e-2 : 1e-5;
+  double tolerance = options.isNarrow ? 1e-2 : options.compile.tf32 ? 3e-3 : 1e-5;
   if (options.report)
     *options.report << llvm::formatv("{0}: largest error {1:e2} (allowed {2:e0})\n", function.getName(),
                                      worstOfEntry, tolerance);
