@@ -287,6 +287,9 @@ void mlir::emulator::addWarpOps(Handlers &h) {
     auto barrier = cast<NVVM::BarrierArriveOp>(op);
     return namedBarrier(t, op, barrier.getBarrierId(), barrier.getNumberOfThreads(), /*waits=*/false);
   };
+  h["nvvm.bar.warp.sync"] = [](Translator &, Operation *op) -> std::optional<Step> {
+    return [=](Warp &warp) { warp.requireAllLanes(op); };
+  };
   h["nvvm.shfl.sync"] = shuffle;
   h["nvvm.ldmatrix"] = loadMatrix;
   h["nvvm.stmatrix"] = storeMatrix;
