@@ -20,6 +20,7 @@
 #include "codegen/GPU/Cluster.h"
 #include "codegen/GPU/ContractionKernel.h"
 #include "codegen/GPU/MmaFragments.h"
+#include "codegen/GPU/TileSchedule.h"
 #include "codegen/GPU/Warpgroup.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -32,13 +33,6 @@ namespace {
 constexpr int64_t kConsumers = 2;
 /// Registers of each thread: one that copies needs few, and together they are what the block has (168 each).
 constexpr int64_t kProducerRegisters = 40, kConsumerRegisters = 232;
-
-/// What a block does for a tile of the result: its first row and column, the first step along K and how many
-/// there are (i32), and whether the other blocks of the cluster do the other steps (i1; null without
-/// clusters).
-struct Tile {
-  Value row, column, firstStep, steps, isSplit;
-};
 
 /// Where a role stands: in the ring, and the parity of the next exchange of sums (i32).
 struct Progress {
@@ -65,11 +59,9 @@ private:
   /// Stages that an exchange of sums takes.
   int64_t exchangeStages() const { return llvm::divideCeilSigned(exchange.bytes(), stageBytes); }
   void layOut(OpBuilder &b);
-  void countTiles(OpBuilder &b);
   /// Runs `body` for each tile of the block, with where the role stands; it returns where it stands then.
   void forTiles(OpBuilder &b, bool isProducer,
                 function_ref<Progress(OpBuilder &, const Tile &, Progress)> body);
-  Tile tileOf(OpBuilder &b, Value number);
   RingPlace copyTile(OpBuilder &b, const Tile &tile, RingPlace place);
   void copyStage(OpBuilder &b, const Tile &tile, Value stage, Value k, Value barrier);
   Progress multiplyTile(OpBuilder &b, const Tile &tile, Progress progress);
@@ -95,14 +87,11 @@ private:
   int64_t rows, columns, depth, blocks, stageBytes = 0;
   PanelTile left;
   SmallVector<PanelTile> right; ///< by weight
+  TileSchedule schedule;
   MbarrierRing ring;
   ClusterSums exchange;
   SmallVector<Value> maps;   ///< x, then each weight
   Value base, thread, group; ///< i32; the warpgroup's number
-  Value rank;                ///< in the cluster (i32)
-  /// In rows of tiles, and in tiles or, of those that the blocks of a cluster take below each other, columns
-  /// of them (i32): how many there are in all, and of which the last are split.
-  Value tilesDown, sharedDown, shared, tiles;
 };
 } // namespace
 
@@ -128,64 +117,12 @@ void WgmmaGemmEmitter::layOut(OpBuilder &b) {
                            stages * stageBytes);
 }
 
-/// Which tiles are shared and which are split is known when the kernel runs: all are split where each can
-/// have a cluster of its own at once; otherwise those of the last rows that do not make up a cluster.
-void WgmmaGemmEmitter::countTiles(OpBuilder &b) {
-  Value down = arith::CeilDivUIOp::create(b, loc, contraction.rows, constantIndex(b, loc, rows));
-  tilesDown = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), down);
-  tiles = mul(b, tilesDown, i32(b, across()));
-  if (blocks == 1)
-    return;
-  rank = clusterRank(b, loc);
-  Value clusters = div(b, NVVM::GridDimXOp::create(b, loc, b.getI32Type()), i32(b, blocks));
-  Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, tiles, clusters);
-  sharedDown = arith::SelectOp::create(b, loc, areFew, i32(b, 0), div(b, tilesDown, i32(b, blocks)));
-  shared = mul(b, sharedDown, i32(b, across()));
-  tiles = sub(b, tiles, mul(b, shared, i32(b, blocks - 1)));
-}
-
-/// Tiles follow each other down groups of eight, so that blocks at work at one time share rows of x and
-/// columns of the weights in the L2 cache.
-Tile WgmmaGemmEmitter::tileOf(OpBuilder &b, Value number) {
-  constexpr int64_t groupRows = 8;
-  int64_t unitsDown = groupRows / blocks;
-  Value all = tilesDown, isSplit;
-  if (blocks > 1) {
-    isSplit = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, number, shared);
-    number = arith::SelectOp::create(b, loc, isSplit, sub(b, number, shared), number);
-    all = arith::SelectOp::create(b, loc, isSplit, sub(b, tilesDown, mul(b, sharedDown, i32(b, blocks))),
-                                  sharedDown);
-  }
-  Value ofGroup = i32(b, unitsDown * across());
-  Value first = mul(b, div(b, number, ofGroup), i32(b, unitsDown)), within = rem(b, number, ofGroup);
-  Value down = arith::MinUIOp::create(b, loc, sub(b, all, first), i32(b, unitsDown));
-  Value row = add(b, first, rem(b, within, down)), column = mul(b, div(b, within, down), i32(b, columns));
-  Value firstStep = i32(b, 0), count = i32(b, steps());
-  if (blocks > 1) {
-    Value below = mul(b, row, i32(b, blocks)), behind = mul(b, sharedDown, i32(b, blocks));
-    row = arith::SelectOp::create(b, loc, isSplit, add(b, behind, row), add(b, below, rank));
-    // Steps behind the end of K see zeros.
-    Value share = i32(b, llvm::divideCeilSigned(steps(), blocks));
-    firstStep = arith::SelectOp::create(b, loc, isSplit, mul(b, rank, share), firstStep);
-    count = arith::SelectOp::create(b, loc, isSplit, share, count);
-  }
-  return {mul(b, row, i32(b, rows)), column, firstStep, count, isSplit};
-}
-
 void WgmmaGemmEmitter::forTiles(OpBuilder &b, bool isProducer,
                                 function_ref<Progress(OpBuilder &, const Tile &, Progress)> body) {
-  Value cluster = NVVM::BlockIdXOp::create(b, loc, b.getI32Type());
-  Value clusters = NVVM::GridDimXOp::create(b, loc, b.getI32Type());
-  if (blocks > 1) {
-    cluster = div(b, cluster, i32(b, blocks));
-    clusters = div(b, clusters, i32(b, blocks));
-  }
   Progress start = {ring.begin(b, loc, isProducer), i32(b, 0)};
-  scf::ForOp::create(b, loc, cluster, tiles, clusters, start.values(),
-                     [&](OpBuilder &b, Location loc, Value number, ValueRange carried) {
-                       Progress progress = body(b, tileOf(b, number), Progress::from(carried));
-                       scf::YieldOp::create(b, loc, progress.values());
-                     });
+  schedule.forTiles(b, loc, start.values(), [&](OpBuilder &b, const Tile &tile, ValueRange carried) {
+    return body(b, tile, Progress::from(carried)).values();
+  });
 }
 
 /// The copies of a stage: the block's own rows of x, and of the weights either all rows or, for all blocks of
@@ -216,7 +153,7 @@ void WgmmaGemmEmitter::copyStage(OpBuilder &b, const Tile &tile, Value stage, Va
         for (int64_t part = 0; part < blocks; ++part)
           copyWeights(b, i32(b, part), 1);
       },
-      [&](OpBuilder &b) { copyWeights(b, rank, blocks); });
+      [&](OpBuilder &b) { copyWeights(b, schedule.rank, blocks); });
 }
 
 /// What the one thread that copies does for a tile.
@@ -331,11 +268,13 @@ Progress WgmmaGemmEmitter::finishSplitTile(OpBuilder &b, const Tile &tile, Value
   SmallVector<Value> stages;
   RingPlace next = progress.place;
   for (int64_t i = 0; i < exchangeStages(); ++i) {
-    ring.waitUntilFull(b, loc, base, next);
+    // They are granted one after the other: a wait for the last is one for all.
+    if (i + 1 == exchangeStages())
+      ring.waitUntilFull(b, loc, base, next);
     stages.push_back(next.stage);
     next = ring.next(b, loc, next);
   }
-  ClusterSums::Place place{base, sub(b, thread, i32(b, kWarpgroup)), rank,
+  ClusterSums::Place place{base, sub(b, thread, i32(b, kWarpgroup)), schedule.rank,
                            mul(b, stages[0], i32(b, stageBytes)), progress.exchange};
   exchange.leave(b, loc, place, sums);
   int64_t fragments = columns / kMmaColumns, share = fragments / blocks;
@@ -347,7 +286,7 @@ Progress WgmmaGemmEmitter::finishSplitTile(OpBuilder &b, const Tile &tile, Value
   meetWarp(b, loc);
   for (Value stage : stages)
     ring.release(b, loc, base, stage, lane);
-  Value column = add(b, tile.column, mul(b, rank, i32(b, columns / blocks)));
+  Value column = add(b, tile.column, mul(b, schedule.rank, i32(b, columns / blocks)));
   finishFragments(b, tile, column, share, [&](int64_t weight, int64_t n) {
     return ValueRange(own).slice((weight * share + n) * 4, 4);
   });
@@ -364,7 +303,7 @@ void WgmmaGemmEmitter::emit(OpBuilder &b) {
       arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, context.config.getThreads()));
   group = uniform(b, loc, div(b, thread, i32(b, kWarpgroup)));
   base = sharedBase(b, loc);
-  countTiles(b);
+  schedule = TileSchedule(b, loc, {across(), steps(), rows, columns, blocks}, contraction.rows);
   Value first = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, thread, i32(b, 0));
   ifTrue(b, loc, first, [&](OpBuilder &b) {
     ring.initialise(b, loc, base);
