@@ -18,7 +18,7 @@ using namespace mlir;
 using namespace mlir::emulator;
 
 /// Few, so that a persistent kernel's blocks have several tiles each.
-static constexpr uint64_t kBlocksAtOnce = 2;
+static constexpr uint64_t kClustersAtOnce = 2;
 
 llvm::Expected<std::unique_ptr<EmulatedDevice>> EmulatedDevice::create(ModuleOp kernels,
                                                                        const EmulatorOptions &options) {
@@ -35,6 +35,7 @@ llvm::Expected<std::unique_ptr<EmulatedDevice>> EmulatedDevice::create(ModuleOp 
     for (const transformer::GridDim &factor : transformer::getGrid(function))
       kernel.tile.push_back(factor.tile);
     kernel.isPersistent = xgpu::KernelAttr::of(function).getPersistent();
+    kernel.cluster = static_cast<uint64_t>(xgpu::KernelAttr::of(function).getCluster());
     for (auto [i, type] : llvm::enumerate(function.getArgumentTypes())) {
       auto memref = dyn_cast<MemRefType>(type);
       if (function.getArgAttr(i, xgpu::TensorMapAttr::kName))
@@ -99,7 +100,8 @@ void EmulatedDevice::launch(int32_t number, const int64_t *dims, const uint64_t 
   for (auto [i, tile] : llvm::enumerate(kernel.tile))
     config.blocks *= llvm::divideCeil(static_cast<uint64_t>(dims[i]), static_cast<uint64_t>(tile));
   if (kernel.isPersistent)
-    config.blocks = std::min(config.blocks, kBlocksAtOnce);
+    config.blocks = std::min(config.blocks, kClustersAtOnce * kernel.cluster);
+  config.blocks = llvm::alignTo(config.blocks, kernel.cluster);
   ++launchCount;
   llvm::Expected<LaunchReport> report = kernel.code->launch(config, memory, options);
   if (report)

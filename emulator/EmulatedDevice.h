@@ -45,6 +45,7 @@ private:
     SmallVector<int64_t> tile;
     int64_t words;
     bool isPersistent = false;
+    uint64_t cluster = 1;
   };
   explicit EmulatedDevice(const EmulatorOptions &options) : options(options) {}
   static void launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words, int32_t);

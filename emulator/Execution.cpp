@@ -8,6 +8,8 @@
 
 #include "emulator/Execution.h"
 
+#include "emulator/BulkStores.h"
+#include "emulator/Cluster.h"
 #include "emulator/Program.h"
 #include "emulator/Warpgroup.h"
 
@@ -15,12 +17,10 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
-#include <random>
 
 using namespace mlir;
 using namespace mlir::emulator;
 
-static constexpr size_t kStackBytes = 256 << 10;
 /// Of a multiprocessor, and what a thread may have at most. They are given out by eight.
 static constexpr uint64_t kRegisters = 65536, kMostRegisters = 255;
 /// Bytes that a warp reads from 32 banks of shared memory in one pass, and of a sector of global memory.
@@ -31,8 +31,9 @@ static constexpr unsigned kBanks = 32, kBankBytes = 4, kSectorBytes = 32;
 //===----------------------------------------------------------------------===//
 
 Warp::Warp(class Block &block, unsigned number, unsigned words)
-    : block(block), number(number), registers(size_t(words) * kLanes),
-      products(std::make_unique<WarpgroupProducts>()) {}
+    : block(block), number(number), member(block.rank * block.program.warps() + number),
+      registers(size_t(words) * kLanes), products(std::make_unique<WarpgroupProducts>()),
+      stores(std::make_unique<BulkStores>()) {}
 Warp::~Warp() = default;
 
 uint64_t Warp::uniform(unsigned slot) { return at(slot)[mask ? llvm::countr_zero(mask) : 0]; }
@@ -46,7 +47,7 @@ void Warp::fail(Operation *op, const std::string &message, int lane) {
     stream << "warp " << number << ": ";
   stream << op->getName() << ' ' << message << " (" << op->getLoc() << ')';
   finished = true;
-  block.backToScheduler(*this);
+  block.cluster.backToScheduler(*this);
   abort(); // a warp that failed is not resumed
 }
 
@@ -67,7 +68,7 @@ void Warp::block_until(Operation *op, const char *what, const std::function<bool
   waitingAt = op;
   waitingFor = what;
   ready = isReady;
-  block.backToScheduler(*this);
+  block.cluster.backToScheduler(*this);
   waitingAt = nullptr;
   ready = nullptr;
 }
@@ -133,8 +134,30 @@ void Warp::countShared(const uint64_t *address, unsigned bytes) {
   }
 }
 
+emulator::Block &Warp::reach(Operation *op, uint64_t &address, unsigned lane) {
+  uint64_t window = address >> kWindowBits;
+  if (window == 0)
+    return block;
+  address &= (uint64_t(1) << kWindowBits) - 1;
+  emulator::Block &other = block.cluster.peer(*this, op, window - 1, lane);
+  if (&other != &block)
+    other.reached[member] = clock.seen[member];
+  return other;
+}
+
+SharedState &Warp::sharedAt(Operation *op, unsigned space, uint64_t &address, unsigned bytes, unsigned lane,
+                            bool writes) {
+  SharedState &shared = (space == kClusterShared ? reach(op, address, lane) : block).shared;
+  if (address > shared.size() || shared.size() - address < bytes)
+    fail(op,
+         std::string(writes ? "writes" : "reads") + " shared memory out of bounds: byte " +
+             std::to_string(address) + " of " + std::to_string(shared.size()),
+         lane);
+  return shared;
+}
+
 void Warp::read(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, uint8_t *out) {
-  bool isShared = space == 3;
+  bool isShared = space == kShared || space == kClusterShared;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     if (!active(lane))
       continue;
@@ -144,20 +167,17 @@ void Warp::read(Operation *op, unsigned space, const uint64_t *address, unsigned
       std::memcpy(out + lane * bytes, reinterpret_cast<const void *>(address[lane]), bytes);
       continue;
     }
-    if (address[lane] > block.shared.size() || block.shared.size() - address[lane] < bytes)
-      fail(op,
-           "reads shared memory out of bounds: byte " + std::to_string(address[lane]) + " of " +
-               std::to_string(block.shared.size()),
-           lane);
-    if (std::string message = block.shared.read(address[lane], bytes, number, clock); !message.empty())
+    uint64_t place = address[lane];
+    SharedState &shared = sharedAt(op, space, place, bytes, lane, /*writes=*/false);
+    if (std::string message = shared.read(place, bytes, member, clock); !message.empty())
       fail(op, message, lane);
-    std::memcpy(out + lane * bytes, block.shared.data() + address[lane], bytes);
+    std::memcpy(out + lane * bytes, shared.data() + place, bytes);
   }
   isShared ? countShared(address, bytes) : countGlobal(address, bytes);
 }
 
 void Warp::write(Operation *op, unsigned space, const uint64_t *address, unsigned bytes, const uint8_t *in) {
-  bool isShared = space == 3;
+  bool isShared = space == kShared || space == kClusterShared;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     if (!active(lane))
       continue;
@@ -167,14 +187,11 @@ void Warp::write(Operation *op, unsigned space, const uint64_t *address, unsigne
       std::memcpy(reinterpret_cast<void *>(address[lane]), in + lane * bytes, bytes);
       continue;
     }
-    if (address[lane] > block.shared.size() || block.shared.size() - address[lane] < bytes)
-      fail(op,
-           "writes shared memory out of bounds: byte " + std::to_string(address[lane]) + " of " +
-               std::to_string(block.shared.size()),
-           lane);
-    if (std::string message = block.shared.write(address[lane], bytes, number, clock); !message.empty())
+    uint64_t place = address[lane];
+    SharedState &shared = sharedAt(op, space, place, bytes, lane, /*writes=*/true);
+    if (std::string message = shared.write(place, bytes, member, clock); !message.empty())
       fail(op, message, lane);
-    std::memcpy(block.shared.data() + address[lane], in + lane * bytes, bytes);
+    std::memcpy(shared.data() + place, in + lane * bytes, bytes);
   }
   isShared ? countShared(address, bytes) : countGlobal(address, bytes);
 }
@@ -199,7 +216,7 @@ void Warp::copyAsync(Operation *op, const uint64_t *target, const uint64_t *sour
            "writes shared memory out of bounds: byte " + std::to_string(target[lane]) + " of " +
                std::to_string(block.shared.size()),
            lane);
-    if (std::string message = block.shared.beginWrite(target[lane], bytes, number, clock); !message.empty())
+    if (std::string message = block.shared.beginWrite(target[lane], bytes, member, clock); !message.empty())
       fail(op, message, lane);
     AsyncCopy copy{target[lane], source[lane], bytes, count};
     if (!block.options.late) {
@@ -227,10 +244,16 @@ void Warp::waitForCopies(Operation *op, unsigned pending) {
         std::memset(place, 0, copy.bytes);
         std::memcpy(place, reinterpret_cast<const void *>(copy.source), copy.copied);
       }
-      block.shared.land(copy.target, copy.bytes, number, clock.seen[number]);
+      block.shared.land(copy.target, copy.bytes, member, clock.seen[member]);
     }
     groups.erase(groups.begin());
   }
+}
+
+void Warp::landCopies() {
+  for (const auto &group : groups)
+    for (const AsyncCopy &copy : group)
+      block.shared.land(copy.target, copy.bytes, member, clock.seen[member]);
 }
 
 //===----------------------------------------------------------------------===//
@@ -238,18 +261,20 @@ void Warp::waitForCopies(Operation *op, unsigned pending) {
 //===----------------------------------------------------------------------===//
 
 emulator::Block::Block(const Program &program, const LaunchConfig &config, DeviceMemory &memory,
-                       const EmulatorOptions &options, LaunchReport &report, uint64_t number)
-    : program(program), config(config), memory(memory), options(options), report(report), number(number),
-      threads(program.threads), shared(program.sharedBytes, program.threads / kLanes, options.checkRaces),
-      mbarriers(shared, program.threads / kLanes, options.late) {
-  unsigned count = threads / kLanes;
-  for (unsigned i = 0; i < count; ++i) {
+                       const EmulatorOptions &options, LaunchReport &report, uint64_t number,
+                       Cluster &cluster, unsigned rank)
+    : program(program), config(config), memory(memory), options(options), report(report), cluster(cluster),
+      number(number), rank(rank), threads(program.threads),
+      shared(program.sharedBytes, program.cluster * program.warps(), program.warps(), options.checkRaces),
+      mbarriers(shared, program.cluster * program.warps() + rank * Mbarriers::kMost, options.late),
+      reached(program.cluster * program.warps()), ended(program.clockMembers()) {
+  for (unsigned i = 0; i < program.warps(); ++i) {
     auto warp = std::make_unique<Warp>(*this, i, program.words);
     warp->registersHeld = std::min(kMostRegisters, kRegisters / threads / 8 * 8);
     registers += warp->registersHeld;
     warp->overlaps = program.overlaps;
-    warp->clock = Clock(count + Mbarriers::kMost);
-    warp->clock.seen[i] = 1;
+    warp->clock = Clock(program.clockMembers());
+    warp->clock.seen[warp->member] = 1;
     for (const Program::Constant &constant : program.constants)
       std::fill_n(warp->at(constant.slot), kLanes, constant.bits);
     for (const Program::Parameter &parameter : program.parameters)
@@ -258,19 +283,6 @@ emulator::Block::Block(const Program &program, const LaunchConfig &config, Devic
     warps.push_back(std::move(warp));
   }
 }
-
-void emulator::Block::enter(unsigned high, unsigned low) {
-  auto *warp = reinterpret_cast<Warp *>(uint64_t(high) << 32 | low);
-  warp->block.program.body.run(*warp);
-  if (!warp->issued.empty() || !warp->groups.empty())
-    for (auto &group : warp->groups)
-      for (const AsyncCopy &copy : group)
-        warp->block.shared.land(copy.target, copy.bytes, warp->number, warp->clock.seen[warp->number]);
-  warp->finished = true;
-  warp->block.backToScheduler(*warp);
-}
-
-void emulator::Block::backToScheduler(Warp &warp) { swapcontext(&warp.context, &scheduler); }
 
 void emulator::Block::meet(Warp &warp, Operation *op, unsigned number, unsigned count, bool waits) {
   NamedBarrier &barrier = barriers[number];
@@ -297,54 +309,5 @@ void emulator::Block::meet(Warp &warp, Operation *op, unsigned number, unsigned 
   // clock, and the one after that begins when all have left this one.
   if (waits)
     warp.clock.join(known);
-  ++warp.clock.seen[warp.number];
-}
-
-void emulator::Block::reportDeadlock() {
-  llvm::raw_string_ostream stream(report.error);
-  stream << "kernel " << program.name << ", block " << number << ": deadlock:";
-  for (auto &warp : warps)
-    if (!warp->finished)
-      stream << " warp " << warp->number << " waits for " << warp->waitingFor << " ("
-             << warp->waitingAt->getLoc() << ");";
-}
-
-bool emulator::Block::run() {
-  for (auto &warp : warps) {
-    warp->stack = std::make_unique<char[]>(kStackBytes);
-    getcontext(&warp->context);
-    warp->context.uc_stack.ss_sp = warp->stack.get();
-    warp->context.uc_stack.ss_size = kStackBytes;
-    warp->context.uc_link = nullptr;
-    uint64_t address = reinterpret_cast<uint64_t>(warp.get());
-    makecontext(&warp->context, reinterpret_cast<void (*)()>(&Block::enter), 2,
-                static_cast<unsigned>(address >> 32), static_cast<unsigned>(address));
-  }
-  std::mt19937_64 random(options.seed * 0x9e3779b97f4a7c15 + number);
-  SmallVector<Warp *> order;
-  for (auto &warp : warps)
-    order.push_back(warp.get());
-  while (true) {
-    std::shuffle(order.begin(), order.end(), random);
-    bool progressed = false, allDone = true;
-    for (Warp *warp : order) {
-      if (warp->finished)
-        continue;
-      allDone = false;
-      if (warp->ready && !warp->ready())
-        continue;
-      progressed = true;
-      swapcontext(&scheduler, &warp->context);
-      if (!report.error.empty())
-        return false;
-    }
-    if (progressed)
-      continue;
-    if (!allDone)
-      reportDeadlock();
-    else if (mbarriers.anyUnderWay())
-      report.error = "kernel " + program.name + ", block " + std::to_string(number) +
-                     ": ends while copies into its shared memory are under way";
-    return report.error.empty();
-  }
+  ++warp.clock.seen[warp.member];
 }

@@ -24,8 +24,12 @@ namespace mlir::emulator {
 
 constexpr unsigned kLanes = 32;
 constexpr uint32_t kAllLanes = 0xffffffff;
+/// Address spaces of pointers: a block's own shared memory, and that of its cluster.
+constexpr unsigned kShared = 3, kClusterShared = 7;
 
 class Block;
+class BulkStores;
+class Cluster;
 class WarpgroupProducts;
 
 /// Asynchronous copies of a warp that were committed together, in the order of issue.
@@ -53,6 +57,10 @@ struct Warp {
                  const uint64_t *copied);
   void commitCopies(Operation *op);
   void waitForCopies(Operation *op, unsigned pending);
+  /// Those that nobody has waited for come when the warp ends.
+  void landCopies();
+  /// The block whose shared memory an address of the cluster is in; `address` becomes the place there.
+  Block &reach(Operation *op, uint64_t &address, unsigned lane);
   /// What is in global memory at `address`, for the number of bytes, must be there to be read.
   void checkGlobal(Operation *op, uint64_t address, uint64_t bytes, unsigned lane, bool writes);
 
@@ -66,13 +74,16 @@ struct Warp {
   [[noreturn]] void fail(Operation *op, const std::string &message, int lane = -1);
 
   Block &block;
-  unsigned number;
+  unsigned number; ///< in the block
+  unsigned member; ///< of clocks: its number in the cluster
   uint32_t mask = kAllLanes;
   std::vector<uint64_t> registers;
   Clock clock;
   std::vector<AsyncCopy> issued;
   std::vector<std::vector<AsyncCopy>> groups;
   std::unique_ptr<WarpgroupProducts> products;
+  std::unique_ptr<BulkStores> stores;
+  uint32_t arrived[2] = {};   ///< lanes at the cluster's barrier that have not waited, by generation
   uint64_t registersHeld = 0; ///< of the device, each lane's
   bool overlaps = false;      ///< the kernels ahead may still be at work
 
@@ -87,6 +98,9 @@ struct Warp {
 private:
   void countGlobal(const uint64_t *address, unsigned bytes);
   void countShared(const uint64_t *address, unsigned bytes);
+  /// Where `bytes` bytes of shared memory are, and in which block's.
+  SharedState &sharedAt(Operation *op, unsigned space, uint64_t &address, unsigned bytes, unsigned lane,
+                        bool writes);
   void checkAlignment(Operation *op, uint64_t address, unsigned bytes, unsigned lane);
   const DeviceMemory::Region *lastRegion = nullptr;
 };
@@ -97,34 +111,34 @@ struct NamedBarrier {
   Clock joined[2];                                    ///< what those who meet know, by generation
 };
 
-/// The warps of a block, run in turns on one thread.
+/// The warps of a block and what they share.
 class Block {
 public:
+  /// `rank` is its number in the cluster.
   Block(const class Program &program, const LaunchConfig &config, DeviceMemory &memory,
-        const EmulatorOptions &options, LaunchReport &report, uint64_t number);
-  /// Runs the block; false where it failed, with the report's `error` set.
-  bool run();
+        const EmulatorOptions &options, LaunchReport &report, uint64_t number, Cluster &cluster,
+        unsigned rank);
   /// Warp `warp` arrives at a barrier of `threads` threads and, where it `waits`, waits for the others.
   void meet(Warp &warp, Operation *op, unsigned barrier, unsigned threads, bool waits = true);
-  void backToScheduler(Warp &warp);
 
   const Program &program;
   const LaunchConfig &config;
   DeviceMemory &memory;
   const EmulatorOptions &options;
   LaunchReport &report;
+  Cluster &cluster;
   uint64_t number;
-  unsigned threads;
+  unsigned rank, threads;
   uint64_t registers = 0; ///< those of all warps together, each lane's
   SharedState shared;
   Mbarriers mbarriers;
   std::vector<std::unique_ptr<Warp>> warps;
+  /// When each warp of another block last reached this one's shared memory; what warps that have ended knew.
+  std::vector<uint32_t> reached;
+  Clock ended;
 
 private:
-  void reportDeadlock();
-  static void enter(unsigned high, unsigned low);
   NamedBarrier barriers[16];
-  ucontext_t scheduler;
 };
 
 } // namespace mlir::emulator

@@ -1,4 +1,4 @@
-//===- HopperOps.cpp - mbarriers, TMA and wgmma ------------------------------===//
+//===- HopperOps.cpp - mbarriers and wgmma ----------------------------------===//
 //
 // Part of the Transformer compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.
@@ -21,22 +21,20 @@ namespace {
 // Mbarriers
 //===----------------------------------------------------------------------===//
 
-/// The mbarrier that the active lanes name; they must name one.
-Mbarrier &barrierOf(Warp &warp, Operation *op, unsigned address) {
-  uint64_t place = warp.uniform(address);
-  for (unsigned lane = 0; lane < kLanes; ++lane)
-    if (warp.active(lane) && warp.at(address)[lane] != place)
-      warp.fail(op, "names several mbarriers in one warp", lane);
-  std::string message;
-  Mbarrier *barrier = warp.block.mbarriers.find(place, warp.number, warp.clock, message);
-  if (!barrier)
-    warp.fail(op, message);
-  return *barrier;
-}
-
 void failWith(Warp &warp, Operation *op, const std::string &message) {
   if (!message.empty())
     warp.fail(op, message);
+}
+
+unsigned spaceOf(Value pointer) { return cast<LLVM::LLVMPointerType>(pointer.getType()).getAddressSpace(); }
+
+/// The mbarrier of `block` at a place of its shared memory.
+Mbarrier &barrierAt(Warp &warp, Operation *op, emulator::Block &block, uint64_t place) {
+  std::string message;
+  Mbarrier *barrier = block.mbarriers.find(place, warp.member, warp.clock, message);
+  if (!barrier)
+    warp.fail(op, message);
+  return *barrier;
 }
 
 std::optional<Step> initBarrier(Translator &t, Operation *op) {
@@ -48,12 +46,28 @@ std::optional<Step> initBarrier(Translator &t, Operation *op) {
     unsigned lane = warp.soleLane(op);
     failWith(
         warp, op,
-        warp.block.mbarriers.init(warp.at(address)[lane], warp.at(count)[lane], warp.number, warp.clock));
+        warp.block.mbarriers.init(warp.at(address)[lane], warp.at(count)[lane], warp.member, warp.clock));
   };
 }
 
 std::optional<Step> fenceInit(Translator &, Operation *) {
-  return [](Warp &warp) { warp.block.mbarriers.fenceInit(warp.number); };
+  return [](Warp &warp) { warp.block.mbarriers.fenceInit(warp.member); };
+}
+
+/// What an arrival is beside its mbarrier: `space` of the address, and whether other blocks learn of it.
+struct Arrival {
+  unsigned space;
+  bool isForCluster;
+};
+
+void arriveAt(Warp &warp, Operation *op, Arrival how, uint64_t address, unsigned count, int64_t bytes,
+              unsigned lane) {
+  emulator::Block &block = how.space == kClusterShared ? warp.reach(op, address, lane) : warp.block;
+  bool isOther = &block != &warp.block;
+  if (isOther && !how.isForCluster)
+    warp.fail(op, "arrives at another block's mbarrier with the scope of its own block", lane);
+  Mbarrier &barrier = barrierAt(warp, op, block, address);
+  failWith(warp, op, block.mbarriers.arrive(barrier, count, bytes, warp.member, warp.clock, isOther));
 }
 
 std::optional<Step> arrive(Translator &t, Operation *op) {
@@ -63,14 +77,20 @@ std::optional<Step> arrive(Translator &t, Operation *op) {
   unsigned address = t.slotOf(arrive.getAddr());
   bool hasCount = static_cast<bool>(arrive.getCount());
   unsigned count = hasCount ? t.slotOf(arrive.getCount()) : 0;
+  Arrival how = {spaceOf(arrive.getAddr()), arrive.getScope() == NVVM::MemScopeKind::CLUSTER};
   return [=](Warp &warp) {
     ++warp.block.report.instructions;
-    Mbarrier &barrier = barrierOf(warp, op, address);
-    unsigned arrivals = 0;
+    // By mbarrier: lanes may arrive at those of several blocks.
+    std::map<uint64_t, std::pair<unsigned, unsigned>> arrivals;
     for (unsigned lane = 0; lane < kLanes; ++lane)
-      if (warp.active(lane))
-        arrivals += hasCount ? static_cast<unsigned>(warp.at(count)[lane]) : 1;
-    failWith(warp, op, warp.block.mbarriers.arrive(barrier, arrivals, 0, warp.number, warp.clock));
+      if (warp.active(lane)) {
+        auto &[arrived, first] = arrivals.try_emplace(warp.at(address)[lane], 0, lane).first->second;
+        arrived += hasCount ? static_cast<unsigned>(warp.at(count)[lane]) : 1;
+      }
+    if (how.space == kShared && arrivals.size() > 1)
+      warp.fail(op, "names several mbarriers in one warp");
+    for (auto &[place, who] : arrivals)
+      arriveAt(warp, op, how, place, who.first, 0, who.second);
   };
 }
 
@@ -79,104 +99,56 @@ std::optional<Step> arriveExpecting(Translator &t, Operation *op) {
   if (arrive.getRes() || arrive.getRelaxed() || arrive.getPredicate())
     return unsupported(op);
   unsigned address = t.slotOf(arrive.getAddr()), bytes = t.slotOf(arrive.getTxcount());
+  Arrival how = {spaceOf(arrive.getAddr()), arrive.getScope() == NVVM::MemScopeKind::CLUSTER};
   return [=](Warp &warp) {
     ++warp.block.report.instructions;
     unsigned lane = warp.soleLane(op);
-    Mbarrier &barrier = barrierOf(warp, op, address);
-    failWith(warp, op,
-             warp.block.mbarriers.arrive(barrier, 1, static_cast<int64_t>(warp.at(bytes)[lane]), warp.number,
-                                         warp.clock));
+    arriveAt(warp, op, how, warp.at(address)[lane], 1, static_cast<int64_t>(warp.at(bytes)[lane]), lane);
   };
 }
 
-std::optional<Step> waitForPhase(Translator &t, Operation *op) {
+/// A warp waits for a phase; what other blocks did is known behind it with `isForCluster` alone.
+void waitForPhase(Warp &warp, Operation *op, uint64_t place, unsigned parity, bool isForCluster) {
+  ++warp.block.report.instructions;
+  Mbarrier &barrier = barrierAt(warp, op, warp.block, place);
+  if (parity > 1)
+    warp.fail(op, "waits for parity " + std::to_string(parity));
+  Mbarriers &all = warp.block.mbarriers;
+  warp.block_until(op, "a phase of an mbarrier", [&, parity] { return all.isOver(barrier, parity); });
+  warp.clock.join(barrier.completed[parity]);
+  if (isForCluster)
+    warp.clock.join(barrier.completedByOthers[parity]);
+}
+
+/// The place that all active lanes name.
+uint64_t placeOf(Warp &warp, Operation *op, unsigned address) {
+  uint64_t place = warp.uniform(address);
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    if (warp.active(lane) && warp.at(address)[lane] != place)
+      warp.fail(op, "names several mbarriers in one warp", lane);
+  return place;
+}
+
+std::optional<Step> wait(Translator &t, Operation *op) {
   auto wait = cast<NVVM::MBarrierTryWaitParityOp>(op);
   unsigned address = t.slotOf(wait.getAddr()), phase = t.slotOf(wait.getPhase());
   return [=](Warp &warp) {
-    ++warp.block.report.instructions;
-    Mbarrier &barrier = barrierOf(warp, op, address);
-    unsigned parity = warp.uniform(phase);
-    if (parity > 1)
-      warp.fail(op, "waits for parity " + std::to_string(parity));
-    Mbarriers &all = warp.block.mbarriers;
-    warp.block_until(op, "a phase of an mbarrier", [&, parity] { return all.isOver(barrier, parity); });
-    warp.clock.join(barrier.completed[parity]);
+    waitForPhase(warp, op, placeOf(warp, op, address), warp.uniform(phase), /*isForCluster=*/false);
   };
 }
 
-//===----------------------------------------------------------------------===//
-// TMA
-//===----------------------------------------------------------------------===//
-
-/// The sizes of the tensor's dimensions, as the map groups those of the memref.
-SmallVector<int64_t> sizesOf(Warp &warp, const TensorMap &map) {
-  SmallVector<int64_t> sizes;
-  unsigned next = map.memref + 1;
-  for (int64_t group : map.groups) {
-    int64_t size = 1;
-    for (int64_t i = 0; i < group; ++i)
-      size *= static_cast<int64_t>(warp.uniform(next++));
-    sizes.push_back(size);
-  }
-  return sizes;
-}
-
-void copyTensor(Warp &warp, Operation *op, Mbarrier &barrier, TensorCopy copy, unsigned lane) {
-  const TensorMap &map = *copy.map;
-  uint64_t bytes = map.elementBytes;
-  if (copy.base % 16 != 0)
-    warp.fail(op, "copies from a tensor that is not aligned to 16 bytes", lane);
-  for (size_t i = copy.sizes.size(); i-- > 0;) {
-    bytes *= copy.sizes[i];
-    if (i > 0 && bytes % 16 != 0)
-      warp.fail(op, "copies from a tensor with a stride that is no multiple of 16 bytes", lane);
-  }
-  int64_t inner = map.box.back() * map.elementBytes;
-  if (inner % 16 != 0 || (map.swizzle != 0 && inner > map.swizzle))
-    warp.fail(op, "copies rows of " + std::to_string(inner) + " bytes, which the swizzle does not allow",
-              lane);
-  if (bytes > 0)
-    warp.checkGlobal(op, copy.base, bytes, lane, /*writes=*/false);
-  warp.block.report.globalSectors += copy.bytes() / 32;
-  warp.block.report.neededSectors += copy.bytes() / 32;
-  failWith(warp, op, warp.block.mbarriers.copy(barrier, std::move(copy), warp.number, warp.clock));
-}
-
-std::optional<Step> loadTensor(Translator &t, Operation *op) {
-  auto copy = cast<NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp>(op);
-  auto argument = dyn_cast<BlockArgument>(copy.getTmaDescriptor());
-  auto it = argument ? t.program.tensorMaps.find(argument.getArgNumber()) : t.program.tensorMaps.end();
-  if (it == t.program.tensorMaps.end() || copy.getMulticastMask() || !copy.getIm2colOffsets().empty() ||
-      copy.getPredicate() || copy.getMode() != NVVM::TMALoadMode::TILE)
+/// It may block, and here it does until the phase is over.
+std::optional<Step> tryWait(Translator &t, Operation *op) {
+  auto wait = cast<NVVM::MBarrierTryWaitOp>(op);
+  if (!wait.getStateOrPhase().getType().isInteger(32) || wait.getRelaxed())
     return unsupported(op);
-  const TensorMap *map = &it->second;
-  unsigned target = t.slotOf(copy.getDstMem()), barrier = t.slotOf(copy.getMbar());
-  SmallVector<unsigned> at; // innermost first in the op
-  for (Value coordinate : llvm::reverse(copy.getCoordinates()))
-    at.push_back(t.slotOf(coordinate));
-  if (at.size() != map->box.size())
-    return unsupported(op);
+  unsigned address = t.slotOf(wait.getAddr()), phase = t.slotOf(wait.getStateOrPhase()),
+           result = t.slotOf(wait.getRes());
+  bool isForCluster = wait.getScope() == NVVM::MemScopeKind::CLUSTER;
   return [=](Warp &warp) {
-    ++warp.block.report.instructions;
-    unsigned lane = warp.soleLane(op);
-    TensorCopy copy;
-    copy.map = map;
-    copy.base = warp.uniform(map->memref);
-    copy.sizes = sizesOf(warp, *map);
-    copy.target = warp.at(target)[lane];
-    for (unsigned slot : at)
-      copy.at.push_back(signExtend(warp.at(slot)[lane], 32));
-    copyTensor(warp, op, barrierOf(warp, op, barrier), std::move(copy), lane);
+    waitForPhase(warp, op, placeOf(warp, op, address), warp.uniform(phase), isForCluster);
+    std::fill_n(warp.at(result), kLanes, 1);
   };
-}
-
-/// Addresses of shared memory are the same in the cluster's window of a block's own.
-std::optional<Step> castAddressSpace(Translator &t, Operation *op) {
-  auto spaceOf = [](Value v) { return cast<LLVM::LLVMPointerType>(v.getType()).getAddressSpace(); };
-  if (spaceOf(op->getOperand(0)) != 3 || spaceOf(op->getResult(0)) != 7)
-    return unsupported(op);
-  unsigned from = t.slotOf(op->getOperand(0)), result = t.slotOf(op->getResult(0));
-  return [=](Warp &warp) { std::copy_n(warp.at(from), kLanes, warp.at(result)); };
 }
 
 //===----------------------------------------------------------------------===//
@@ -268,9 +240,8 @@ void mlir::emulator::addHopperOps(Handlers &h) {
   h["nvvm.fence.mbarrier.init"] = fenceInit;
   h["nvvm.mbarrier.arrive"] = arrive;
   h["nvvm.mbarrier.arrive.expect_tx"] = arriveExpecting;
-  h["nvvm.mbarrier.try_wait.parity"] = waitForPhase;
-  h["nvvm.cp.async.bulk.tensor.shared.cluster.global"] = loadTensor;
-  h["llvm.addrspacecast"] = castAddressSpace;
+  h["nvvm.mbarrier.try_wait.parity"] = wait;
+  h["nvvm.mbarrier.try_wait"] = tryWait;
   h["nvvm.fence.proxy"] = fenceProxy;
   h["nvvm.setmaxregister"] = setRegisters;
   h["nvvm.wgmma.fence.aligned"] = [](Translator &, Operation *op) -> std::optional<Step> {

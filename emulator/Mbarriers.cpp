@@ -31,25 +31,47 @@ static uint64_t swizzled(uint64_t address, int64_t swizzle) {
   return swizzle == 0 ? address : address ^ ((address >> 7 & (swizzle / 16 - 1)) << 4);
 }
 
-void TensorCopy::execute(uint8_t *shared) const {
-  ArrayRef<int64_t> box = map->box;
-  uint64_t total = bytes() / map->elementBytes;
-  for (uint64_t number = 0; number < total; ++number) {
-    uint64_t rest = number, stride = 1, place = 0;
-    bool inside = true;
-    for (size_t i = box.size(); i-- > 0;) {
-      int64_t index = at[i] + static_cast<int64_t>(rest % box[i]);
-      rest /= box[i];
-      inside = inside && index >= 0 && index < sizes[i];
-      place += inside ? static_cast<uint64_t>(index) * stride : 0;
-      stride *= sizes[i];
-    }
-    uint8_t *to = shared + swizzled(target + number * map->elementBytes, map->swizzle);
-    if (inside)
-      std::memcpy(to, reinterpret_cast<const void *>(base + place * map->elementBytes), map->elementBytes);
-    else
-      std::memset(to, 0, map->elementBytes);
+std::optional<uint64_t> TensorCopy::placeOf(uint64_t number) const {
+  uint64_t rest = number, stride = 1, place = 0;
+  for (size_t i = map->box.size(); i-- > 0;) {
+    int64_t index = at[i] + static_cast<int64_t>(rest % map->box[i]);
+    rest /= map->box[i];
+    if (index < 0 || index >= sizes[i])
+      return std::nullopt;
+    place += static_cast<uint64_t>(index) * stride;
+    stride *= sizes[i];
   }
+  return place;
+}
+
+uint64_t TensorCopy::sharedPlaceOf(uint64_t number) const {
+  return swizzled(target + number * map->elementBytes, map->swizzle);
+}
+
+void TensorCopy::load(uint8_t *shared) const {
+  unsigned each = map->elementBytes;
+  for (uint64_t number = 0, total = bytes() / each; number < total; ++number) {
+    uint8_t *to = shared + sharedPlaceOf(number);
+    if (std::optional<uint64_t> place = placeOf(number))
+      std::memcpy(to, reinterpret_cast<const void *>(base + *place * each), each);
+    else
+      std::memset(to, 0, each);
+  }
+}
+
+std::vector<uint8_t> TensorCopy::gather(const uint8_t *shared) const {
+  unsigned each = map->elementBytes;
+  std::vector<uint8_t> box(bytes());
+  for (uint64_t number = 0; number < box.size() / each; ++number)
+    std::memcpy(&box[number * each], shared + sharedPlaceOf(number), each);
+  return box;
+}
+
+void TensorCopy::store(const std::vector<uint8_t> &box) const {
+  unsigned each = map->elementBytes;
+  for (uint64_t number = 0; number < box.size() / each; ++number)
+    if (std::optional<uint64_t> place = placeOf(number))
+      std::memcpy(reinterpret_cast<void *>(base + *place * each), &box[number * each], each);
 }
 
 //===----------------------------------------------------------------------===//
@@ -69,10 +91,12 @@ std::string Mbarriers::init(uint64_t address, unsigned count, unsigned warp, Clo
     return message;
   Mbarrier &barrier = objects[address];
   barrier.count = barrier.pending = count;
-  barrier.member = warps + static_cast<unsigned>(objects.size()) - 1;
+  barrier.member = firstMember + static_cast<unsigned>(objects.size()) - 1;
   barrier.initialiser = warp;
   barrier.initialised = clock.seen[warp];
-  barrier.arriving = barrier.completed[0] = barrier.completed[1] = Clock(clock.seen.size());
+  for (Clock *known : {&barrier.arriving, &barrier.arrivingFromOthers, &barrier.completed[0],
+                       &barrier.completed[1], &barrier.completedByOthers[0], &barrier.completedByOthers[1]})
+    *known = Clock(clock.seen.size());
   return "";
 }
 
@@ -90,18 +114,19 @@ Mbarrier *Mbarriers::find(uint64_t address, unsigned warp, const Clock &clock, s
   }
   Mbarrier &barrier = it->second;
   if (barrier.initialiser != warp && clock.seen[barrier.initialiser] < barrier.initialised) {
-    message = "uses an mbarrier that warp " + std::to_string(barrier.initialiser) +
+    message = "uses an mbarrier that " + shared.member(barrier.initialiser) +
               " initialised with no barrier between";
     return nullptr;
   }
   return &barrier;
 }
 
-std::string Mbarriers::arrive(Mbarrier &barrier, unsigned count, int64_t bytes, unsigned warp, Clock &clock) {
+std::string Mbarriers::arrive(Mbarrier &barrier, unsigned count, int64_t bytes, unsigned warp, Clock &clock,
+                              bool fromOther) {
   if (barrier.pending < count)
     return "arrives " + std::to_string(count) + " times at an mbarrier that expects " +
            std::to_string(barrier.pending) + " more in this phase";
-  barrier.arriving.join(clock);
+  (fromOther ? barrier.arrivingFromOthers : barrier.arriving).join(clock);
   ++clock.seen[warp]; // what comes later is not known to those who wait
   barrier.pending -= count;
   barrier.bytes += bytes;
@@ -131,7 +156,7 @@ std::string Mbarriers::copy(Mbarrier &barrier, TensorCopy copy, unsigned warp, c
 }
 
 void Mbarriers::land(Mbarrier &barrier, const TensorCopy &copy) {
-  copy.execute(shared.data());
+  copy.load(shared.data());
   shared.land(copy.target, copy.bytes(), barrier.member, copy.time, /*isProxy=*/true);
   barrier.arriving.seen[barrier.member] = copy.time;
   barrier.bytes -= static_cast<int64_t>(copy.bytes());
@@ -141,7 +166,8 @@ void Mbarriers::completeIfDue(Mbarrier &barrier) {
   if (barrier.pending != 0 || barrier.bytes != 0)
     return;
   barrier.completed[barrier.phase % 2] = barrier.arriving;
-  barrier.arriving = Clock(barrier.arriving.seen.size());
+  barrier.completedByOthers[barrier.phase % 2] = barrier.arrivingFromOthers;
+  barrier.arriving = barrier.arrivingFromOthers = Clock(barrier.arriving.seen.size());
   barrier.pending = barrier.count;
   ++barrier.phase;
 }

@@ -15,6 +15,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 
 namespace mlir::emulator {
 
@@ -26,17 +27,26 @@ struct TensorMap {
   int64_t swizzle;
 };
 
-/// A box of a tensor on its way to shared memory: element 0 of it stands at `at`, outermost first.
+/// A box of a tensor on its way to or from shared memory: element 0 of it stands at `at`, outermost first.
 struct TensorCopy {
   const TensorMap *map;
   uint64_t base;              ///< of the tensor, in global memory
   SmallVector<int64_t> sizes; ///< of its dimensions
   SmallVector<int64_t> at;    ///< may be out of bounds: zeros are there
-  uint64_t target;
-  uint32_t time = 0; ///< among the copies of its mbarrier
+  uint64_t target;            ///< in shared memory
+  uint32_t time = 0;          ///< among the copies of its mbarrier
 
   uint64_t bytes() const;
-  void execute(uint8_t *shared) const;
+  void load(uint8_t *shared) const;
+  /// The box as it stands in shared memory, element after element; and that to the tensor, but for what is
+  /// out of bounds.
+  std::vector<uint8_t> gather(const uint8_t *shared) const;
+  void store(const std::vector<uint8_t> &box) const;
+
+private:
+  /// The place of element `number` of the box in the tensor, in elements; none where it is out of bounds.
+  std::optional<uint64_t> placeOf(uint64_t number) const;
+  uint64_t sharedPlaceOf(uint64_t number) const;
 };
 
 /// An mbarrier object (PTX ISA, "mbarrier"): a phase ends when all arrivals have come and all bytes
@@ -48,15 +58,18 @@ struct Mbarrier {
   unsigned member = 0;      ///< of clocks: its copies
   unsigned initialiser = 0; ///< the warp
   uint32_t initialised = 0, copies = 0;
-  bool isFenced = false;        ///< known to the asynchronous proxy
-  Clock arriving, completed[2]; ///< what those who arrive know; by parity of the phase
+  bool isFenced = false; ///< known to the asynchronous proxy
+  /// What those who arrive know, of this block and of others; by parity of the phase.
+  Clock arriving, arrivingFromOthers, completed[2], completedByOthers[2];
   std::deque<TensorCopy> underWay;
 };
 
 /// Those of a block, by address.
 class Mbarriers {
 public:
-  Mbarriers(SharedState &shared, unsigned warps, bool late) : shared(shared), warps(warps), late(late) {}
+  /// `firstMember` of clocks is that of the first mbarrier's copies.
+  Mbarriers(SharedState &shared, unsigned firstMember, bool late)
+      : shared(shared), firstMember(firstMember), late(late) {}
   /// Members that a clock has for mbarriers: as many as there may be.
   static constexpr unsigned kMost = 32;
 
@@ -64,7 +77,9 @@ public:
   /// The object at an address, as `warp` may use it; null with a message.
   Mbarrier *find(uint64_t address, unsigned warp, const Clock &clock, std::string &message);
   void fenceInit(unsigned warp);
-  std::string arrive(Mbarrier &barrier, unsigned count, int64_t bytes, unsigned warp, Clock &clock);
+  /// `fromOther`: the warp is one of another block.
+  std::string arrive(Mbarrier &barrier, unsigned count, int64_t bytes, unsigned warp, Clock &clock,
+                     bool fromOther = false);
   std::string copy(Mbarrier &barrier, TensorCopy copy, unsigned warp, const Clock &clock);
   /// Whether the phase of `parity` is over; copies that come late come now.
   bool isOver(Mbarrier &barrier, unsigned parity);
@@ -75,7 +90,7 @@ private:
   void completeIfDue(Mbarrier &barrier);
 
   SharedState &shared;
-  unsigned warps;
+  unsigned firstMember;
   bool late;
   std::map<uint64_t, Mbarrier> objects;
 };

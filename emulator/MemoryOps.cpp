@@ -162,7 +162,7 @@ std::optional<Step> elementPointer(Translator &t, Operation *op) {
   bool isDynamic = constant == LLVM::GEPOp::kDynamicIndex;
   unsigned index = isDynamic ? t.slotOf(gep.getDynamicIndices()[0]) : 0;
   unsigned bits = isDynamic ? Translator::scalarOf(gep.getDynamicIndices()[0].getType()).bits : 64;
-  bool isShared = spaceOf(gep.getBase()) == 3 || spaceOf(gep.getBase()) == 7;
+  bool isShared = spaceOf(gep.getBase()) == kShared || spaceOf(gep.getBase()) == kClusterShared;
   return [=](Warp &warp) {
     ++warp.block.report.instructions;
     for (unsigned lane = 0; lane < kLanes; ++lane) {

@@ -65,7 +65,24 @@ static bool isOrdering(Operation *op) {
   return isa<NVVM::Barrier0Op, NVVM::BarrierOp, NVVM::BarrierArriveOp, NVVM::CpAsyncWaitGroupOp,
              NVVM::CpAsyncCommitGroupOp, NVVM::MBarrierInitOp, NVVM::MBarrierArriveOp,
              NVVM::MBarrierArriveExpectTxOp, NVVM::MBarrierTryWaitParityOp, NVVM::FenceMbarrierInitOp,
-             NVVM::FenceProxyOp, TensorCopyOp, NVVM::WgmmaFenceAlignedOp, NVVM::WgmmaGroupSyncAlignedOp>(op);
+             NVVM::FenceProxyOp, TensorCopyOp, NVVM::WgmmaFenceAlignedOp, NVVM::WgmmaGroupSyncAlignedOp,
+             NVVM::MBarrierTryWaitOp, NVVM::ClusterArriveOp>(op);
+}
+
+/// The share of something that a block has by its rank in the cluster.
+static bool isShareOfBlock(Operation *op) {
+  return isa<arith::MulIOp>(op) && llvm::any_of(op->getOperands(), [](Value v) {
+           return v.getDefiningOp<NVVM::ClusterId>() != nullptr;
+         });
+}
+
+/// Whether an op at an mbarrier is seen by the whole cluster.
+static bool isForCluster(Operation *op) {
+  constexpr auto cluster = NVVM::MemScopeKind::CLUSTER;
+  if (auto arrive = dyn_cast<NVVM::MBarrierArriveOp>(op))
+    return arrive.getScope() == cluster;
+  auto wait = dyn_cast<NVVM::MBarrierTryWaitOp>(op);
+  return wait && wait.getScope() == cluster;
 }
 
 /// The constant part of matrix descriptors: their strides and swizzle.
@@ -83,10 +100,20 @@ static SmallVector<Mutation::Kind> kindsOf(Operation *op) {
     kinds.push_back(Mutation::WaitForLess);
   if (isa<NVVM::MBarrierInitOp, NVVM::MBarrierArriveExpectTxOp>(op))
     kinds.push_back(Mutation::OtherCount);
-  if (isa<NVVM::MBarrierTryWaitParityOp>(op))
+  if (isa<NVVM::MBarrierTryWaitParityOp, NVVM::MBarrierTryWaitOp>(op))
     kinds.push_back(Mutation::OtherParity);
   if (isa<TensorCopyOp>(op))
     kinds.append({Mutation::OtherRow, Mutation::OtherColumn});
+  if (auto copy = dyn_cast<TensorCopyOp>(op); copy && copy.getMulticastMask())
+    kinds.push_back(Mutation::OtherBlocks);
+  if (isa<NVVM::MapaOp>(op))
+    kinds.push_back(Mutation::OtherRank);
+  if (isa<NVVM::MBarrierArriveOp>(op) && op->getOperand(0).getDefiningOp<NVVM::MapaOp>())
+    kinds.push_back(Mutation::OwnBlock);
+  if (isShareOfBlock(op))
+    kinds.push_back(Mutation::OtherShare);
+  if (isForCluster(op))
+    kinds.push_back(Mutation::OtherScope);
   if (isDescriptorForm(op))
     kinds.append({Mutation::OtherStride, Mutation::OtherSwizzle});
   if (auto product = dyn_cast<xgpu::WgmmaOp>(op)) {
@@ -178,6 +205,10 @@ OwningOpRef<ModuleOp> mlir::emulator::mutate(ModuleOp module, const Mutation &mu
   Location loc = op->getLoc();
   switch (mutation.kind) {
   case Mutation::Remove:
+    if (isa<NVVM::ClusterArriveOp>(op))
+      op->getNextNode()->erase(); // the wait
+    if (isa<NVVM::MBarrierTryWaitOp>(op))
+      op->replaceAllUsesWith(arith::ConstantOp::create(b, loc, b.getBoolAttr(true)));
     op->erase();
     break;
   case Mutation::WaitForLess: {
@@ -239,6 +270,39 @@ OwningOpRef<ModuleOp> mlir::emulator::mutate(ModuleOp module, const Mutation &mu
     constant.setValueAttr(b.getI64IntegerAttr(bits));
     break;
   }
+  case Mutation::OtherBlocks: {
+    Value mask = cast<TensorCopyOp>(op).getMulticastMask();
+    Value one = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(1));
+    cast<TensorCopyOp>(op).getMulticastMaskMutable().assign(arith::ShRUIOp::create(b, loc, mask, one));
+    break;
+  }
+  case Mutation::OtherRank: {
+    OpOperand &rank = op->getOpOperand(1);
+    Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
+    // Lanes that reach a block each may as well change places.
+    bool isConstant = rank.get().getDefiningOp<arith::ConstantOp>();
+    rank.set(isConstant ? Value(arith::XOrIOp::create(b, loc, rank.get(), one))
+                        : Value(arith::ShRUIOp::create(b, loc, rank.get(), one)));
+    break;
+  }
+  case Mutation::OwnBlock: {
+    auto place = op->getOperand(0).getDefiningOp<NVVM::MapaOp>();
+    op->setOperand(0, LLVM::AddrSpaceCastOp::create(b, loc, place.getType(), place.getA()));
+    break;
+  }
+  case Mutation::OtherShare: {
+    b.setInsertionPointAfter(op);
+    Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
+    Operation *further = arith::AddIOp::create(b, loc, op->getResult(0), one);
+    op->getResult(0).replaceAllUsesExcept(further->getResult(0), further);
+    break;
+  }
+  case Mutation::OtherScope:
+    if (auto arrive = dyn_cast<NVVM::MBarrierArriveOp>(op))
+      arrive.setScope(NVVM::MemScopeKind::CTA);
+    else
+      cast<NVVM::MBarrierTryWaitOp>(op).setScope(NVVM::MemScopeKind::CTA);
+    break;
   case Mutation::ForgetSums:
     cast<xgpu::WgmmaOp>(op).getSumsMutable().clear();
     break;
@@ -290,7 +354,12 @@ std::string Mutation::describe(ModuleOp module) const {
                                       "a chunk further at",
                                       "with another stride at",
                                       "with another swizzle at",
-                                      "with sums from zero at"};
+                                      "with sums from zero at",
+                                      "with fewer blocks at",
+                                      "with another rank at",
+                                      "at the block's own instead of",
+                                      "with another share by",
+                                      "with the scope of a block at"};
   Operation *found = findOp(module, op);
   std::string text = names[kind];
   llvm::raw_string_ostream stream(text);

@@ -21,7 +21,8 @@ namespace mlir::emulator {
 struct Mutation {
   unsigned op;
   enum Kind {
-    Remove,       ///< a barrier, a wait, an arrival, a commit, a fence, a copy of TMA
+    Remove, ///< a barrier (of a cluster: both its halves), a wait, an arrival, a commit, a fence, a copy of
+            ///< TMA
     WaitForLess,  ///< one more copy or group of products may be under way
     WidenBound,   ///< a comparison takes its border in
     ShiftAddress, ///< an access to shared memory is one piece of 16 bytes (an element where it is narrower)
@@ -37,6 +38,11 @@ struct Mutation {
     OtherStride,  ///< matrix descriptors have another stride
     OtherSwizzle, ///< and another swizzle
     ForgetSums,   ///< wgmma begins its sums at zero
+    OtherBlocks,  ///< a copy to several blocks leaves the last one out
+    OtherRank,    ///< a place in the shared memory of a block is in that of its neighbour
+    OwnBlock,     ///< an arrival at another block's mbarrier is at the block's own
+    OtherShare,   ///< what a block's rank is multiplied by, its share of something, begins one further
+    OtherScope,   ///< an arrival or a wait at an mbarrier is for the block alone
   } kind;
   std::string describe(ModuleOp module) const;
 };

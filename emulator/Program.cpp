@@ -8,6 +8,8 @@
 
 #include "emulator/Program.h"
 
+#include "emulator/Cluster.h"
+
 #include "codegen/GPU/IR/XGPU.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -132,6 +134,8 @@ const Handlers &mlir::emulator::handlers() {
     addMemoryOps(handlers);
     addWarpOps(handlers);
     addHopperOps(handlers);
+    addTensorOps(handlers);
+    addClusterOps(handlers);
     return handlers;
   }();
   return all;
@@ -198,6 +202,7 @@ llvm::Expected<std::unique_ptr<EmulatedKernel>> EmulatedKernel::create(FunctionO
                                    kernel.getName() + " is no kernel: it has no body or no xgpu.kernel");
   program->name = kernel.getName().str();
   program->threads = mark.getThreads();
+  program->cluster = mark.getCluster();
   program->sharedBytes = mark.getShared();
   program->overlaps = mark.getOverlaps();
   Translator translator(*program);
@@ -227,8 +232,13 @@ void LaunchReport::operator+=(const LaunchReport &other) {
 llvm::Expected<LaunchReport> EmulatedKernel::launch(const LaunchConfig &config, DeviceMemory &memory,
                                                     const EmulatorOptions &options) const {
   LaunchReport report;
-  for (uint64_t number = 0; number < config.blocks; ++number)
-    if (!emulator::Block(*program, config, memory, options, report, number).run())
+  if (config.blocks % program->cluster != 0)
+    return llvm::createStringError(llvm::inconvertibleErrorCode(), "kernel " + program->name + " has " +
+                                                                       std::to_string(config.blocks) +
+                                                                       " blocks, which are no clusters of " +
+                                                                       std::to_string(program->cluster));
+  for (uint64_t first = 0; first < config.blocks; first += program->cluster)
+    if (!Cluster(*program, config, memory, options, report, first).run())
       return llvm::createStringError(llvm::inconvertibleErrorCode(), report.error);
   return report;
 }

@@ -44,6 +44,10 @@ class Program {
 public:
   std::string name;
   unsigned threads = 0, words = 0; ///< of a block; of registers
+  unsigned cluster = 1;            ///< blocks
+  unsigned warps() const { return threads / kLanes; }
+  /// Who clocks know of: the warps of a cluster and the mbarriers of its blocks.
+  unsigned clockMembers() const { return cluster * (warps() + Mbarriers::kMost); }
   uint64_t sharedBytes = 0;
   bool overlaps = false; ///< other kernels, until it has waited for them
   struct Constant {
@@ -95,6 +99,8 @@ void addVectorOps(Handlers &handlers);
 void addMemoryOps(Handlers &handlers);
 void addWarpOps(Handlers &handlers);
 void addHopperOps(Handlers &handlers);
+void addTensorOps(Handlers &handlers);
+void addClusterOps(Handlers &handlers);
 
 //===--- values of words ---===//
 double toDouble(uint64_t bits, ScalarType type);

@@ -15,9 +15,9 @@ using namespace mlir::emulator;
 /// Bytes that nobody wrote: recognisable, and NaN as f32, bf16 and f16.
 static constexpr uint8_t kPoison = 0xff;
 
-SharedState::SharedState(uint64_t count, unsigned warps, bool checkRaces)
+SharedState::SharedState(uint64_t count, unsigned warps, unsigned warpsOfBlock, bool checkRaces)
     : bytes(count, kPoison), cells((count + kCell - 1) / kCell), reads(checkRaces ? cells.size() * warps : 0),
-      warps(warps), checkRaces(checkRaces) {}
+      warps(warps), warpsOfBlock(warpsOfBlock), checkRaces(checkRaces) {}
 
 void Clock::join(const Clock &other) {
   for (size_t i = 0; i < seen.size(); ++i) {
@@ -27,7 +27,11 @@ void Clock::join(const Clock &other) {
 }
 
 std::string SharedState::member(unsigned number) const {
-  return number < warps ? "warp " + std::to_string(number) : "a copy of TMA";
+  if (number >= warps)
+    return "a copy of TMA";
+  std::string name = "warp " + std::to_string(number % warpsOfBlock);
+  return warps == warpsOfBlock ? name
+                               : name + " of the cluster's block " + std::to_string(number / warpsOfBlock);
 }
 
 std::string SharedState::checkRead(uint64_t cell, unsigned warp, const Clock &clock) const {
@@ -61,7 +65,8 @@ std::string SharedState::checkWrite(uint64_t cell, unsigned warp, const Clock &c
     uint32_t read = reads[cell * warps + other];
     if (other == warp ? read == kReading : read > clock.seen[other])
       return "writes shared memory that " + member(other) +
-             (read == kReading ? " still reads in a product under way" : " read with no barrier between");
+             (read == kReading ? " still reads in a product or store under way"
+                               : " read with no barrier between");
   }
   return "";
 }

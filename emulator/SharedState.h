@@ -18,8 +18,8 @@
 namespace mlir::emulator {
 
 /// What a warp knows of the others that touch shared memory: happens-before by vector clocks (Fidge and
-/// Mattern, 1988), joined at barriers. Those others are the warps of its block and, for each mbarrier, the
-/// copies that report to it.
+/// Mattern, 1988), joined at barriers. Those others are the warps of its cluster, block after block, and, for
+/// each mbarrier of a block, the copies that report to it.
 struct Clock {
   llvm::SmallVector<uint32_t, 48> seen;
   /// Up to when what they wrote with ordinary stores is visible to the asynchronous proxy, which serves TMA
@@ -34,10 +34,11 @@ struct Clock {
 /// The shared memory of one block. Beside its bytes it keeps, for cells of two bytes, the last
 /// write and each warp's last read, so that two accesses of which one writes and
 /// neither is ordered before the other are found, whatever order the emulator ran them in.
-/// A member is a warp's number, or one behind them for the copies of an mbarrier.
+/// A member is a warp's number in the cluster, or one behind them for the copies of an mbarrier.
 class SharedState {
 public:
-  SharedState(uint64_t bytes, unsigned warps, bool checkRaces);
+  /// `warps` of the cluster, `warpsOfBlock` of each of its blocks.
+  SharedState(uint64_t bytes, unsigned warps, unsigned warpsOfBlock, bool checkRaces);
 
   uint64_t size() const { return bytes.size(); }
   uint8_t *data() { return bytes.data(); }
@@ -54,6 +55,8 @@ public:
   /// The asynchronous proxy reads for `warp` until `endRead`: nobody may write the bytes meanwhile.
   std::string beginRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
   void endRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock);
+  /// What messages call a member.
+  std::string member(unsigned number) const;
 
 private:
   static constexpr unsigned kCell = 2, kNobody = ~0u;
@@ -68,12 +71,11 @@ private:
   std::string checkRead(uint64_t cell, unsigned warp, const Clock &clock) const;
   std::string checkWrite(uint64_t cell, unsigned warp, const Clock &clock) const;
   std::string checkProxy(uint64_t cell, const Clock &clock) const;
-  std::string member(unsigned number) const;
 
   std::vector<uint8_t> bytes;
   std::vector<Cell> cells;
   std::vector<uint32_t> reads; ///< by cell and warp
-  unsigned warps;
+  unsigned warps, warpsOfBlock;
   bool checkRaces;
 };
 

@@ -140,6 +140,38 @@ std::optional<Step> loadMatrix(Translator &t, Operation *op) {
   };
 }
 
+/// The reverse of it: lane i names row i % 8 of matrix i / 8.
+std::optional<Step> storeMatrix(Translator &t, Operation *op) {
+  auto store = cast<NVVM::StMatrixOp>(op);
+  bool isKnown = store.getShape().getM() == 8 && store.getShape().getN() == 8 &&
+                 store.getEltType() == NVVM::LdStMatrixEltType::B16;
+  if (!isKnown)
+    return unsupported(op);
+  bool transposed = store.getLayout() == NVVM::MMALayout::col;
+  unsigned address = t.slotOf(store.getPtr());
+  SmallVector<unsigned> sources;
+  for (Value source : store.getSources())
+    sources.push_back(t.slotOf(source));
+  return [=](Warp &warp) {
+    ++warp.block.report.instructions;
+    warp.requireAllLanes(op);
+    uint8_t rows[kLanes * 16] = {};
+    for (auto [matrix, slot] : llvm::enumerate(sources))
+      for (unsigned lane = 0; lane < kLanes; ++lane)
+        for (unsigned i = 0; i < 2; ++i) {
+          unsigned row = lane / 4, column = lane % 4 * 2 + i;
+          if (transposed)
+            std::swap(row, column);
+          uint16_t element = static_cast<uint16_t>(warp.at(slot)[lane] >> (16 * i));
+          std::memcpy(rows + (matrix * 8 + row) * 16 + column * 2, &element, 2);
+        }
+    // The addresses of lanes beyond the matrices mean nothing.
+    warp.mask = kAllLanes >> (kLanes - 8 * sources.size());
+    warp.write(op, kShared, warp.at(address), 16, rows);
+    warp.mask = kAllLanes;
+  };
+}
+
 /// A fragment's registers as elements: of words of 32 bits, or of vectors of two.
 struct Operands {
   SmallVector<unsigned> slots;
@@ -255,8 +287,12 @@ void mlir::emulator::addWarpOps(Handlers &h) {
     auto barrier = cast<NVVM::BarrierArriveOp>(op);
     return namedBarrier(t, op, barrier.getBarrierId(), barrier.getNumberOfThreads(), /*waits=*/false);
   };
+  h["nvvm.bar.warp.sync"] = [](Translator &, Operation *op) -> std::optional<Step> {
+    return [=](Warp &warp) { warp.requireAllLanes(op); };
+  };
   h["nvvm.shfl.sync"] = shuffle;
   h["nvvm.ldmatrix"] = loadMatrix;
+  h["nvvm.stmatrix"] = storeMatrix;
   h["nvvm.mma.sync"] = multiplyMatrices;
   h["llvm.call_intrinsic"] = intrinsic;
 }

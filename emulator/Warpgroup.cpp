@@ -95,7 +95,7 @@ void WarpgroupProducts::issue(Warp &warp, Operation *op, WarpgroupProduct produc
     if (address + kPieceBytes > shared.size())
       warp.fail(op, "reads shared memory out of bounds: byte " + std::to_string(address) + " of " +
                         std::to_string(shared.size()));
-    message = shared.beginRead(address, kPieceBytes, warp.number, warp.clock);
+    message = shared.beginRead(address, kPieceBytes, warp.member, warp.clock);
     if (!message.empty())
       warp.fail(op, message);
   });
@@ -162,7 +162,7 @@ void WarpgroupProducts::wait(Warp &warp, Operation *op, unsigned pending) {
       if (warp.block.options.late)
         results[done.number] = multiply(warp, op, done.product);
       forPieces(done.product, warp.number, [&](uint64_t address) {
-        warp.block.shared.endRead(address, kPieceBytes, warp.number, warp.clock);
+        warp.block.shared.endRead(address, kPieceBytes, warp.member, warp.clock);
       });
     }
     groups.pop_front();
@@ -170,7 +170,7 @@ void WarpgroupProducts::wait(Warp &warp, Operation *op, unsigned pending) {
     for (const std::vector<Pending> &group : groups)
       for (const Pending &other : group)
         forPieces(other.product, warp.number, [&](uint64_t address) {
-          warp.block.shared.beginRead(address, kPieceBytes, warp.number, warp.clock);
+          warp.block.shared.beginRead(address, kPieceBytes, warp.member, warp.clock);
         });
   }
 }

@@ -81,7 +81,7 @@ FailureOr<func::FuncOp> emitKernel(func::FuncOp spec, xgpu::ConfigAttr config) {
   kernel->setAttr(kGPUConfigAttr, config);
   kernel->setAttr(xgpu::KernelAttr::kName,
                   xgpu::KernelAttr::get(b.getContext(), config.getThreads(), context.shared.size(),
-                                        /*cluster=*/1, context.persistent, /*overlaps=*/false));
+                                        context.cluster, context.persistent, /*overlaps=*/false));
   return kernel;
 }
 

@@ -163,15 +163,30 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return arch == "sm_90a" && (newest || isValidated(name, arch));
   }
 
+  /// Blocks of a cluster that share weights or, where tiles are few, split K. Of an unknown number of rows
+  /// four tiles are taken to be one below the other. Clusters of four leave processors out where there are
+  /// many tiles (those of a GPC are no multiple of four), and a share of K must be worth an exchange of sums.
+  static int64_t clusterOf(const Projection &projection, std::optional<int64_t> rows, int64_t tileRows,
+                           int64_t tileColumns, int64_t tileDepth) {
+    constexpr int64_t processors = 132, leastSteps = 2, stepsOfFour = 4, usualRows = 512;
+    int64_t tiles = llvm::divideCeilSigned(rows.value_or(usualRows), tileRows) *
+                    llvm::divideCeilSigned(projection.columns(), tileColumns);
+    int64_t steps = llvm::divideCeilSigned(projection.depth(), tileDepth);
+    if (4 * tiles <= processors && steps >= 4 * stepsOfFour)
+      return 4;
+    return steps >= 2 * leastSteps ? 2 : 1;
+  }
+
   /// 128 rows, two warpgroups of 64, against up to 256 columns: the most sums that fit in registers.
-  ConfigAttr selectWgmmaGemm(ArrayRef<Projection> projections) {
+  ConfigAttr selectWgmmaGemm(ArrayRef<Projection> projections, std::optional<int64_t> rowsOfX) {
     constexpr int64_t rows = 128, depth = 64, threads = 384, mostColumns = 256, mostBytes = 196608;
     int64_t columns = mostColumns / static_cast<int64_t>(projections.size());
     // A narrow result has more tiles, one for each multiprocessor, with fewer columns in each.
     if (projections[0].columns() < 4096)
       columns = std::min<int64_t>(columns, 128);
     int64_t bytes = 2 * depth * (rows + columns * static_cast<int64_t>(projections.size()));
-    return ConfigAttr::get(&getContext(), "wgmma_gemm", {rows, columns, depth}, threads,
+    int64_t cluster = clusterOf(projections[0], rowsOfX, rows, columns, depth);
+    return ConfigAttr::get(&getContext(), "wgmma_gemm", {rows, columns, depth, cluster}, threads,
                            /*stages=*/mostBytes / bytes, /*vector=*/8);
   }
 
@@ -198,7 +213,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     if (isStep && !(onTensorCores && isNarrow && rows && *rows > 1))
       return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
     if (onTensorCores && isNarrow && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
-      return selectWgmmaGemm(projections);
+      return selectWgmmaGemm(projections, rows);
     if (onTensorCores)
       return selectMmaGemm(projections);
     return config("simt_gemm", {64, 64, 16}, 256, 4);

@@ -28,6 +28,7 @@ struct GPUKernelContext : KernelContext {
   xgpu::ConfigAttr config;
   SharedMemory shared;
   bool persistent = false; ///< blocks take tiles until none is left
+  int64_t cluster = 1;     ///< blocks that run together
 };
 
 /// Elementwise results and row reductions: `tile` = [rows of a block, threads of a row].
@@ -55,7 +56,8 @@ LogicalResult emitSimtGemmKernel(OpBuilder &b, GPUKernelContext &context);
 /// Products of bf16 or f16 on tensor cores (sm_80 and later): `tile` = [rows, columns, k] of a block.
 LogicalResult emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
-/// The same on sm_90a: TMA and wgmma, `tile` = [128, columns, k] of a block that stays for several tiles.
+/// The same on sm_90a: TMA and wgmma, `tile` = [128, columns, k, blocks of a cluster], of blocks that stay
+/// for several tiles.
 LogicalResult emitWgmmaGemmKernel(OpBuilder &b, GPUKernelContext &context);
 
 /// Attention with one warp per query and head, keys in tiles of a warp, online softmax.

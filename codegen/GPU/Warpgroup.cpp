@@ -8,6 +8,8 @@
 
 #include "codegen/GPU/Warpgroup.h"
 
+#include "codegen/GPU/Cluster.h"
+
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -47,8 +49,9 @@ void mlir::transformer::giveRegistersBack(OpBuilder &b, Location loc, int64_t co
 
 static constexpr int64_t kBarrierBytes = 8;
 
-MbarrierRing::MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers)
-    : stages(stages), consumers(consumers), full(shared.allocate(stages * kBarrierBytes, kBarrierBytes)) {
+MbarrierRing::MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers, int64_t blocks)
+    : stages(stages), consumers(consumers), blocks(blocks),
+      full(shared.allocate(stages * kBarrierBytes, kBarrierBytes)) {
   if (consumers > 0)
     empty = shared.allocate(stages * kBarrierBytes, kBarrierBytes);
 }
@@ -65,7 +68,7 @@ void MbarrierRing::initialise(OpBuilder &b, Location loc, Value base) const {
                                  Value());
     if (consumers > 0)
       NVVM::MBarrierInitOp::create(b, loc, barrier(b, loc, base, empty, number),
-                                   constantI32(b, loc, consumers), Value());
+                                   constantI32(b, loc, consumers * blocks), Value());
   }
 }
 
@@ -89,7 +92,10 @@ void MbarrierRing::wait(OpBuilder &b, Location loc, Value barrier, Value parity)
 }
 
 void MbarrierRing::waitUntilEmpty(OpBuilder &b, Location loc, Value base, RingPlace place) const {
-  wait(b, loc, barrier(b, loc, base, empty, place.stage), place.parity);
+  Value object = barrier(b, loc, base, empty, place.stage);
+  if (blocks > 1)
+    return waitForCluster(b, loc, object, place.parity);
+  wait(b, loc, object, place.parity);
 }
 
 void MbarrierRing::waitUntilFull(OpBuilder &b, Location loc, Value base, RingPlace place) const {
@@ -103,9 +109,20 @@ Value MbarrierRing::expect(OpBuilder &b, Location loc, Value base, RingPlace pla
   return object;
 }
 
-void MbarrierRing::release(OpBuilder &b, Location loc, Value base, Value stage) const {
-  NVVM::MBarrierArriveOp::create(b, loc, TypeRange(), barrier(b, loc, base, empty, stage), Value(),
-                                 NVVM::MemScopeKind::CTA, false);
+static void arrive(OpBuilder &b, Location loc, Value barrier) {
+  NVVM::MBarrierArriveOp::create(b, loc, TypeRange(), barrier, Value(), NVVM::MemScopeKind::CTA, false);
+}
+
+void MbarrierRing::grant(OpBuilder &b, Location loc, Value base, RingPlace place) const {
+  arrive(b, loc, barrier(b, loc, base, full, place.stage));
+}
+
+void MbarrierRing::release(OpBuilder &b, Location loc, Value base, Value stage, Value lane) const {
+  Value arrives = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, lane, constantI32(b, loc, blocks));
+  ifTrue(b, loc, arrives, [&](OpBuilder &b) {
+    Value object = barrier(b, loc, base, empty, stage);
+    blocks > 1 ? arriveInBlock(b, loc, object, lane) : arrive(b, loc, object);
+  });
 }
 
 void mlir::transformer::fenceBarriers(OpBuilder &b, Location loc) {
@@ -126,6 +143,11 @@ void mlir::transformer::fenceStores(OpBuilder &b, Location loc) {
                              NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
 }
 
+void mlir::transformer::fenceClusterAccesses(OpBuilder &b, Location loc) {
+  NVVM::FenceProxyOp::create(b, loc, NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
+                             NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cluster));
+}
+
 Value mlir::transformer::addTensorMap(OpBuilder &b, func::FuncOp kernel, int64_t argument,
                                       ArrayRef<int64_t> groups, ArrayRef<int64_t> box) {
   Type pointer = LLVM::LLVMPointerType::get(b.getContext());
@@ -137,12 +159,15 @@ Value mlir::transformer::addTensorMap(OpBuilder &b, func::FuncOp kernel, int64_t
 }
 
 void mlir::transformer::copyBox(OpBuilder &b, Location loc, Value target, Value map, Value barrier,
-                                ArrayRef<Value> at) {
+                                ArrayRef<Value> at, int64_t blocks) {
   auto cluster = LLVM::LLVMPointerType::get(b.getContext(), 7);
   Value place = LLVM::AddrSpaceCastOp::create(b, loc, cluster, target);
   SmallVector<Value> innermostFirst(llvm::reverse(at));
+  Value mask;
+  if (blocks > 1)
+    mask = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr((int64_t(1) << blocks) - 1));
   NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
-      b, loc, place, map, innermostFirst, barrier, ValueRange(), Value(), Value(), NVVM::TMALoadMode::TILE,
+      b, loc, place, map, innermostFirst, barrier, ValueRange(), mask, Value(), NVVM::TMALoadMode::TILE,
       /*isCTAOnly=*/false, NVVM::CTAGroupKindAttr(), Value());
 }
 

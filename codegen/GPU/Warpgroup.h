@@ -45,12 +45,13 @@ struct RingPlace {
 
 /// Stages in shared memory that a producer fills by TMA and consumers release. Each stage has two mbarriers:
 /// `full` with one arrival and the bytes of its copies, `empty` with an arrival of each consumer warp: that a
-/// warp has waited for a product of its warpgroup does not say that the others have.
+/// warp has waited for a product of its warpgroup does not say that the others have. In a cluster whose
+/// blocks copy to each other a stage is empty when the consumers of all blocks have released it.
 class MbarrierRing {
 public:
   MbarrierRing() = default;
-  /// `consumers` are warps; none where each stage is filled once.
-  MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers);
+  /// `consumers` are warps; none where each stage is filled once. `blocks` of a cluster go round together.
+  MbarrierRing(SharedMemory &shared, int64_t stages, int64_t consumers, int64_t blocks = 1);
 
   /// One thread does; all see it behind a barrier. A fence follows the last one (`fenceBarriers`).
   void initialise(OpBuilder &b, Location loc, Value base) const;
@@ -62,8 +63,10 @@ public:
   void waitUntilFull(OpBuilder &b, Location loc, Value base, RingPlace place) const;
   /// The producer's one arrival for a stage; returns the mbarrier for its copies.
   Value expect(OpBuilder &b, Location loc, Value base, RingPlace place, int64_t bytes) const;
-  /// One lane of each consumer warp does, when the warp has read.
-  void release(OpBuilder &b, Location loc, Value base, Value stage) const;
+  /// The same for a stage that nothing is copied to: consumers find it as it is.
+  void grant(OpBuilder &b, Location loc, Value base, RingPlace place) const;
+  /// A consumer warp, of which `lane` is a lane, has read: one lane says so, in a cluster one to each block.
+  void release(OpBuilder &b, Location loc, Value base, Value stage, Value lane) const;
 
   int64_t stages = 0;
 
@@ -71,7 +74,7 @@ private:
   Value barrier(OpBuilder &b, Location loc, Value base, int64_t offset, Value stage) const;
   void wait(OpBuilder &b, Location loc, Value barrier, Value parity) const;
 
-  int64_t consumers = 0, full = 0, empty = 0;
+  int64_t consumers = 0, blocks = 1, full = 0, empty = 0;
 };
 
 void fenceBarriers(OpBuilder &b, Location loc);
@@ -81,12 +84,17 @@ void meetAt(OpBuilder &b, Location loc, int64_t number, int64_t threads);
 void arriveAt(OpBuilder &b, Location loc, int64_t number, int64_t threads);
 /// What this thread stored to shared memory is seen by TMA and wgmma, which use another path.
 void fenceStores(OpBuilder &b, Location loc);
+/// So is what it accessed in the cluster's shared memory.
+void fenceClusterAccesses(OpBuilder &b, Location loc);
 
 /// Adds a tensor map of memref argument `argument` to the kernel: its last argument.
 Value addTensorMap(OpBuilder &b, func::FuncOp kernel, int64_t argument, ArrayRef<int64_t> groups,
                    ArrayRef<int64_t> box);
 /// Copies a box to `target`; `at` (i32) names its first element, outermost dimension first. One thread does.
-void copyBox(OpBuilder &b, Location loc, Value target, Value map, Value barrier, ArrayRef<Value> at);
+/// With `blocks` it comes to the same place in the first so many blocks of the cluster, and each one's
+/// mbarrier counts it.
+void copyBox(OpBuilder &b, Location loc, Value target, Value map, Value barrier, ArrayRef<Value> at,
+             int64_t blocks = 1);
 
 //===----------------------------------------------------------------------===//
 // Products

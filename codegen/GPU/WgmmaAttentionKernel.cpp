@@ -83,7 +83,7 @@ private:
     return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, warpgroup, i32(b, 1));
   }
   void release(OpBuilder &b, const MbarrierRing &ring, Value stage) {
-    ifTrue(b, loc, isLeader(b, loc, thread, kWarp), [&](OpBuilder &b) { ring.release(b, loc, base, stage); });
+    ring.release(b, loc, base, stage, arith::RemUIOp::create(b, loc, thread, i32(b, kWarp)));
   }
 
   Value warpgroup; ///< the warpgroup's number (i32): 0 copies

@@ -11,10 +11,16 @@
 // persistent), so that the copies of a tile run while the one before is finished. After CUTLASS's
 // warp-specialised kernels for sm_90 and Dao-AILab's description of them (arXiv:2407.08608, section 3.1).
 //
+// In clusters, the blocks of one take tiles below each other and each copies its share of the weights to all
+// of them; or, where tiles are too few for that, all take one tile, each a share of K, and add their sums up.
+//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/GPU/Cluster.h"
 #include "codegen/GPU/ContractionKernel.h"
+#include "codegen/GPU/MmaFragments.h"
+#include "codegen/GPU/TileSchedule.h"
 #include "codegen/GPU/Warpgroup.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -28,9 +34,13 @@ constexpr int64_t kConsumers = 2;
 /// Registers of each thread: one that copies needs few, and together they are what the block has (168 each).
 constexpr int64_t kProducerRegisters = 40, kConsumerRegisters = 232;
 
-/// A tile of the result: the first row and column (i32).
-struct Tile {
-  Value row, column;
+/// Where a role stands: in the ring, and the parity of the next exchange of sums (i32).
+struct Progress {
+  RingPlace place;
+  Value exchange;
+
+  SmallVector<Value> values() const { return {place.stage, place.parity, exchange}; }
+  static Progress from(ValueRange values) { return {{values[0], values[1]}, values[2]}; }
 };
 
 class WgmmaGemmEmitter {
@@ -38,22 +48,29 @@ public:
   WgmmaGemmEmitter(OpBuilder &b, GPUKernelContext &context)
       : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
         rows(context.config.getTile()[0]), columns(context.config.getTile()[1]),
-        depth(context.config.getTile()[2]) {}
+        depth(context.config.getTile()[2]), blocks(context.config.getTile()[3]) {}
 
   void emit(OpBuilder &b);
 
 private:
   int64_t weights() const { return contraction.weights.size(); }
   int64_t steps() const { return llvm::divideCeilSigned(contraction.depth, depth); }
+  int64_t across() const { return llvm::divideCeilSigned(contraction.columns, columns); }
+  /// Stages that an exchange of sums takes.
+  int64_t exchangeStages() const { return llvm::divideCeilSigned(exchange.bytes(), stageBytes); }
   void layOut(OpBuilder &b);
-  /// Runs `body` for each tile of the block, with where the role stands in the ring; it returns where it
-  /// stands then.
-  void forTiles(OpBuilder &b, RingPlace start,
-                function_ref<RingPlace(OpBuilder &, const Tile &, RingPlace)> body);
-  Tile tileOf(OpBuilder &b, Value number);
+  /// Runs `body` for each tile of the block, with where the role stands; it returns where it stands then.
+  void forTiles(OpBuilder &b, bool isProducer,
+                function_ref<Progress(OpBuilder &, const Tile &, Progress)> body);
   RingPlace copyTile(OpBuilder &b, const Tile &tile, RingPlace place);
-  RingPlace multiplyTile(OpBuilder &b, const Tile &tile, RingPlace place);
+  void copyStage(OpBuilder &b, const Tile &tile, Value stage, Value k, Value barrier);
+  Progress multiplyTile(OpBuilder &b, const Tile &tile, Progress progress);
   SmallVector<Value> multiplyStage(OpBuilder &b, Value stage, ValueRange sums);
+  /// Finishes `count` fragments of the block's rows from `column` on; `sumsOf`(weight, n) are those of one.
+  void finishFragments(OpBuilder &b, const Tile &tile, Value column, int64_t count,
+                       function_ref<ValueRange(int64_t, int64_t)> sumsOf);
+  void finishTile(OpBuilder &b, const Tile &tile, ValueRange sums);
+  Progress finishSplitTile(OpBuilder &b, const Tile &tile, ValueRange sums, Progress progress);
 
   Value i32(OpBuilder &b, int64_t value) { return constantI32(b, loc, value); }
   Value add(OpBuilder &b, Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
@@ -67,56 +84,76 @@ private:
   Contraction contraction;
   Location loc;
   Type type;
-  int64_t rows, columns, depth, stageBytes = 0;
+  int64_t rows, columns, depth, blocks, stageBytes = 0;
   PanelTile left;
   SmallVector<PanelTile> right; ///< by weight
+  TileSchedule schedule;
   MbarrierRing ring;
+  ClusterSums exchange;
   SmallVector<Value> maps;   ///< x, then each weight
   Value base, thread, group; ///< i32; the warpgroup's number
-  Value tilesDown, tiles;    ///< i32
 };
 } // namespace
 
-/// A stage holds a tile of x and one of each weight.
+/// A stage holds a tile of x and one of each weight. Of the weights each block copies its share of rows.
 void WgmmaGemmEmitter::layOut(OpBuilder &b) {
-  auto addOperand = [&](Value memref, int64_t size) {
+  auto addOperand = [&](Value memref, int64_t size, int64_t box) {
     auto argument = cast<BlockArgument>(memref);
     int64_t rank = cast<MemRefType>(memref.getType()).getRank();
     SmallVector<int64_t> groups = rank > 1 ? SmallVector<int64_t>{rank - 1, 1} : SmallVector<int64_t>{1};
-    maps.push_back(addTensorMap(b, context.kernel, argument.getArgNumber(), groups, {size, kPanelColumns}));
+    maps.push_back(addTensorMap(b, context.kernel, argument.getArgNumber(), groups, {box, kPanelColumns}));
     PanelTile tile{stageBytes, size, depth};
     stageBytes += tile.bytes();
     return tile;
   };
-  left = addOperand(context.argument(contraction.projections[0].input->get()), rows);
+  left = addOperand(context.argument(contraction.projections[0].input->get()), rows, rows);
   for (Projection &projection : contraction.projections)
-    right.push_back(addOperand(context.argument(projection.weight->get()), columns));
+    right.push_back(addOperand(context.argument(projection.weight->get()), columns, columns / blocks));
   int64_t stages = context.config.getStages();
   context.shared.allocate(stages * stageBytes, 1024);
-  ring = MbarrierRing(context.shared, stages, kConsumers * kWarpgroup / kWarp);
+  ring = MbarrierRing(context.shared, stages, kConsumers * kWarpgroup / kWarp, blocks);
+  if (blocks > 1)
+    exchange = ClusterSums(context.shared, blocks, kConsumers * kWarpgroup, weights() * columns / kMmaColumns,
+                           stages * stageBytes);
 }
 
-/// Tiles follow each other down groups of eight, so that blocks at work at one time share rows of x and
-/// columns of the weights in the L2 cache.
-Tile WgmmaGemmEmitter::tileOf(OpBuilder &b, Value number) {
-  constexpr int64_t groupRows = 8;
-  int64_t across = llvm::divideCeilSigned(contraction.columns, columns);
-  Value ofGroup = i32(b, groupRows * across);
-  Value first = mul(b, div(b, number, ofGroup), i32(b, groupRows)), within = rem(b, number, ofGroup);
-  Value down = arith::MinUIOp::create(b, loc, sub(b, tilesDown, first), i32(b, groupRows));
-  Value row = add(b, first, rem(b, within, down));
-  return {mul(b, row, i32(b, rows)), mul(b, div(b, within, down), i32(b, columns))};
+void WgmmaGemmEmitter::forTiles(OpBuilder &b, bool isProducer,
+                                function_ref<Progress(OpBuilder &, const Tile &, Progress)> body) {
+  Progress start = {ring.begin(b, loc, isProducer), i32(b, 0)};
+  schedule.forTiles(b, loc, start.values(), [&](OpBuilder &b, const Tile &tile, ValueRange carried) {
+    return body(b, tile, Progress::from(carried)).values();
+  });
 }
 
-void WgmmaGemmEmitter::forTiles(OpBuilder &b, RingPlace start,
-                                function_ref<RingPlace(OpBuilder &, const Tile &, RingPlace)> body) {
-  Value block = NVVM::BlockIdXOp::create(b, loc, b.getI32Type());
-  Value blocks = NVVM::GridDimXOp::create(b, loc, b.getI32Type());
-  scf::ForOp::create(b, loc, block, tiles, blocks, ValueRange{start.stage, start.parity},
-                     [&](OpBuilder &b, Location loc, Value number, ValueRange carried) {
-                       RingPlace place = body(b, tileOf(b, number), {carried[0], carried[1]});
-                       scf::YieldOp::create(b, loc, ValueRange{place.stage, place.parity});
-                     });
+/// The copies of a stage: the block's own rows of x, and of the weights either all rows or, for all blocks of
+/// the cluster, its share.
+void WgmmaGemmEmitter::copyStage(OpBuilder &b, const Tile &tile, Value stage, Value k, Value barrier) {
+  Value shift = mul(b, stage, i32(b, stageBytes));
+  auto copy = [&](OpBuilder &b, const PanelTile &operand, Value map, Value tileRow, Value part,
+                  int64_t partRows, int64_t receivers) {
+    Value row = mul(b, part, i32(b, partRows));
+    Value place = add(b, shift, mul(b, row, i32(b, kPanelRowBytes)));
+    for (int64_t panel = 0; panel < depth / kPanelColumns; ++panel) {
+      int64_t offset = operand.offset + panel * operand.rows * kPanelRowBytes;
+      Value target = sharedAddress(b, loc, base, offset, toIndex(b, place), 1);
+      copyBox(b, loc, target, map, barrier, {add(b, tileRow, row), add(b, k, i32(b, panel * kPanelColumns))},
+              receivers);
+    }
+  };
+  auto copyWeights = [&](OpBuilder &b, Value part, int64_t receivers) {
+    for (int64_t w = 0; w < weights(); ++w)
+      copy(b, right[w], maps[1 + w], tile.column, part, columns / blocks, receivers);
+  };
+  copy(b, left, maps[0], tile.row, i32(b, 0), rows, 1);
+  if (blocks == 1)
+    return copyWeights(b, i32(b, 0), 1);
+  ifTrue(
+      b, loc, tile.isSplit,
+      [&](OpBuilder &b) {
+        for (int64_t part = 0; part < blocks; ++part)
+          copyWeights(b, i32(b, part), 1);
+      },
+      [&](OpBuilder &b) { copyWeights(b, schedule.rank, blocks); });
 }
 
 /// What the one thread that copies does for a tile.
@@ -125,22 +162,26 @@ RingPlace WgmmaGemmEmitter::copyTile(OpBuilder &b, const Tile &tile, RingPlace p
     RingPlace place{carried[0], carried[1]};
     ring.waitUntilEmpty(b, loc, base, place);
     Value barrier = ring.expect(b, loc, base, place, stageBytes);
-    Value shift = mul(b, place.stage, i32(b, stageBytes)), k = mul(b, step, i32(b, depth));
-    auto copy = [&](const PanelTile &operand, Value map, Value row) {
-      for (int64_t panel = 0; panel < depth / kPanelColumns; ++panel) {
-        int64_t offset = operand.offset + panel * operand.rows * kPanelRowBytes;
-        Value target = sharedAddress(b, loc, base, offset, toIndex(b, shift), 1);
-        copyBox(b, loc, target, map, barrier, {row, add(b, k, i32(b, panel * kPanelColumns))});
-      }
-    };
-    copy(left, maps[0], tile.row);
-    for (int64_t w = 0; w < weights(); ++w)
-      copy(right[w], maps[1 + w], tile.column);
+    copyStage(b, tile, place.stage, mul(b, add(b, tile.firstStep, step), i32(b, depth)), barrier);
     RingPlace next = ring.next(b, loc, place);
     scf::YieldOp::create(b, loc, ValueRange{next.stage, next.parity});
   };
-  auto loop = scf::ForOp::create(b, loc, i32(b, 0), i32(b, steps()), i32(b, 1),
+  auto loop = scf::ForOp::create(b, loc, i32(b, 0), tile.steps, i32(b, 1),
                                  ValueRange{place.stage, place.parity}, body);
+  place = {loop.getResult(0), loop.getResult(1)};
+  if (blocks == 1)
+    return place;
+  // Stages that the consumers pass sums through.
+  Value count = arith::SelectOp::create(b, loc, tile.isSplit, i32(b, exchangeStages()), i32(b, 0));
+  auto grant = [&](OpBuilder &b, Location loc, Value, ValueRange carried) {
+    RingPlace place{carried[0], carried[1]};
+    ring.waitUntilEmpty(b, loc, base, place);
+    ring.grant(b, loc, base, place);
+    RingPlace next = ring.next(b, loc, place);
+    scf::YieldOp::create(b, loc, ValueRange{next.stage, next.parity});
+  };
+  loop =
+      scf::ForOp::create(b, loc, i32(b, 0), count, i32(b, 1), ValueRange{place.stage, place.parity}, grant);
   return {loop.getResult(0), loop.getResult(1)};
 }
 
@@ -166,8 +207,9 @@ SmallVector<Value> WgmmaGemmEmitter::multiplyStage(OpBuilder &b, Value stage, Va
 
 /// What a warpgroup that multiplies does for a tile: each step's products are issued before those of the last
 /// one are over, so that the tensor cores always have some; then the last one's stage is free.
-RingPlace WgmmaGemmEmitter::multiplyTile(OpBuilder &b, const Tile &tile, RingPlace place) {
-  Value leader = isLeader(b, loc, thread, kWarp);
+Progress WgmmaGemmEmitter::multiplyTile(OpBuilder &b, const Tile &tile, Progress progress) {
+  Value lane = rem(b, thread, i32(b, kWarp));
+  RingPlace place = progress.place;
   ring.waitUntilFull(b, loc, base, place);
   SmallVector<Value> carried = multiplyStage(b, place.stage, {});
   RingPlace second = ring.next(b, loc, place);
@@ -178,72 +220,137 @@ RingPlace WgmmaGemmEmitter::multiplyTile(OpBuilder &b, const Tile &tile, RingPla
     ring.waitUntilFull(b, loc, base, place);
     SmallVector<Value> results = multiplyStage(b, place.stage, values.drop_back(3));
     waitForProducts(b, loc, 1, {});
-    ifTrue(b, loc, leader, [&](OpBuilder &b) { ring.release(b, loc, base, before); });
+    ring.release(b, loc, base, before, lane);
     RingPlace next = ring.next(b, loc, place);
     results.append({next.stage, next.parity, place.stage});
     scf::YieldOp::create(b, loc, results);
   };
-  auto loop = scf::ForOp::create(b, loc, i32(b, 1), i32(b, steps()), i32(b, 1), carried, body);
+  auto loop = scf::ForOp::create(b, loc, i32(b, 1), tile.steps, i32(b, 1), carried, body);
   ValueRange results = loop.getResults();
   SmallVector<Value> sums = waitForProducts(b, loc, 0, results.drop_back(3));
-  ifTrue(b, loc, leader, [&](OpBuilder &b) { ring.release(b, loc, base, results.back()); });
+  ring.release(b, loc, base, results.back(), lane);
+  progress.place = {results[results.size() - 3], results[results.size() - 2]};
+  if (blocks == 1) {
+    finishTile(b, tile, sums);
+    return progress;
+  }
+  auto branch = scf::IfOp::create(
+      b, loc, tile.isSplit,
+      [&](OpBuilder &b, Location loc) {
+        scf::YieldOp::create(b, loc, finishSplitTile(b, tile, sums, progress).values());
+      },
+      [&](OpBuilder &b, Location loc) {
+        finishTile(b, tile, sums);
+        scf::YieldOp::create(b, loc, progress.values());
+      });
+  return Progress::from(branch.getResults());
+}
 
+void WgmmaGemmEmitter::finishFragments(OpBuilder &b, const Tile &tile, Value column, int64_t count,
+                                       function_ref<ValueRange(int64_t, int64_t)> sumsOf) {
   Value within = rem(b, thread, i32(b, kWarpgroup));
   Value lane = rem(b, within, i32(b, kWarp)), warp = div(b, within, i32(b, kWarp));
   Value row = add(b, tile.row, mul(b, sub(b, group, i32(b, 1)), i32(b, kWgmmaRows)));
-  row = add(b, row, mul(b, warp, i32(b, 16)));
-  contraction.finishFragments(b, lane, toIndex(b, row), toIndex(b, tile.column), 1, columns / 8,
-                              [&](int64_t weight, int64_t, int64_t n) {
-                                return ValueRange(sums).slice(weight * columns / 2 + n * 4, 4);
-                              });
-  return {results[results.size() - 3], results[results.size() - 2]};
+  row = add(b, row, mul(b, warp, i32(b, kMmaRows)));
+  contraction.finishFragments(b, lane, toIndex(b, row), toIndex(b, column), 1, count,
+                              [&](int64_t weight, int64_t, int64_t n) { return sumsOf(weight, n); });
+}
+
+void WgmmaGemmEmitter::finishTile(OpBuilder &b, const Tile &tile, ValueRange sums) {
+  finishFragments(b, tile, tile.column, columns / kMmaColumns,
+                  [&](int64_t weight, int64_t n) { return sums.slice(weight * columns / 2 + n * 4, 4); });
+}
+
+/// The blocks add their sums up, and each finishes its share of the columns.
+Progress WgmmaGemmEmitter::finishSplitTile(OpBuilder &b, const Tile &tile, ValueRange sums,
+                                           Progress progress) {
+  Value lane = rem(b, thread, i32(b, kWarp));
+  SmallVector<Value> stages;
+  RingPlace next = progress.place;
+  for (int64_t i = 0; i < exchangeStages(); ++i) {
+    // They are granted one after the other: a wait for the last is one for all.
+    if (i + 1 == exchangeStages())
+      ring.waitUntilFull(b, loc, base, next);
+    stages.push_back(next.stage);
+    next = ring.next(b, loc, next);
+  }
+  ClusterSums::Place place{base, sub(b, thread, i32(b, kWarpgroup)), schedule.rank,
+                           mul(b, stages[0], i32(b, stageBytes)), progress.exchange};
+  exchange.leave(b, loc, place, sums);
+  int64_t fragments = columns / kMmaColumns, share = fragments / blocks;
+  SmallVector<Value> own;
+  for (int64_t w = 0; w < weights(); ++w)
+    for (int64_t n = 0; n < share; ++n)
+      llvm::append_range(own, exchange.take(b, loc, place, w * fragments + n, share));
+  fenceClusterAccesses(b, loc);
+  meetWarp(b, loc);
+  for (Value stage : stages)
+    ring.release(b, loc, base, stage, lane);
+  Value column = add(b, tile.column, mul(b, schedule.rank, i32(b, columns / blocks)));
+  finishFragments(b, tile, column, share, [&](int64_t weight, int64_t n) {
+    return ValueRange(own).slice((weight * share + n) * 4, 4);
+  });
+  return {next, arith::XOrIOp::create(b, loc, progress.exchange, i32(b, 1))};
 }
 
 void WgmmaGemmEmitter::emit(OpBuilder &b) {
-  contraction.setGrid(rows, columns);
+  // The grid has a cluster for each tile, should they be split.
+  contraction.setGrid(rows, columns / blocks);
   context.persistent = true;
+  context.cluster = blocks;
   layOut(b);
   thread =
       arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, context.config.getThreads()));
   group = uniform(b, loc, div(b, thread, i32(b, kWarpgroup)));
   base = sharedBase(b, loc);
-  Value down = arith::CeilDivUIOp::create(b, loc, contraction.rows, constantIndex(b, loc, rows));
-  tilesDown = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), down);
-  tiles = mul(b, tilesDown, i32(b, llvm::divideCeilSigned(contraction.columns, columns)));
+  schedule = TileSchedule(b, loc, {across(), steps(), rows, columns, blocks}, contraction.rows);
   Value first = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, thread, i32(b, 0));
   ifTrue(b, loc, first, [&](OpBuilder &b) {
     ring.initialise(b, loc, base);
+    if (blocks > 1)
+      exchange.initialise(b, loc, base);
     fenceBarriers(b, loc);
   });
-  barrier(b, loc);
+  blocks > 1 ? meetCluster(b, loc, /*aligned=*/true) : barrier(b, loc);
   Value copies = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, group, i32(b, 0));
   scf::IfOp::create(
       b, loc, copies,
       [&](OpBuilder &b, Location loc) {
         giveRegistersBack(b, loc, kProducerRegisters);
         ifTrue(b, loc, isLeader(b, loc, thread, kWarpgroup), [&](OpBuilder &b) {
-          forTiles(b, ring.begin(b, loc, /*isProducer=*/true),
-                   [&](OpBuilder &b, const Tile &tile, RingPlace place) { return copyTile(b, tile, place); });
+          forTiles(b, /*isProducer=*/true, [&](OpBuilder &b, const Tile &tile, Progress progress) {
+            return Progress{copyTile(b, tile, progress.place), progress.exchange};
+          });
         });
         scf::YieldOp::create(b, loc);
       },
       [&](OpBuilder &b, Location loc) {
         takeRegisters(b, loc, kConsumerRegisters);
-        forTiles(
-            b, ring.begin(b, loc, /*isProducer=*/false),
-            [&](OpBuilder &b, const Tile &tile, RingPlace place) { return multiplyTile(b, tile, place); });
+        forTiles(b, /*isProducer=*/false, [&](OpBuilder &b, const Tile &tile, Progress progress) {
+          return multiplyTile(b, tile, progress);
+        });
         scf::YieldOp::create(b, loc);
       });
+  // Until then others copy to this block, arrive at its mbarriers and read its sums.
+  if (blocks > 1)
+    meetCluster(b, loc, /*aligned=*/false);
 }
 
 LogicalResult mlir::transformer::emitWgmmaGemmKernel(OpBuilder &b, GPUKernelContext &context) {
   ArrayRef<int64_t> tile = context.config.getTile();
-  bool suits = tile.size() == 3 && tile[0] == kConsumers * kWgmmaRows && tile[1] % 8 == 0 && tile[1] <= 256 &&
+  bool suits = tile.size() == 4 && tile[0] == kConsumers * kWgmmaRows && tile[1] % 8 == 0 && tile[1] <= 256 &&
                tile[2] % kPanelColumns == 0 && context.config.getThreads() == (kConsumers + 1) * kWarpgroup;
   if (!suits)
     return context.spec.emitOpError("expected 128 rows, up to 256 columns in multiples of 8, a depth in "
-                                    "multiples of 64 and 384 threads, but got ")
+                                    "multiples of 64, a cluster and 384 threads, but got ")
            << context.config;
+  int64_t blocks = tile[3];
+  if (blocks != 1 && blocks != 2 && blocks != 4)
+    return context.spec.emitOpError("expected a cluster of 1, 2 or 4 blocks, but got ") << blocks;
+  if (tile[1] % (32 * blocks) != 0 && blocks > 1)
+    return context.spec.emitOpError(
+               "expected columns in multiples of 32 for each block of a cluster, but got ")
+           << tile[1] << " for " << blocks;
   WgmmaGemmEmitter(b, context).emit(b);
   return success();
 }

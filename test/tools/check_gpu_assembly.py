@@ -34,6 +34,24 @@ func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}})
 """
 
 
+def gated(name, rows, n, k, type):
+    x, y, w = f"tensor<{rows}x{k}x{type}>", f"tensor<{rows}x{n}x{type}>", f"tensor<{n}x{k}x{type}>"
+    dims = '["B", "S", ""]'
+    return f"""
+transformer.weight @{name}.g : {w} from "model.safetensors"
+transformer.weight @{name}.u : {w} from "model.safetensors"
+func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}}) -> ({y} {{transformer.name = "y", transformer.dims = {dims}}}) {{
+  %g = transformer.use @{name}.g : {w}
+  %u = transformer.use @{name}.u : {w}
+  %0 = transformer.linear %x, %g : {x}, {w} -> {y}
+  %1 = transformer.activation silu %0 : {y} -> {y}
+  %2 = transformer.linear %x, %u : {x}, {w} -> {y}
+  %y = arith.mulf %1, %2 : {y}
+  return %y : {y}
+}}
+"""
+
+
 def attention(name, positions, heads, kv_heads, size, type, mask):
     q, k = f"tensor<?x{positions}x{heads}x{size}x{type}>", f"tensor<?x?x{kv_heads}x{size}x{type}>"
     dims = '["B", "S", "", ""]' if positions == "?" else '["B", "", "", ""]'
@@ -81,6 +99,10 @@ def program():
         text += linear(f"skinny_gemm_wide_{type}", "?x1", 8192, 1024, type)
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
         text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
+        # On sm_90a clusters of one, two and four blocks.
+        text += linear(f"mma_gemm_shallow_{type}", "?x?", 1000, 64, type)
+        text += gated(f"mma_gemm_gated_{type}", "?x?", 8192, 1024, type)
+        text += gated(f"mma_gemm_deep_gated_{type}", "?x?", 1024, 1024, type)
     for size in [32, 64, 72, 80, 128, 192, 256]:
         text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
     text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
@@ -121,7 +143,7 @@ def find_ptxas():
 
 
 def main(tfopt):
-    ptxas, problems, seen, count = find_ptxas(), [], set(), 0
+    ptxas, problems, seen, clusters, count = find_ptxas(), [], set(), set(), 0
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "kernels.mlir")
         with open(source, "w") as file:
@@ -136,6 +158,7 @@ def main(tfopt):
             outlined = subprocess.run([tfopt, source, *options, "--stop-at=outline"], check=True, capture_output=True, text=True).stdout
             templates = dict(re.findall(r'func\.func @([^(]+)\(.*xgpu\.config = #xgpu\.config<"?(\w+)', outlined))
             templates = {name.strip('"'): template for name, template in templates.items()}
+            clusters.update(re.findall(r'"wgmma_gemm", tile = \[\d+, \d+, \d+, (\d+)\]', outlined))
             seen.update((target, template) for template in templates.values())
             for name in re.findall(r"__nv_\w+|\.extern \.func .*", text):
                 problems.append(f"{arch}: PTX asks for {name}")
@@ -158,6 +181,8 @@ def main(tfopt):
         others = NEWEST.values() if target[1] == "newest" else NEWEST.keys()
         for template in set(REGISTERS) - {"tasks"} - set(others) - {t for seen_by, t in seen if seen_by == target}:
             problems.append(f"{target[0]}: no kernel is made by {template}")
+    for blocks in {"1", "2", "4"} - clusters:
+        problems.append(f"no product is made by clusters of {blocks}")
     for problem in problems:
         print(problem)
     where = "assembled" if ptxas else "translated to PTX alone: there is no ptxas"

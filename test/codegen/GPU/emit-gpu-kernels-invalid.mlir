@@ -27,3 +27,30 @@ func.func private @decode(%q: tensor<?x1x4x16xbf16>, %c: !cache, %o: tensor<?x1x
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x4x16xbf16>, !cache -> tensor<?x1x4x16xbf16>
   return %0 : tensor<?x1x4x16xbf16>
 }
+
+// -----
+
+// expected-error @+1 {{expected a cluster of 1, 2 or 4 blocks, but got 3}}
+func.func private @product(%x: tensor<?x512xbf16>, %w: tensor<64x512xbf16>, %out: tensor<?x64xf32>) -> tensor<?x64xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64, 3], threads = 384, stages = 4, vector = 8>}} {
+  %0 = transformer.linear %x, %w : tensor<?x512xbf16>, tensor<64x512xbf16> -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expected columns in multiples of 32 for each block of a cluster, but got 64 for 4}}
+func.func private @product(%x: tensor<?x512xbf16>, %w: tensor<64x512xbf16>, %out: tensor<?x64xf32>) -> tensor<?x64xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 64, 64, 4], threads = 384, stages = 4, vector = 8>}} {
+  %0 = transformer.linear %x, %w : tensor<?x512xbf16>, tensor<64x512xbf16> -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+// expected-error @+1 {{expected 128 rows, up to 256 columns in multiples of 8, a depth in multiples of 64, a cluster and 384 threads, but got}}
+func.func private @product(%x: tensor<?x512xbf16>, %w: tensor<64x512xbf16>, %out: tensor<?x64xf32>) -> tensor<?x64xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64], threads = 384, stages = 4, vector = 8>}} {
+  %0 = transformer.linear %x, %w : tensor<?x512xbf16>, tensor<64x512xbf16> -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}

@@ -12,12 +12,32 @@ transformer.weight @wide : tensor<100x64xf32> from "model.safetensors"
 // LINEAR-SAME: sm_90a = #xgpu.config<"mma_gemm"
 // NEWEST: func.func private @{{.*}}(%{{.*}}: tensor<?x?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
 // NEWEST-SAME: sm_80 = #xgpu.config<"mma_gemm"
-// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64], threads = 384, stages = 6, vector = 8>
+// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64, 1], threads = 384, stages = 6, vector = 8>
 func.func @linear(%x: tensor<?x?x64xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
     -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
   %w = transformer.use @w : tensor<100x64xbf16>
   %y = transformer.linear %x, %w : tensor<?x?x64xbf16>, tensor<100x64xbf16> -> tensor<?x?x100xf32>
   return %y : tensor<?x?x100xf32>
+}
+
+// Clusters where a share of K is worth an exchange of sums: two blocks, or four where tiles are few.
+// NEWEST: func.func private @{{.*}}(%{{.*}}: tensor<?x?x512xbf16>
+// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 256, 64, 2], threads = 384, stages = 4, vector = 8>
+// NEWEST: func.func private @{{.*}}(%{{.*}}: tensor<1x64x1024xbf16>
+// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm", tile = [128, 128, 64, 4], threads = 384, stages = 6, vector = 8>
+transformer.weight @columns : tensor<4096x512xbf16> from "model.safetensors"
+transformer.weight @deep : tensor<100x1024xbf16> from "model.safetensors"
+func.func @pairs(%x: tensor<?x?x512xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
+    -> (tensor<?x?x4096xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %w = transformer.use @columns : tensor<4096x512xbf16>
+  %y = transformer.linear %x, %w : tensor<?x?x512xbf16>, tensor<4096x512xbf16> -> tensor<?x?x4096xf32>
+  return %y : tensor<?x?x4096xf32>
+}
+func.func @fours(%x: tensor<1x64x1024xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<1x64x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @deep : tensor<100x1024xbf16>
+  %y = transformer.linear %x, %w : tensor<1x64x1024xbf16>, tensor<100x1024xbf16> -> tensor<1x64x100xf32>
+  return %y : tensor<1x64x100xf32>
 }
 
 // Rows of k that do not begin at multiples of 16 bytes.

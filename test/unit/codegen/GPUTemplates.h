@@ -23,9 +23,10 @@ namespace mlir::transformer::numeric {
 
 constexpr const char *kGPUArch = "sm_80";
 
-/// The templates that the dispatches of `text` get; `newest`: also those that no GPU has validated.
-inline std::set<std::string> templatesOf(const std::string &text, const char *arch = kGPUArch,
-                                         bool newest = false) {
+/// Shows `visit` the configs that the dispatches of `text` get; `newest`: also those that no GPU has
+/// validated.
+inline void forConfigs(const std::string &text, const char *arch, bool newest,
+                       llvm::function_ref<void(xgpu::ConfigAttr)> visit) {
   DialectRegistry registry;
   registerAll(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -36,10 +37,17 @@ inline std::set<std::string> templatesOf(const std::string &text, const char *ar
   llvm::Expected<CPUTarget> target = CPUTarget::resolve("native");
   llvm::Error error = lowerModule(*module, *target, options, "strategy");
   EXPECT_FALSE(bool(error)) << llvm::toString(std::move(error));
-  std::set<std::string> names;
   for (auto function : module->getOps<func::FuncOp>())
     if (auto configs = function->getAttrOfType<DictionaryAttr>(kGPUConfigsAttr))
-      names.insert(configs.getAs<xgpu::ConfigAttr>(arch).getTemplateName().str());
+      visit(configs.getAs<xgpu::ConfigAttr>(arch));
+}
+
+/// The templates of those configs.
+inline std::set<std::string> templatesOf(const std::string &text, const char *arch = kGPUArch,
+                                         bool newest = false) {
+  std::set<std::string> names;
+  forConfigs(text, arch, newest,
+             [&](xgpu::ConfigAttr config) { names.insert(config.getTemplateName().str()); });
   return names;
 }
 

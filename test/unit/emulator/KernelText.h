@@ -9,6 +9,7 @@
 #ifndef TEST_UNIT_EMULATOR_KERNELTEXT_H
 #define TEST_UNIT_EMULATOR_KERNELTEXT_H
 
+#include "codegen/GPU/IR/XGPU.h"
 #include "emulator/Emulator.h"
 #include "tools/driver/Driver.h"
 
@@ -33,9 +34,11 @@ inline MLIRContext &context() {
 }
 
 /// A kernel of one argument, f32 of any length, that it reads and writes.
-inline std::string kernelText(unsigned threads, unsigned shared, const std::string &body) {
+inline std::string kernelText(unsigned threads, unsigned shared, const std::string &body,
+                              unsigned cluster = 1) {
   return "func.func @k(%x: memref<?xf32>) attributes {xgpu.kernel = #xgpu.kernel<threads = " +
-         std::to_string(threads) + ", shared = " + std::to_string(shared) + ", cluster = 1>} {\n" +
+         std::to_string(threads) + ", shared = " + std::to_string(shared) +
+         ", cluster = " + std::to_string(cluster) + ">} {\n" +
          "%tid32 = nvvm.read.ptx.sreg.tid.x : i32\n%tid = arith.index_castui %tid32 : i32 to index\n"
          "%base = xgpu.shared_memory : !llvm.ptr<3>\n%c4 = arith.constant 4 : i32\n%c1 = arith.constant 1 : "
          "index\n"
@@ -44,17 +47,18 @@ inline std::string kernelText(unsigned threads, unsigned shared, const std::stri
          body + "\nreturn\n}\n";
 }
 
-/// What the launch of one block of kernel `k` says is wrong; "" where nothing is.
+/// What the launch of one cluster of kernel `k` says is wrong; "" where nothing is.
 inline std::string launch(const std::string &text, DeviceMemory &memory, ArrayRef<uint64_t> words,
                           const EmulatorOptions &options) {
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   if (!module)
     return "does not parse";
-  llvm::Expected<std::unique_ptr<EmulatedKernel>> kernel =
-      EmulatedKernel::create(module->lookupSymbol<func::FuncOp>("k"));
+  auto function = module->lookupSymbol<func::FuncOp>("k");
+  llvm::Expected<std::unique_ptr<EmulatedKernel>> kernel = EmulatedKernel::create(function);
   if (!kernel)
     return llvm::toString(kernel.takeError());
-  llvm::Expected<LaunchReport> report = (*kernel)->launch({1, words}, memory, options);
+  uint64_t blocks = xgpu::KernelAttr::of(function).getCluster();
+  llvm::Expected<LaunchReport> report = (*kernel)->launch({blocks, words}, memory, options);
   return report ? "" : llvm::toString(report.takeError());
 }
 
@@ -73,14 +77,20 @@ inline std::vector<float> count(size_t n) {
   return values;
 }
 
-inline void expectFault(const std::string &text, const std::string &part, size_t size = 64) {
+/// The launch ends with a message that has one of `parts`, whatever the order of turns.
+inline void expectFaults(const std::string &text, ArrayRef<StringRef> parts, size_t size = 64) {
   for (uint64_t seed : {0, 1, 2}) {
     std::vector<float> data = count(size);
     EmulatorOptions options;
     options.seed = seed;
     std::string message = launch(text, data, options);
-    EXPECT_NE(message.find(part), std::string::npos) << "seed " << seed << ": " << message;
+    EXPECT_TRUE(llvm::any_of(parts, [&](StringRef part) { return StringRef(message).contains(part); }))
+        << "seed " << seed << ": " << message;
   }
+}
+
+inline void expectFault(const std::string &text, const std::string &part, size_t size = 64) {
+  expectFaults(text, {part}, size);
 }
 
 } // namespace mlir::emulator

@@ -63,6 +63,18 @@ func.func @run(%x: tensor<?x?x136xbf16> {transformer.name = "x", transformer.dim
      {{{1, 150, 136}, true}, {{264, 136}, true}},
      /*otherRows=*/{},
      "sm_90a"},
+    {"wgmma_gemm of pairs",
+     R"(
+func.func @run(%x: tensor<?x?x712xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]}, %w: tensor<264x712xbf16> {transformer.name = "w", transformer.dims = ["", ""]})
+    -> (tensor<?x?x264xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %y = transformer.linear %x, %w : tensor<?x?x712xbf16>, tensor<264x712xbf16> -> tensor<?x?x264xf32>
+  return %y : tensor<?x?x264xf32>
+})",
+     // Two of the three rows of tiles are shared, the third is split; so deep that copies come
+     // to stages that sums passed through.
+     {{{1, 300, 712}, true}, {{264, 712}, true}},
+     /*otherRows=*/{},
+     "sm_90a"},
     {"wgmma_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},
