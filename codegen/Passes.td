@@ -275,6 +275,27 @@ def EmitGPUKernelsPass : Pass<"transformer-emit-gpu-kernels", "::mlir::ModuleOp"
                            "::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect"];
 }
 
+def AddSampleKernelPass : Pass<"transformer-add-sample-kernel", "::mlir::ModuleOp"> {
+  let summary = "Add the kernel that draws the next token from logits";
+  let description = [{
+    Where there is an entry point `decode` that takes `tokens` [B, 1] of i32 beside its caches alone and
+    gives `logits` [B, V] of f32, a kernel `sample` for V tokens is added, which no entry point launches: the
+    runtime does, behind a step. Other modules stay as they are.
+
+    ```mlir
+    func.func @decode(%t: tensor<?x1xi32> {transformer.name = "tokens"}) -> (tensor<?x512xf32> {transformer.name = "logits"})
+    // ->
+    func.func private @sample(%logits: memref<?x512xf32>, %options: memref<5xf64>, %seen: memref<?x512xi8>,
+                              %random: memref<?x4xi64>, %tokens: memref<?xi32>, %status: memref<?xi32>)
+        attributes {xgpu.config = #xgpu.config<"sample", …>, xgpu.kernel = #xgpu.kernel<threads = 512, …>}
+    ```
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect"];
+}
+
 def OutlineGPUKernelsPass : Pass<"transformer-outline-gpu-kernels", "::mlir::ModuleOp"> {
   let summary = "Move kernels into a module for each architecture";
   let description = [{

@@ -127,7 +127,7 @@ std::vector<Candidate> Sampler::distribution(const float *logits, size_t count,
 
 int32_t Sampler::sample(const float *logits, size_t count, const std::vector<int32_t> &history) {
   std::vector<Candidate> candidates = distribution(logits, count, history);
-  if (candidates.size() == 1)
+  if (options.temperature == 0)
     return candidates[0].id;
   double left = random.uniform();
   for (const Candidate &candidate : candidates) {
