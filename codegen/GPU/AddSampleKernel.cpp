@@ -45,7 +45,7 @@ bool takesTokens(func::FuncOp entry) {
       continue;
     ++others;
     auto name = entry.getArgAttrOfType<StringAttr>(i, kNameAttr);
-    takes |= name && name.getValue() == "tokens" && tensor.getElementType().isInteger(32) &&
+    takes |= name && name.getValue() == kSampledTokens && tensor.getElementType().isInteger(32) &&
              tensor.getRank() == 2 && tensor.isDynamicDim(0) && tensor.getDimSize(1) == 1;
   }
   return takes && others == 1;
@@ -56,7 +56,7 @@ int64_t vocabularyOf(func::FuncOp entry) {
   for (auto [i, type] : llvm::enumerate(entry.getResultTypes())) {
     auto name = entry.getResultAttrOfType<StringAttr>(i, kNameAttr);
     auto tensor = dyn_cast<RankedTensorType>(type);
-    if (name && name.getValue() == "logits" && tensor && tensor.getElementType().isF32() &&
+    if (name && name.getValue() == kSampledLogits && tensor && tensor.getElementType().isF32() &&
         tensor.getRank() == 2 && tensor.isDynamicDim(0) && !tensor.isDynamicDim(1))
       return tensor.getDimSize(1);
   }
@@ -66,7 +66,7 @@ int64_t vocabularyOf(func::FuncOp entry) {
 struct AddSampleKernel : transformer::impl::AddSampleKernelPassBase<AddSampleKernel> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto decode = module.lookupSymbol<func::FuncOp>("decode");
+    auto decode = module.lookupSymbol<func::FuncOp>(kSampledEntry);
     if (!decode || !isEntry(decode) || !takesTokens(decode))
       return;
     int64_t vocabulary = vocabularyOf(decode);

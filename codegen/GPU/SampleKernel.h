@@ -15,6 +15,11 @@ namespace mlir::transformer {
 
 constexpr StringLiteral kSampleTemplate = "sample";
 
+/// The entry point of a decoding step, and the names of its tokens and its logits.
+constexpr StringLiteral kSampledEntry = "decode";
+constexpr StringLiteral kSampledTokens = "tokens";
+constexpr StringLiteral kSampledLogits = "logits";
+
 /// The most tokens that the sums of their weights have room for.
 constexpr int64_t kMostSampledTokens = int64_t(1) << 22;
 
