@@ -35,31 +35,34 @@ using namespace mlir::transformer;
 
 namespace {
 
-/// Whether the only arguments beside caches are `tokens`, one for each sequence.
+/// The columns of a value that is called `name` and is a tensor [B, columns] of `element`; 0 of any other.
+int64_t columnsOf(Type type, DictionaryAttr attributes, StringRef name, Type element) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  auto given = attributes ? attributes.getAs<StringAttr>(kNameAttr) : StringAttr();
+  auto dims = attributes ? attributes.getAs<ArrayAttr>(kDimsAttr) : ArrayAttr();
+  if (!tensor || !given || given.getValue() != name || tensor.getElementType() != element ||
+      tensor.getRank() != 2 || !tensor.isDynamicDim(0) || tensor.isDynamicDim(1))
+    return 0;
+  auto rows = dims && dims.size() == 2 ? dyn_cast<StringAttr>(dims[0]) : StringAttr();
+  return rows && rows.getValue() == "B" ? tensor.getDimSize(1) : 0;
+}
+
+/// Whether the arguments are caches and `tokens`, one for each sequence.
 bool takesTokens(func::FuncOp entry) {
-  int64_t others = 0;
-  bool takes = false;
+  int64_t caches = 0, tokens = 0;
   for (auto [i, type] : llvm::enumerate(entry.getArgumentTypes())) {
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    if (!tensor)
-      continue;
-    ++others;
-    auto name = entry.getArgAttrOfType<StringAttr>(i, kNameAttr);
-    takes |= name && name.getValue() == kSampledTokens && tensor.getElementType().isInteger(32) &&
-             tensor.getRank() == 2 && tensor.isDynamicDim(0) && tensor.getDimSize(1) == 1;
+    caches += isa<KVCacheType>(type);
+    tokens += columnsOf(type, entry.getArgAttrDict(i), kSampledTokens, Builder(entry).getI32Type()) == 1;
   }
-  return takes && others == 1;
+  return caches > 0 && tokens == 1 && caches + 1 == entry.getNumArguments();
 }
 
 /// The tokens that `logits` are of, or 0.
 int64_t vocabularyOf(func::FuncOp entry) {
-  for (auto [i, type] : llvm::enumerate(entry.getResultTypes())) {
-    auto name = entry.getResultAttrOfType<StringAttr>(i, kNameAttr);
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    if (name && name.getValue() == kSampledLogits && tensor && tensor.getElementType().isF32() &&
-        tensor.getRank() == 2 && tensor.isDynamicDim(0) && !tensor.isDynamicDim(1))
-      return tensor.getDimSize(1);
-  }
+  for (auto [i, type] : llvm::enumerate(entry.getResultTypes()))
+    if (int64_t columns =
+            columnsOf(type, entry.getResultAttrDict(i), kSampledLogits, Builder(entry).getF32Type()))
+      return columns;
   return 0;
 }
 
