@@ -257,8 +257,8 @@ int32_t xfm_model_can_sample(const xfm_model *model) {
   return model && model->impl->device() && model->impl->manifest().sampling ? 1 : 0;
 }
 
-xfm_status xfm_sampling_start(xfm_session *session, const xfm_sampling_options *options, const int32_t *history,
-                              int64_t history_count) {
+xfm_status xfm_sampling_start(xfm_session *session, const xfm_sampling_options *options,
+                              const int32_t *history, int64_t history_count) {
   return guarded([&]() -> Status {
     if (!session || !options)
       return nullArgument(session ? "options" : "session");

@@ -49,8 +49,8 @@ static xfm_sampling toDevice(const xfm_sampling_options &options, int64_t vocabu
   sampling.top_k = static_cast<double>(options.top_k ? std::min(options.top_k, vocabulary) : vocabulary);
   sampling.top_p = options.top_p;
   sampling.min_logit = std::log(options.min_p);
-  sampling.scale = options.temperature == 0 ? 0
-                                            : std::clamp<double>(log2e / options.temperature, FLT_MIN, FLT_MAX);
+  sampling.scale =
+      options.temperature == 0 ? 0 : std::clamp<double>(log2e / options.temperature, FLT_MIN, FLT_MAX);
   sampling.penalty = options.repetition_penalty;
   return sampling;
 }
@@ -116,8 +116,8 @@ DeviceLaunch DeviceSampler::launchOn(const void *logits) const {
   const char *marks = seen.data() ? seen.data() : memory.data();
   return {static_cast<int32_t>(spec.kernel),
           {batch},
-          {word(logits), rows, word(memory.data()), word(marks), rows, word(memory.data() + randomOffset), rows,
-           word(tokens()), rows, word(memory.data() + tokensOffset + 4 * batch), rows}};
+          {word(logits), rows, word(memory.data()), word(marks), rows, word(memory.data() + randomOffset),
+           rows, word(tokens()), rows, word(memory.data() + tokensOffset + 4 * batch), rows}};
 }
 
 Status DeviceSampler::beginRead() {

@@ -16,14 +16,15 @@ namespace xfm {
 /// The options whose structure is zero beyond its size: off.
 xfm_sampling_options defaultSampling();
 
-/// Draws the tokens of a session's rows on its device: what the kernel reads and writes, and what of that is on
-/// its way to the host.
+/// Draws the tokens of a session's rows on its device: what the kernel reads and writes, and what of that is
+/// on its way to the host.
 class DeviceSampler {
 public:
   DeviceSampler(Device &device, const SamplingSpec &spec, int64_t batch)
       : device(device), spec(spec), batch(batch) {}
 
-  /// Seeds the generators and marks the tokens of `history` [batch, count], of which those below zero are none.
+  /// Seeds the generators and marks the tokens of `history` [batch, count], of which those below zero are
+  /// none.
   Status start(const xfm_sampling_options &options, const int32_t *history, int64_t count);
   /// The launch that draws from logits in the device's memory.
   DeviceLaunch launchOn(const void *logits) const;

@@ -48,7 +48,8 @@ Status Session::startSampling(const xfm_sampling_options &options, const int32_t
     return broken;
   const std::optional<SamplingSpec> &spec = model.manifest().sampling;
   if (!device || !spec)
-    return fail(XFM_INVALID_ARGUMENT, model.path(), ": tokens are not drawn on its device: draw them from the logits");
+    return fail(XFM_INVALID_ARGUMENT, model.path(),
+                ": tokens are not drawn on its device: draw them from the logits");
   if (Status status = stopSampling(); !status.ok())
     return status;
   const void *logits = nullptr;
@@ -69,8 +70,8 @@ Status Session::startSampling(const xfm_sampling_options &options, const int32_t
   return noteFailure(status);
 }
 
-/// Steps that are under way and whose tokens nobody has taken: their positions do not count yet. The first token
-/// is not of a step.
+/// Steps that are under way and whose tokens nobody has taken: their positions do not count yet. The first
+/// token is not of a step.
 int64_t Session::stepsAhead() const { return sampler->begun() - std::max<int64_t>(sampler->finished(), 1); }
 
 bool Session::hasRoomForStep() const {

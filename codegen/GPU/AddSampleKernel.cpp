@@ -6,8 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// decode(tokens [B, 1], caches) -> logits [B, V] gets a kernel `sample` for V tokens beside it. It is added once
-// the dispatches are kernels and entry points are still functions on tensors, whose signatures are looked at.
+// decode(tokens [B, 1], caches) -> logits [B, V] gets a kernel `sample` for V tokens beside it. It is added
+// once the dispatches are kernels and entry points are still functions on tensors, whose signatures are
+// looked at.
 //
 //===----------------------------------------------------------------------===//
 

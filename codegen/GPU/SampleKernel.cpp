@@ -7,10 +7,10 @@
 //===----------------------------------------------------------------------===//
 //
 // A block has a row of logits. Tokens stand in one order, the likelier first and of equals the lower id, by a
-// candidate: an integer that is larger the earlier a token stands. Each filter keeps the candidates from a bound
-// on, so top-k, top-p and the draw are one question: with which candidate, from the largest on, do the weights
-// sum up to more than a target? Its answer is searched for between two bounds, in eight parts at a time. Weights
-// are integers, so that their sums are the same in any order.
+// candidate: an integer that is larger the earlier a token stands. Each filter keeps the candidates from a
+// bound on, so top-k, top-p and the draw are one question: with which candidate, from the largest on, do the
+// weights sum up to more than a target? Its answer is searched for between two bounds, in eight parts at a
+// time. Weights are integers, so that their sums are the same in any order.
 //
 //===----------------------------------------------------------------------===//
 
@@ -49,7 +49,8 @@ private:
     vector::CombiningKind kind;
     Value value; // i64
   };
-  /// The interval of candidates that is searched (from `low` on, below `high`), and the weights from `high` on.
+  /// The interval of candidates that is searched (from `low` on, below `high`), and the weights from `high`
+  /// on.
   struct Interval {
     Value low, high, above;
   };
@@ -130,8 +131,7 @@ Value SampleEmitter::penalized(OpBuilder &b, Value logit, Value id) {
       [&](OpBuilder &b) -> Value {
         Value seen = memref::LoadOp::create(b, loc, argument(XFM_SAMPLE_SEEN), ValueRange{row, id});
         Value zero = arith::ConstantIntOp::create(b, loc, seen.getType(), 0);
-        Value isPositive =
-            arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, logit, f32(b, 0.0));
+        Value isPositive = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, logit, f32(b, 0.0));
         Value less = select(b, isPositive, arith::DivFOp::create(b, loc, logit, penalty),
                             arith::MulFOp::create(b, loc, logit, penalty));
         less = arith::MinNumFOp::create(b, loc, less, f32(b, kMostFloat));
@@ -312,8 +312,7 @@ Value SampleEmitter::find(OpBuilder &b, Value bound, Value target, Weigh weigh) 
   SmallVector<Value> inits{bound, add(b, most, i64(b, 1)), i64(b, 0)};
   auto before = [&](OpBuilder &b, Location loc, ValueRange interval) {
     SmallVector<Value> next = searchParts(b, {interval[0], interval[1], interval[2]}, target, weigh);
-    Value goesOn =
-        compare(b, arith::CmpIPredicate::ugt, sub(b, next[1], next[0]), i64(b, 1));
+    Value goesOn = compare(b, arith::CmpIPredicate::ugt, next[1], add(b, next[0], i64(b, 1)));
     scf::ConditionOp::create(b, loc, goesOn, next);
   };
   auto after = [](OpBuilder &b, Location loc, ValueRange interval) {
@@ -340,7 +339,8 @@ Value SampleEmitter::countBefore(OpBuilder &b, Value own) {
          [&](OpBuilder &b) { storeTo(b, loc, upTo, sharedAddress(b, loc, base, partials, warp, 4)); });
   barrier(b, loc);
   Value other = arith::RemUIOp::create(b, loc, lane, index(b, kWarps));
-  Value ofWarps = scan(loadFrom(b, loc, b.getI32Type(), sharedAddress(b, loc, base, partials, other, 4)), kWarps);
+  Value ofWarps =
+      scan(loadFrom(b, loc, b.getI32Type(), sharedAddress(b, loc, base, partials, other, 4)), kWarps);
   Value warpNumber = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), warp);
   Value before = shuffleFrom(b, loc, ofWarps,
                              arith::AndIOp::create(b, loc, sub(b, warpNumber, i32(b, 1)), i32(b, kWarp - 1)));
@@ -430,7 +430,7 @@ Value SampleEmitter::keepTopP(OpBuilder &b, Value bound) {
     Value target = arith::FPToUIOp::create(b, loc, b.getI64Type(), share);
     target = arith::MaxUIOp::create(b, loc, arith::MinUIOp::create(b, loc, target, sum), i64(b, 1));
     return find(b, bound, sub(b, target, i64(b, 1)),
-                  [&](OpBuilder &b, Value candidate) { return weightOf(b, candidate, scale); });
+                [&](OpBuilder &b, Value candidate) { return weightOf(b, candidate, scale); });
   };
   return choose(b, filters, last, [&](OpBuilder &) { return bound; });
 }
@@ -439,7 +439,8 @@ Value SampleEmitter::keepTopP(OpBuilder &b, Value bound) {
 Value SampleEmitter::draw(OpBuilder &b, Value bound) {
   SmallVector<Value> state;
   for (int64_t i = 0; i < 4; ++i)
-    state.push_back(memref::LoadOp::create(b, loc, argument(XFM_SAMPLE_RANDOM), ValueRange{row, index(b, i)}));
+    state.push_back(
+        memref::LoadOp::create(b, loc, argument(XFM_SAMPLE_RANDOM), ValueRange{row, index(b, i)}));
   auto rotate = [&](Value x, int64_t k) -> Value {
     return arith::OrIOp::create(b, loc, arith::ShLIOp::create(b, loc, x, i64(b, k)),
                                 arith::ShRUIOp::create(b, loc, x, i64(b, 64 - k)));
@@ -447,9 +448,10 @@ Value SampleEmitter::draw(OpBuilder &b, Value bound) {
   // xoshiro256** (Blackman and Vigna 2018); a number in [0, 1) of 53 bits.
   Value number = arith::MulIOp::create(b, loc, state[1], i64(b, 5));
   number = arith::MulIOp::create(b, loc, rotate(number, 7), i64(b, 9));
-  Value uniform = arith::UIToFPOp::create(b, loc, b.getF64Type(),
-                                          arith::ShRUIOp::create(b, loc, number, i64(b, 11)));
-  uniform = arith::MulFOp::create(b, loc, uniform, arith::ConstantOp::create(b, loc, b.getF64FloatAttr(0x1p-53)));
+  Value uniform =
+      arith::UIToFPOp::create(b, loc, b.getF64Type(), arith::ShRUIOp::create(b, loc, number, i64(b, 11)));
+  uniform =
+      arith::MulFOp::create(b, loc, uniform, arith::ConstantOp::create(b, loc, b.getF64FloatAttr(0x1p-53)));
   Value shifted = arith::ShLIOp::create(b, loc, state[1], i64(b, 17));
   auto mix = [&](Value &x, Value y) { x = arith::XOrIOp::create(b, loc, x, y); };
   mix(state[2], state[0]);
@@ -462,7 +464,8 @@ Value SampleEmitter::draw(OpBuilder &b, Value bound) {
   Value sum = sumFrom(b, bound, scale); // behind its barriers, all threads have read the state
   advanceRandom(b, state);
   Value share = arith::UIToFPOp::create(b, loc, b.getF64Type(), sum);
-  Value target = arith::FPToUIOp::create(b, loc, b.getI64Type(), arith::MulFOp::create(b, loc, share, uniform));
+  Value target =
+      arith::FPToUIOp::create(b, loc, b.getI64Type(), arith::MulFOp::create(b, loc, share, uniform));
   target = arith::MinUIOp::create(b, loc, target, sub(b, sum, i64(b, 1)));
   return find(b, bound, target, [&](OpBuilder &b, Value candidate) { return weightOf(b, candidate, scale); });
 }
@@ -478,8 +481,8 @@ void SampleEmitter::advanceRandom(OpBuilder &b, ArrayRef<Value> state) {
 /// Top-k, top-p, min-p, then temperature, as the sampler of the CPU.
 Value SampleEmitter::drawCandidate(OpBuilder &b) {
   Value bound = keepTopK(b);
-  isGathered = compare(b, arith::CmpIPredicate::ule,
-                       arith::MinUIOp::create(b, loc, topK, i64(b, vocabulary)), i64(b, kMostGathered));
+  isGathered = compare(b, arith::CmpIPredicate::ule, arith::MinUIOp::create(b, loc, topK, i64(b, vocabulary)),
+                       i64(b, kMostGathered));
   Value count = arith::MinUIOp::create(b, loc, topK, i64(b, vocabulary));
   gatheredCount = arith::IndexCastUIOp::create(b, loc, b.getIndexType(), count);
   Value condition = std::exchange(isGathered, Value());
@@ -530,8 +533,8 @@ void SampleEmitter::emit(OpBuilder &b) {
   };
   ifTrue(b, loc, isWrong, tellWrong, [&](OpBuilder &b) {
     ifTrue(
-        b, loc, isNothing,
-        [&](OpBuilder &b) { writeResult(b, i32(b, 0), i32(b, XFM_SAMPLE_NOTHING)); }, take);
+        b, loc, isNothing, [&](OpBuilder &b) { writeResult(b, i32(b, 0), i32(b, XFM_SAMPLE_NOTHING)); },
+        take);
   });
 }
 
@@ -554,8 +557,8 @@ func::FuncOp mlir::transformer::emitSampleKernel(OpBuilder &b, Location loc, Str
   SampleEmitter emitter(kernel, vocabulary);
   emitter.emit(b);
   func::ReturnOp::create(b, loc);
-  kernel->setAttr(kGPUConfigAttr,
-                  xgpu::ConfigAttr::get(b.getContext(), kSampleTemplate, {1}, kThreads, /*stages=*/1, /*vector=*/1));
+  kernel->setAttr(kGPUConfigAttr, xgpu::ConfigAttr::get(b.getContext(), kSampleTemplate, {1}, kThreads,
+                                                        /*stages=*/1, /*vector=*/1));
   kernel->setAttr(xgpu::KernelAttr::kName,
                   xgpu::KernelAttr::get(b.getContext(), kThreads, emitter.sharedBytes(), /*cluster=*/1,
                                         /*persistent=*/false, /*overlaps=*/false));

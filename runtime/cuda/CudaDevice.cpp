@@ -157,8 +157,8 @@ public:
     if (!code)
       code = device.driver->EventRecord(copied, device.stream);
     if (code)
-      return device.driver->error(code, device.title + ": reading back " + std::to_string(bytes) +
-                                            " bytes failed");
+      return device.driver->error(code,
+                                  device.title + ": reading back " + std::to_string(bytes) + " bytes failed");
     return {};
   }
   /// Without the lock: other sessions go on meanwhile.
@@ -575,8 +575,7 @@ Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call 
   return {};
 }
 
-Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
-                       const DeviceLaunch *then) {
+Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then) {
   std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   CallKey key;

@@ -260,7 +260,8 @@ CUresult cuMemAllocHost_v2(void **address, size_t bytes) {
 }
 CUresult cuMemFreeHost(void *address) {
   for (auto &[to, bytes] : state().copies)
-    if (isPinned(to, bytes.size()) && address <= to && to < static_cast<char *>(address) + state().pinned[address])
+    if (isPinned(to, bytes.size()) && address <= to &&
+        to < static_cast<char *>(address) + state().pinned[address])
       return complain("pinned memory is freed while it is copied to");
   if (!state().pinned.erase(address))
     return complain("pinned memory is freed that is not allocated");

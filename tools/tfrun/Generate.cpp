@@ -83,8 +83,9 @@ public:
         generator(model, options.threads, options.context),
         drawsOnDevice(model.canSample() && options.count > 0), profile(generator.get(), options) {
     if (model.isForGPU() && !model.canSample() && !options.quiet)
-      writeError("tfrun: warning: the artifact has no kernel that draws tokens, so the logits of each are copied "
-                 "to the host; compile the model again");
+      writeError(
+          "tfrun: warning: the artifact has no kernel that draws tokens, so the logits of each are copied "
+          "to the host; compile the model again");
     int64_t context = generator.context();
     if (int64_t(ids.size()) > context)
       throw std::runtime_error("the prompt has " + std::to_string(ids.size()) +

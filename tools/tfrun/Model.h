@@ -79,7 +79,8 @@ public:
   Logits decode(int32_t id) { return call("decode", &id, 1, decodeOutput); }
 
   /// Draws up to `count` tokens on the device, behind a prefill; `history` holds the ids so far.
-  void startSampling(const text::SamplingOptions &options, const std::vector<int32_t> &history, int64_t count);
+  void startSampling(const text::SamplingOptions &options, const std::vector<int32_t> &history,
+                     int64_t count);
   /// The next of them.
   int32_t nextToken();
   void stopSampling() { check(xfm_sampling_stop(session.get())); }

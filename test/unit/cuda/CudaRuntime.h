@@ -41,8 +41,8 @@ struct Kernels {
   emulator::DeviceMemory everything;
 };
 
-inline bool runKernel(void *user, const char *symbol, unsigned blocks, unsigned, unsigned, const char *parameters,
-               size_t bytes) {
+inline bool runKernel(void *user, const char *symbol, unsigned blocks, unsigned, unsigned,
+                      const char *parameters, size_t bytes) {
   auto &kernels = *static_cast<Kernels *>(user);
   auto it = kernels.byName.find(symbol);
   if (it == kernels.byName.end())

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Tokens drawn on the device, by sessions and by tfrun, against those that the host draws from the same logits
-// and against those of the CPU.
+// Tokens drawn on the device, by sessions and by tfrun, against those that the host draws from the same
+// logits and against those of the CPU.
 //
 //===----------------------------------------------------------------------===//
 
@@ -31,7 +31,7 @@ const std::vector<int32_t> kPrompt{5, 9, 3, 40, 12, 7, 7, 2, 30};
 
 xfm_sampling_options toC(const xfm::text::SamplingOptions &options) {
   return {sizeof(xfm_sampling_options), options.temperature, options.topK, options.topP, options.minP,
-          options.repetitionPenalty, options.seed, /*count=*/0};
+          options.repetitionPenalty,    options.seed,        /*count=*/0};
 }
 
 std::vector<xfm::text::SamplingOptions> variousOptions() {
@@ -147,8 +147,9 @@ TEST_F(CudaSampling, EndsWhereTheCacheIsFull) {
   EXPECT_EQ(session->length(), session->context());
   xfm::Status status = session->nextTokens(&token);
   EXPECT_EQ(status.code, XFM_CONTEXT_FULL);
-  EXPECT_EQ(status.message, "the cache holds 11 positions and is full: reset the session or create one with a "
-                            "larger context");
+  EXPECT_EQ(status.message,
+            "the cache holds 11 positions and is full: reset the session or create one with a "
+            "larger context");
 }
 
 //===----------------------------------------------------------------------===//
@@ -179,7 +180,8 @@ TEST_F(CudaGenerate, WritesTheTextOfTheCPU) {
   for (std::vector<std::string> options :
        {std::vector<std::string>{"-p", "ROMEO:", "-n", "10", "--temperature", "0", "-q"},
         {"-p", "First ", "-n", "10", "--seed", "7", "-q"},
-        {"--tokens", "5,9,3", "-n", "8", "--seed", "8", "--top-k", "0", "--repetition-penalty", "1.2", "-q"}}) {
+        {"--tokens", "5,9,3", "-n", "8", "--seed", "8", "--top-k", "0", "--repetition-penalty", "1.2",
+         "-q"}}) {
     Output cpu = run("cpu.tfa", options), gpu = run("gpu.tfa", options);
     EXPECT_EQ(cpu.code, 0) << cpu.error;
     EXPECT_EQ(gpu.code, 0) << gpu.error;
@@ -231,8 +233,9 @@ TEST_F(CudaGenerate, SaysThatAnArtifactWithoutTheKernelIsSampledOnTheHost) {
   Output newer = run("gpu.tfa", options), older = run("older.tfa", options);
   EXPECT_EQ(older.code, 0) << older.error;
   EXPECT_EQ(older.out, newer.out);
-  const char *warning = "tfrun: warning: the artifact has no kernel that draws tokens, so the logits of each are "
-                        "copied to the host; compile the model again\n";
+  const char *warning =
+      "tfrun: warning: the artifact has no kernel that draws tokens, so the logits of each are "
+      "copied to the host; compile the model again\n";
   EXPECT_NE(older.error.find(warning), std::string::npos) << older.error;
   EXPECT_EQ(newer.error.find("warning"), std::string::npos) << newer.error;
   options.push_back("-q");

@@ -278,8 +278,9 @@ TEST_F(CudaSampling, EndsWhereTheCacheIsFull) {
 TEST_F(CudaSampling, LogitsThatAreNone) {
   open();
   const float infinity = std::numeric_limits<float>::infinity();
-  for (auto [value, message] : {std::pair{std::nanf(""), "the logit of token 2 of row 0 is NaN; the model's weights"},
-                                std::pair{infinity, "the logit of token 0 of row 0 is infinite; the model's"}}) {
+  for (auto [value, message] :
+       {std::pair{std::nanf(""), "the logit of token 2 of row 0 is NaN; the model's weights"},
+        std::pair{infinity, "the logit of token 0 of row 0 is infinite; the model's"}}) {
     wrongLogit = 1;
     xfm_session_reset(session);
     begin(usual());
@@ -382,7 +383,8 @@ TEST_F(CudaSampling, EveryAllocationMayFail) {
     }
     faults()->pinnedMemoryAt = faults()->outOfMemoryAt = 0;
     ASSERT_EQ(messages.size(), 2u);
-    expectMessage(messages[0], isPinned ? "no pinned memory for what is read back" : "for drawing tokens: 136 bytes");
+    expectMessage(messages[0],
+                  isPinned ? "no pinned memory for what is read back" : "for drawing tokens: 136 bytes");
     expectMessage(messages[1], isPinned ? "no pinned memory for what is read back"
                                         : "for the tokens that occurred: 4 bytes");
   }

@@ -52,8 +52,12 @@ inline void makeGpuArtifact(FakeArtifact &artifact, const std::string &module) {
   step["outputs"] = json::array({{{"name", "logits"}, {"dtype", "f32"}, {"shape", {"B", 4}}}});
   manifest["entry_points"].push_back(step);
   manifest["sampling"] = {{"kernel", 6}, {"entry", "step"}, {"logits", "logits"}, {"vocabulary", 4}};
-  json rows = {kernelRow("prefill", 12, json::array({1})), doubles, kernelRow("decode", 6, json::array({1})),
-               mapped, clustered, kernelRow("step", 6, json::array({1})),
+  json rows = {kernelRow("prefill", 12, json::array({1})),
+               doubles,
+               kernelRow("decode", 6, json::array({1})),
+               mapped,
+               clustered,
+               kernelRow("step", 6, json::array({1})),
                kernelRow("sample", 11, json::array({1}))};
   manifest["kernels"] = json::array({{{"arch", "sm_80"},
                                       {"ptx", "kernels/fake.ptx"},
