@@ -217,6 +217,9 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   if (options.kernels)
     for (KernelModule &arch : kernels)
       options.kernels->push_back({arch.arch, OwningOpRef<ModuleOp>(arch.module->clone())});
+  std::optional<llvm::json::Object> sampling;
+  if (!kernels.empty())
+    sampling = samplingOf(*kernels[0].module);
   llvm::Expected<llvm::json::Array> kernelList = writeKernels(kernels, **writer, options.notes);
   if (!kernelList)
     return kernelList.takeError();
@@ -240,5 +243,7 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
     manifest["weights_stored"] = false;
   if (!options.gpuArchs.empty())
     manifest["kernels"] = std::move(*kernelList);
+  if (sampling)
+    manifest["sampling"] = std::move(*sampling);
   return (*writer)->commit(std::move(manifest));
 }

@@ -277,6 +277,25 @@ def EmitGPUKernelsPass : Pass<"transformer-emit-gpu-kernels", "::mlir::ModuleOp"
                            "::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect"];
 }
 
+def AddSampleKernelPass : Pass<"transformer-add-sample-kernel", "::mlir::ModuleOp"> {
+  let summary = "Add the kernel that draws the next token from logits";
+  let description = [{
+    Where there is an entry point `decode` that takes `tokens` [B, 1] of i32 and caches alone and gives `logits`
+    [B, V] of f32, a kernel for V tokens is added, which no entry point launches: the runtime does, behind a
+    step. Other modules stay as they are. What the kernel takes is in `codegen/GPU/README.md`:
+
+    ```mlir
+    func.func private @sample(memref<?x512xf32>, memref<5xf64>, memref<?x512xi8>, memref<?x4xi64>, memref<?xi32>, memref<?xi32>)
+        attributes {transformer.dispatch, transformer.grid = array<i64: 0, 0, 1, 1>,
+                    xgpu.config = #xgpu.config<"sample", tile = [1], threads = 512, stages = 1, vector = 1>}
+    ```
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect", "::mlir::math::MathDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::xgpu::XGPUDialect"];
+}
+
 def OutlineGPUKernelsPass : Pass<"transformer-outline-gpu-kernels", "::mlir::ModuleOp"> {
   let summary = "Move kernels into a module for each architecture";
   let description = [{

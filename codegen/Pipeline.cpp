@@ -98,6 +98,7 @@ static const Phase kPhases[] = {
     {"kernels", Phase::GPU,
      [](OpPassManager &pm, const LoweringPipelineOptions &) {
        pm.addPass(createEmitGPUKernelsPass());
+       pm.addPass(createAddSampleKernelPass());
        addCleanup(pm);
        pm.addPass(createLoopInvariantCodeMotionPass());
      }},

@@ -110,10 +110,43 @@ void EmulatedDevice::launch(int32_t number, const int64_t *dims, const uint64_t 
     error = llvm::toString(report.takeError());
 }
 
-xfm::Status EmulatedDevice::run(const xfm::EntryPoint &entry, xfm_entry_fn code, xfm_call &call) {
+xfm::Status EmulatedDevice::run(const xfm::EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
+                                const xfm::DeviceLaunch *then) {
   error.clear();
   call.context = this;
   if (int32_t result = code(&call); result != 0)
     return xfm::fail(XFM_INTERNAL, entry.name, ": the generated code failed with code ", result);
+  if (then)
+    launch(then->kernel, then->dims.data(), then->words.data());
   return error.empty() ? xfm::Status{} : xfm::fail(XFM_DEVICE_ERROR, error);
+}
+
+xfm::Status EmulatedDevice::launch(const xfm::DeviceLaunch &alone) {
+  error.clear();
+  launch(alone.kernel, alone.dims.data(), alone.words.data());
+  return error.empty() ? xfm::Status{} : xfm::fail(XFM_DEVICE_ERROR, error);
+}
+
+namespace {
+/// Everything is done when a launch returns.
+class EmulatedReadback : public xfm::Readback {
+public:
+  explicit EmulatedReadback(int64_t bytes) : bytes(static_cast<size_t>(bytes)) {}
+  xfm::Status begin(const void *from) override {
+    std::memcpy(bytes.data(), from, bytes.size());
+    return {};
+  }
+  xfm::Status finish(const void *&data) override {
+    data = bytes.data();
+    return {};
+  }
+
+private:
+  std::vector<char> bytes;
+};
+} // namespace
+
+xfm::Status EmulatedDevice::makeReadback(int64_t bytes, std::unique_ptr<xfm::Readback> &out) {
+  out = std::make_unique<EmulatedReadback>(bytes);
+  return {};
 }

@@ -33,7 +33,10 @@ public:
   xfm::Status upload(void *to, const void *from, int64_t bytes) override;
   xfm::Status download(void *to, const void *from, int64_t bytes) override;
   const xfm_abi &services() const override;
-  xfm::Status run(const xfm::EntryPoint &entry, xfm_entry_fn code, xfm_call &call) override;
+  xfm::Status run(const xfm::EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
+                  const xfm::DeviceLaunch *then) override;
+  xfm::Status launch(const xfm::DeviceLaunch &launch) override;
+  xfm::Status makeReadback(int64_t bytes, std::unique_ptr<xfm::Readback> &out) override;
 
   /// What all launches so far did, and how many there were.
   const LaunchReport &total() const { return work; }

@@ -253,6 +253,38 @@ xfm_status xfm_session_output(const xfm_session *session, int32_t index, xfm_ten
   });
 }
 
+int32_t xfm_model_can_sample(const xfm_model *model) {
+  return model && model->impl->device() && model->impl->manifest().sampling ? 1 : 0;
+}
+
+xfm_status xfm_sampling_start(xfm_session *session, const xfm_sampling_options *options,
+                              const int32_t *history, int64_t history_count) {
+  return guarded([&]() -> Status {
+    if (!session || !options)
+      return nullArgument(session ? "options" : "session");
+    xfm_sampling_options read = defaultSampling();
+    if (Status status = readOptions(options, read); !status.ok())
+      return status;
+    return session->impl->startSampling(read, history, history_count);
+  });
+}
+
+xfm_status xfm_sampling_next(xfm_session *session, int32_t *out_tokens) {
+  return guarded([&]() -> Status {
+    if (!session || !out_tokens)
+      return nullArgument(session ? "out_tokens" : "session");
+    return session->impl->nextTokens(out_tokens);
+  });
+}
+
+xfm_status xfm_sampling_stop(xfm_session *session) {
+  return guarded([&]() -> Status {
+    if (!session)
+      return nullArgument("session");
+    return session->impl->stopSampling();
+  });
+}
+
 int64_t xfm_session_arena_bytes(const xfm_session *session) {
   return session ? session->impl->arenaBytes() : 0;
 }

@@ -12,10 +12,29 @@
 #include "runtime/Manifest.h"
 #include "runtime/xfm_abi.h"
 
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace xfm {
+
+/// A launch of the runtime's own, as xfm_abi::launch has them.
+struct DeviceLaunch {
+  int32_t kernel = 0;
+  std::vector<int64_t> dims;
+  std::vector<uint64_t> words;
+};
+
+/// Copies bytes of a device to the host, while it works on.
+class Readback {
+public:
+  virtual ~Readback() = default;
+  /// Puts the copy behind all work so far. One is under way at a time.
+  virtual Status begin(const void *from) = 0;
+  /// Waits for the copy, but for nothing behind it; the bytes are there until the next one begins.
+  virtual Status finish(const void *&data) = 0;
+};
 
 /// A device with memory of its own. The CPU is none: its sessions use the process's memory.
 /// All of it happens in one order, as in a stream. Sessions of one model share it, in threads of their own.
@@ -35,8 +54,14 @@ public:
 
   /// What a module is initialised with; its `launch` takes `call.context` of `run`.
   virtual const xfm_abi &services() const = 0;
-  /// Runs an entry point, whose kernels may still be at work when it returns. Sets the call's context.
-  virtual Status run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) = 0;
+  /// Runs an entry point and, where it is not null, the launch `then` behind it; kernels may still be at work
+  /// when it returns. Sets the call's context.
+  virtual Status run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
+                     const DeviceLaunch *then) = 0;
+  /// Runs a kernel alone.
+  virtual Status launch(const DeviceLaunch &launch) = 0;
+  /// Makes a place for copies of `bytes` bytes, which must be gone before the device is.
+  virtual Status makeReadback(int64_t bytes, std::unique_ptr<Readback> &out) = 0;
 };
 
 /// Memory of a device that grows and never shrinks. Growing drops what it held.

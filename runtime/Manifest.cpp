@@ -361,6 +361,42 @@ static void checkArchs(const JsonReader &value, const Manifest &manifest) {
       value.fail("there are kernels for ", quote(set.arch), ", which is not listed");
 }
 
+/// The step must be one that the kernel fits to: what it draws is the step's only input.
+static SamplingSpec readSampling(const JsonReader &value, const Manifest &manifest) {
+  constexpr int64_t words = 11; // of the arguments that xfm_abi.h lists
+  SamplingSpec sampling;
+  sampling.kernel = value.member("kernel").integer(0, INT32_MAX);
+  sampling.entry = value.member("entry").text();
+  sampling.logits = value.member("logits").text();
+  sampling.vocabulary = value.member("vocabulary").integer(1, INT32_MAX);
+  if (value.failed())
+    return sampling;
+  const std::vector<KernelSpec> &table = manifest.kernels[0].table;
+  if (static_cast<size_t>(sampling.kernel) >= table.size())
+    value.fail("there is no kernel ", sampling.kernel, ": there are ", table.size());
+  else if (const KernelSpec &kernel = table[static_cast<size_t>(sampling.kernel)];
+           kernel.words != words || kernel.tile.size() != 1)
+    value.fail("expected a kernel of ", words, " words and 1 dimension, but got ", kernel.words, " and ",
+               kernel.tile.size());
+  const EntryPoint *entry = manifest.findEntryPoint(sampling.entry);
+  if (value.failed())
+    return sampling;
+  if (!entry)
+    return value.fail("there is no entry point ", quote(sampling.entry)), sampling;
+  auto isOfRows = [](const TensorSpec &tensor, xfm_dtype dtype, int64_t columns) {
+    return tensor.dtype == dtype && tensor.dims.size() == 2 && tensor.dims[0].symbol == "B" &&
+           tensor.dims[1].symbol.empty() && tensor.dims[1].extent == columns;
+  };
+  if (entry->caches.empty() || entry->inputs.size() != 1 || !isOfRows(entry->inputs[0], XFM_I32, 1))
+    value.fail(quote(entry->name), " is no step: expected caches and one input, i32 [B, 1]");
+  else if (std::none_of(entry->outputs.begin(), entry->outputs.end(), [&](const TensorSpec &output) {
+             return output.name == sampling.logits && isOfRows(output, XFM_F32, sampling.vocabulary);
+           }))
+    value.fail(quote(entry->name), " has no output ", quote(sampling.logits), ", f32 [B, ",
+               sampling.vocabulary, "]");
+  return sampling;
+}
+
 static void readStructure(const JsonReader &root, Manifest &out) {
   std::set<std::string> caches, entries, weights, files;
   out.model = readModel(root.member("model"));
@@ -375,6 +411,8 @@ static void readStructure(const JsonReader &root, Manifest &out) {
     out.weightsStored = stored.boolean();
   if (out.target.isGPU())
     out.kernels = readKernels(root.member("kernels"));
+  if (JsonReader sampling = root.optionalMember("sampling"); sampling && out.target.isGPU() && !root.failed())
+    out.sampling = readSampling(sampling, out);
   root.member("files").forEachElement(
       [&](const JsonReader &value) { out.files.push_back(readFile(value, files)); });
   if (!root.failed() && !out.findFile("module.so"))

@@ -82,6 +82,14 @@ struct FileSpec {
   uint64_t hash = 0;
 };
 
+/// The kernel that draws tokens from the logits of a decoding step.
+struct SamplingSpec {
+  int64_t kernel = 0; ///< its row in the table
+  std::string entry;  ///< the step, whose one input is a token for each row
+  std::string logits; ///< its output [B, vocabulary] of f32
+  int64_t vocabulary = 0;
+};
+
 struct Manifest {
   std::string text; ///< the whole file
   Target target;
@@ -89,8 +97,9 @@ struct Manifest {
   std::vector<EntryPoint> entryPoints;
   std::vector<CacheSpec> caches;
   std::vector<WeightSpec> weights;
-  bool weightsStored = true;      ///< false: the artifact is code and shapes alone
-  std::vector<KernelSet> kernels; ///< of a GPU, by architecture
+  bool weightsStored = true;            ///< false: the artifact is code and shapes alone
+  std::vector<KernelSet> kernels;       ///< of a GPU, by architecture
+  std::optional<SamplingSpec> sampling; ///< of a GPU, where it draws tokens itself
   std::vector<FileSpec> files;
 
   const EntryPoint *findEntryPoint(std::string_view name) const;

@@ -8,6 +8,7 @@
 
 #include "runtime/RandomWeights.h"
 #include "runtime/Hash.h"
+#include "runtime/SplitMix.h"
 
 #include <cmath>
 #include <cstring>
@@ -15,15 +16,7 @@
 using namespace xfm;
 
 namespace {
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Generator {
-  uint64_t state;
-  uint64_t next() {
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
+struct Generator : SplitMix {
   /// In [-1, 1).
   float uniform() { return static_cast<float>(static_cast<int32_t>(next() >> 32)) * 0x1p-31f; }
 };
@@ -51,7 +44,7 @@ uint16_t toF16(float value) {
 } // namespace
 
 void xfm::fillRandomWeight(const WeightSpec &weight, uint64_t seed, char *data) {
-  Generator random{seed ^ hashBytes(weight.name.data(), weight.name.size())};
+  Generator random{{seed ^ hashBytes(weight.name.data(), weight.name.size())}};
   size_t rank = weight.shape.size();
   float scale = 0.1f, mean = 1;
   if (rank > 1) {

@@ -109,6 +109,7 @@ Status Session::noteFailure(const Status &status) {
 }
 
 void Session::reset() {
+  isSampling = false;
   // Positions past the length are never read, so the data stays.
   for (Cache &cache : caches) {
     std::fill(cache.lengths.begin(), cache.lengths.end(), 0);
@@ -350,7 +351,7 @@ Status Session::runPiece(const Plan &plan, int64_t begin, int64_t count) {
 
 Status Session::runOnDevice(const Plan &plan, xfm_call &call, int64_t begin, int64_t count) {
   const EntryPoint &entry = *plan.entry;
-  if (Status status = device->run(entry, model.functions(entry).entry, call); !status.ok())
+  if (Status status = device->run(entry, model.functions(entry).entry, call, nullptr); !status.ok())
     return noteFailure(status);
   for (size_t i = 0; i < entry.outputs.size(); ++i) {
     Slot &slot = outputs[i];
@@ -397,6 +398,9 @@ Status Session::run(const char *name, const xfm_tensor *given, int32_t count) {
   // A device that failed may have left anything in its memory.
   if (!broken.ok())
     return broken;
+  if (isSampling)
+    if (Status status = stopSampling(); !status.ok())
+      return status;
   const EntryPoint *entry = model.manifest().findEntryPoint(name);
   if (!entry)
     return fail(XFM_INVALID_ARGUMENT, "there is no entry point ", quote(name));

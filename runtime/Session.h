@@ -13,6 +13,7 @@
 #include "runtime/Memory.h"
 #include "runtime/Model.h"
 #include "runtime/Profiler.h"
+#include "runtime/Sampling.h"
 #include "runtime/ThreadPool.h"
 
 #include <memory>
@@ -31,6 +32,12 @@ public:
   Status output(int32_t index, xfm_tensor &out) const;
   void reset();
 
+  /// Tokens drawn on the device; see xfm_sampling_start, xfm_sampling_next and xfm_sampling_stop.
+  Status startSampling(const xfm_sampling_options &options, const int32_t *history, int64_t count);
+  Status nextTokens(int32_t *out_tokens);
+  Status stopSampling();
+
+  int64_t batch() const { return sizes.batch; }
   int64_t length() const;
   int64_t context() const { return sizes.context; }
   int64_t arenaBytes() const { return usedArena; }
@@ -82,6 +89,12 @@ private:
   void writeLengths(const Cache &cache);
   Status noteFailure(const Status &status);
   Status reserveOnDevice(const Plan &plan, const TensorSpec &spec, Slot &slot);
+  Status findLogits(const SamplingSpec &spec, const void *&out) const;
+  Status prepareStep(const SamplingSpec &spec);
+  Status beginStep();
+  Status abandonSampling(const Status &status);
+  int64_t stepsAhead() const;
+  bool hasRoomForStep() const;
   static bool isCut(const Plan &plan, const Slot &slot) {
     return plan.inPieces() && slot.sliced.hasPositions;
   }
@@ -103,6 +116,10 @@ private:
   Status broken; ///< the device's error that ended the session
   int64_t usedArena = 0;
   size_t outputCount = 0; ///< outputs that are valid now
+
+  std::unique_ptr<DeviceSampler> sampler; ///< null until tokens are drawn on the device
+  Plan step;                              ///< of the steps that are sampled
+  bool isSampling = false;
 
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Profiler> profile;

@@ -185,6 +185,41 @@ xfm_status xfm_session_call(xfm_session *session, const char *entry, const xfm_t
 /// until the next call, reset or destroy.
 xfm_status xfm_session_output(const xfm_session *session, int32_t index, xfm_tensor *out_tensor);
 
+/// Drawing tokens on the device. A model that can do so draws the next token of each row where the logits
+/// are, and runs the next step on it without the host: tokens are all that is copied. 1 where a model can: it
+/// runs on a GPU, and its artifact has the kernel.
+int32_t xfm_model_can_sample(const xfm_model *model);
+
+/// How a row's token is drawn from its logits: repetition penalty, top-k, top-p, min-p, then temperature. Of
+/// equal logits the lower id comes first. A filter is off at the value in its comment.
+typedef struct xfm_sampling_options {
+  uint32_t size;             ///< sizeof(xfm_sampling_options)
+  double temperature;        ///< 0: the most likely token, always
+  int64_t top_k;             ///< the k most likely; 0: off
+  double top_p;              ///< the fewest that hold this probability; 1: off
+  double min_p;              ///< at least this fraction of the most likely; 0: off
+  double repetition_penalty; ///< of tokens that occurred; 1: off
+  uint64_t seed;             ///< row r takes a number for each token from xoshiro256**, seeded with seed + r
+  int64_t count; ///< tokens that are wanted of each row at most: no step is run beyond; 0: unknown
+} xfm_sampling_options;
+
+/// Begins to draw, first from the output of logits that the last call left; the call's outputs are then gone.
+/// `history` [batch, history_count] holds the ids that occurred in each row, for the penalty; those below
+/// zero are none. It may be null where the count is 0. XFM_INVALID_ARGUMENT where the model cannot.
+xfm_status xfm_sampling_start(xfm_session *session, const xfm_sampling_options *options,
+                              const int32_t *history, int64_t history_count);
+
+/// The next token of each row, `out_tokens` [batch]. Every token but the first is drawn from a step on the
+/// one before. One step is begun beyond the token that is returned, so that the device works on while the
+/// caller looks at it; its position does not count before its token is taken. A logit that is NaN or
+/// +infinity, or a row of nothing but -infinity, is XFM_INTERNAL. XFM_CONTEXT_FULL where no step has room.
+/// After an error, but for XFM_CONTEXT_FULL, start again.
+xfm_status xfm_sampling_next(xfm_session *session, int32_t *out_tokens);
+
+/// Ends it. The caches then hold every token that was returned but the last, as if each had been a call.
+/// Another call, a reset or a new start end it too.
+xfm_status xfm_sampling_stop(xfm_session *session);
+
 /// Bytes of activations (arena) that the last call used.
 int64_t xfm_session_arena_bytes(const xfm_session *session);
 

@@ -72,6 +72,33 @@ typedef struct xfm_call {
   void *arena;          ///< xfm_arena_<name>(sizes) bytes
 } xfm_call;
 
+/// The arguments of the kernel that draws tokens (`sampling` in the manifest), in order; B rows of V logits.
+typedef enum xfm_sample_argument {
+  XFM_SAMPLE_LOGITS = 0,  ///< f32 [B, V]
+  XFM_SAMPLE_OPTIONS = 1, ///< one xfm_sampling
+  XFM_SAMPLE_SEEN = 2,    ///< i8 [B, V]: 1 where a token occurred; touched where there is a penalty alone
+  XFM_SAMPLE_RANDOM = 3,  ///< i64 [B, 4]: the states of xoshiro256**
+  XFM_SAMPLE_TOKENS = 4,  ///< i32 [B]: what was drawn
+  XFM_SAMPLE_STATUS = 5,  ///< i32 [B]: an xfm_sample_status
+  XFM_SAMPLE_ARGUMENTS = 6
+} xfm_sample_argument;
+
+typedef enum xfm_sample_status {
+  XFM_SAMPLE_DRAWN = 0,
+  XFM_SAMPLE_NAN = 1,      ///< the logit of the token that is named is NaN
+  XFM_SAMPLE_INFINITE = 2, ///< the logit of the token that is named is infinite
+  XFM_SAMPLE_NOTHING = 3   ///< every logit is -infinity
+} xfm_sample_status;
+
+/// How tokens are drawn, in the device's memory. Each filter works on what those before it keep.
+typedef struct xfm_sampling {
+  double top_k;     ///< how many of the most likely are kept, a whole number from 1 on
+  double top_p;     ///< the fewest that hold this probability are kept; all where it is not below 1
+  double min_logit; ///< those whose logit is at least this one plus the largest are kept: ln(min-p)
+  double scale;     ///< log2(e) / temperature; 0: the most likely token
+  double penalty;   ///< of tokens that occurred: logits above zero are divided by it, others multiplied
+} xfm_sampling;
+
 typedef int32_t (*xfm_module_init_fn)(const xfm_abi *abi);
 typedef int32_t (*xfm_entry_fn)(const xfm_call *call);
 typedef int64_t (*xfm_arena_fn)(const int64_t *sizes);

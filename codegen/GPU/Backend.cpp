@@ -9,7 +9,9 @@
 #include "codegen/GPU/Backend.h"
 
 #include "codegen/Common/DispatchUtils.h"
+#include "codegen/GPU/SampleKernel.h"
 #include "codegen/GPU/Templates.h"
+#include "runtime/xfm_abi.h"
 
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -279,4 +281,18 @@ json::Array mlir::transformer::kernelTable(ModuleOp module) {
                                  {"maps", std::move(maps)}});
   }
   return table;
+}
+
+std::optional<json::Object> mlir::transformer::samplingOf(ModuleOp module) {
+  for (auto [number, kernel] : llvm::enumerate(module.getOps<func::FuncOp>())) {
+    auto config = kernel->getAttrOfType<xgpu::ConfigAttr>(kGPUConfigAttr);
+    if (!config || config.getTemplateName() != kSampleTemplate)
+      continue;
+    auto logits = cast<MemRefType>(kernel.getArgumentTypes()[XFM_SAMPLE_LOGITS]);
+    return json::Object{{"kernel", static_cast<int64_t>(number)},
+                        {"entry", kSampledEntry},
+                        {"logits", kSampledLogits},
+                        {"vocabulary", logits.getDimSize(1)}};
+  }
+  return std::nullopt;
 }

@@ -13,6 +13,7 @@
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ llvm::Expected<std::vector<KernelResources>> assemble(StringRef ptxas, StringRef
 /// The rows of the manifest's table of kernels (codegen/GPU/README.md), from the module of
 /// one architecture before it is lowered.
 llvm::json::Array kernelTable(ModuleOp module);
+
+/// The manifest's `sampling`, from the same module; nothing where no kernel draws tokens.
+std::optional<llvm::json::Object> samplingOf(ModuleOp module);
 
 } // namespace mlir::transformer
 

@@ -72,6 +72,15 @@ void mlir::transformer::ifBelow(OpBuilder &b, Location loc, Value index, Value b
 void mlir::transformer::barrier(OpBuilder &b, Location loc) { NVVM::Barrier0Op::create(b, loc); }
 
 Value mlir::transformer::shuffleXor(OpBuilder &b, Location loc, Value value, int64_t distance) {
+  if (value.getType().isInteger(64)) {
+    Value half = arith::ConstantIntOp::create(b, loc, value.getType(), 32);
+    auto shuffled = [&](Value bits) -> Value {
+      bits = shuffleXor(b, loc, arith::TruncIOp::create(b, loc, b.getI32Type(), bits), distance);
+      return arith::ExtUIOp::create(b, loc, value.getType(), bits);
+    };
+    Value low = shuffled(value), high = shuffled(arith::ShRUIOp::create(b, loc, value, half));
+    return arith::OrIOp::create(b, loc, low, arith::ShLIOp::create(b, loc, high, half));
+  }
   return NVVM::ShflOp::create(b, loc, value.getType(), constantI32(b, loc, -1), value,
                               constantI32(b, loc, distance), constantI32(b, loc, kWarp - 1),
                               NVVM::ShflKind::bfly, UnitAttr());

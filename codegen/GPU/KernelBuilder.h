@@ -43,14 +43,14 @@ void ifBelow(OpBuilder &b, Location loc, Value index, Value bound, function_ref<
 /// All threads of the block meet, and see each other's writes to memory.
 void barrier(OpBuilder &b, Location loc);
 
-/// The value of lane (own lane XOR `distance`). i32 or f32, in all lanes of the warp.
+/// The value of lane (own lane XOR `distance`). i32, i64 or f32, in all lanes of the warp.
 Value shuffleXor(OpBuilder &b, Location loc, Value value, int64_t distance);
 
 /// The value of lane `from` (i32). i32 or f32, in all lanes of the warp.
 Value shuffleFrom(OpBuilder &b, Location loc, Value value, Value from);
 
 /// The values of all lanes of each group of `lanes` neighbours (a power of two up to 32) combined, in every
-/// lane, in an order that is the same in each. i32 or f32.
+/// lane, in an order that is the same in each. i32, i64 or f32.
 Value reduceLanes(OpBuilder &b, Location loc, vector::CombiningKind kind, Value value, int64_t lanes);
 
 /// 2^x of an f32 to two units in the last place; 0 where that is no normal number.

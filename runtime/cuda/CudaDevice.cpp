@@ -65,8 +65,9 @@ struct CallKey {
   xfm_entry_fn code = nullptr;
   std::vector<int64_t> sizes;
   std::vector<void *> buffers;
+  std::vector<uint64_t> then; ///< kernel and words of the launch behind the call
   bool operator==(const CallKey &other) const {
-    return code == other.code && sizes == other.sizes && buffers == other.buffers;
+    return code == other.code && sizes == other.sizes && buffers == other.buffers && then == other.then;
   }
 };
 
@@ -81,9 +82,12 @@ public:
   Status upload(void *to, const void *from, int64_t bytes) override;
   Status download(void *to, const void *from, int64_t bytes) override;
   const xfm_abi &services() const override;
-  Status run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) override;
+  Status run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then) override;
+  Status launch(const DeviceLaunch &launch) override;
+  Status makeReadback(int64_t bytes, std::unique_ptr<Readback> &out) override;
 
 private:
+  friend class CudaReadback;
   struct Kernel {
     const KernelSpec *spec = nullptr;
     CUfunction function = nullptr;
@@ -99,9 +103,10 @@ private:
   void launch(int32_t number, const int64_t *dims, const uint64_t *words);
   Status encodeMap(const KernelSpec &kernel, const TensorMapSpec &map, const uint64_t *words,
                    CUtensorMap &out);
-  Status execute(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call);
-  Status capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call);
+  Status execute(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then);
+  Status capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then);
   void dropGraph();
+  Status kernelFailure(CUresult code) const;
 
   /// Of all below: sessions of one model call from threads of their own.
   std::mutex mutex;
@@ -120,6 +125,56 @@ private:
   CallKey lastCall, capturedCall;
   CUgraphExec graph = nullptr;
   bool useGraphs = true; ///< not off, and not refused by the driver
+};
+
+/// Copies into pinned memory, with an event behind the copy.
+class CudaReadback : public Readback {
+public:
+  CudaReadback(CudaDevice &device, size_t bytes) : device(device), bytes(bytes) {}
+  ~CudaReadback() override {
+    std::lock_guard<std::mutex> lock(device.mutex);
+    device.driver->CtxSetCurrent(device.context);
+    device.driver->StreamSynchronize(device.stream); // a copy may be under way
+    if (copied)
+      device.driver->EventDestroy(copied);
+    if (memory)
+      device.driver->MemFreeHost(memory);
+  }
+  Status allocate() {
+    std::lock_guard<std::mutex> lock(device.mutex);
+    device.driver->CtxSetCurrent(device.context);
+    if (CUresult code = device.driver->MemAllocHost(&memory, bytes))
+      return device.driver->error(code, "no pinned memory for what is read back");
+    if (CUresult code = device.driver->EventCreate(&copied, /*CU_EVENT_DISABLE_TIMING*/ 2))
+      return device.driver->error(code, "no event for what is read back");
+    return {};
+  }
+  Status begin(const void *from) override {
+    std::lock_guard<std::mutex> lock(device.mutex);
+    device.driver->CtxSetCurrent(device.context);
+    CUresult code =
+        device.driver->MemcpyDtoHAsync(memory, reinterpret_cast<CUdeviceptr>(from), bytes, device.stream);
+    if (!code)
+      code = device.driver->EventRecord(copied, device.stream);
+    if (code)
+      return device.driver->error(code,
+                                  device.title + ": reading back " + std::to_string(bytes) + " bytes failed");
+    return {};
+  }
+  /// Without the lock: other sessions go on meanwhile.
+  Status finish(const void *&data) override {
+    device.driver->CtxSetCurrent(device.context);
+    if (CUresult code = device.driver->EventSynchronize(copied))
+      return device.kernelFailure(code);
+    data = memory;
+    return {};
+  }
+
+private:
+  CudaDevice &device;
+  size_t bytes;
+  void *memory = nullptr;
+  CUevent copied = nullptr;
 };
 
 CudaDevice::~CudaDevice() {
@@ -311,8 +366,20 @@ Status CudaDevice::download(void *to, const void *from, int64_t bytes) {
                                                 static_cast<size_t>(bytes), stream))
       return driver->error(code, title + ": downloading " + std::to_string(bytes) + " bytes failed");
   if (CUresult code = driver->StreamSynchronize(stream))
-    return driver->error(code, title + ": a kernel failed",
-                         "run it again with compute-sanitizer to learn which");
+    return kernelFailure(code);
+  return {};
+}
+
+Status CudaDevice::kernelFailure(CUresult code) const {
+  return driver->error(code, title + ": a kernel failed",
+                       "run it again with compute-sanitizer to learn which");
+}
+
+Status CudaDevice::makeReadback(int64_t bytes, std::unique_ptr<Readback> &out) {
+  auto readback = std::make_unique<CudaReadback>(*this, static_cast<size_t>(bytes));
+  if (Status status = readback->allocate(); !status.ok())
+    return status;
+  out = std::move(readback);
   return {};
 }
 
@@ -458,21 +525,33 @@ void CudaDevice::dropGraph() {
   lastCall = {};
 }
 
-Status CudaDevice::execute(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) {
+Status CudaDevice::execute(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
+                           const DeviceLaunch *then) {
   launchError = {};
   call.context = this;
   if (int32_t result = code(&call); result != 0)
     return fail(XFM_INTERNAL, quote(entry.name), ": the generated code failed with code ", result);
+  if (then)
+    launch(then->kernel, then->dims.data(), then->words.data());
+  return launchError;
+}
+
+Status CudaDevice::launch(const DeviceLaunch &alone) {
+  std::lock_guard<std::mutex> lock(mutex);
+  driver->CtxSetCurrent(context);
+  launchError = {};
+  launch(alone.kernel, alone.dims.data(), alone.words.data());
   return launchError;
 }
 
 /// Records the launches of a call as a graph and runs it. Where the driver refuses, the call is
 /// executed as any other, now and later.
-Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) {
+Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call,
+                           const DeviceLaunch *then) {
   CUgraph recorded = nullptr;
   CUresult failed = driver->StreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
   if (!failed) {
-    Status status = execute(entry, code, call);
+    Status status = execute(entry, code, call, then);
     failed = driver->StreamEndCapture(stream, &recorded);
     if (!status.ok()) {
       if (recorded)
@@ -488,7 +567,7 @@ Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call 
     graph = nullptr;
     useGraphs = false;
     xfm::log(XFM_LOG_WARNING, driver->error(failed, title + ": calls are not captured as graphs").message);
-    return execute(entry, code, call);
+    return execute(entry, code, call, then);
   }
   capturedCall = lastCall;
   if (CUresult code = driver->GraphLaunch(graph, stream))
@@ -496,7 +575,7 @@ Status CudaDevice::capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call 
   return {};
 }
 
-Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call) {
+Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then) {
   std::lock_guard<std::mutex> lock(mutex);
   driver->CtxSetCurrent(context);
   CallKey key;
@@ -504,6 +583,10 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
   key.sizes.assign(call.sizes, call.sizes + entry.sizes.size());
   key.buffers.assign(call.buffers, call.buffers + entry.bufferCount);
   key.buffers.push_back(call.arena);
+  if (then) {
+    key.then = then->words;
+    key.then.push_back(static_cast<uint64_t>(then->kernel));
+  }
   // A step of one position that is called twice in the same way will be called again. The pieces of a
   // prompt may be alike too, but recording them would cost more than it saves.
   bool isStep = positionsSize(entry) < 0;
@@ -515,11 +598,11 @@ Status CudaDevice::run(const EntryPoint &entry, xfm_entry_fn code, xfm_call &cal
   bool repeats = key == lastCall;
   lastCall = std::move(key);
   if (!repeats || !isStep || !useGraphs)
-    return execute(entry, code, call);
+    return execute(entry, code, call, then);
   if (graph)
     driver->GraphExecDestroy(graph);
   graph = nullptr;
-  return capture(entry, code, call);
+  return capture(entry, code, call, then);
 }
 
 } // namespace

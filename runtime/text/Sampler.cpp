@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/text/Sampler.h"
+#include "runtime/SplitMix.h"
 #include "runtime/text/Error.h"
 
 #include <algorithm>
@@ -16,12 +17,9 @@
 namespace xfm::text {
 
 Random::Random(uint64_t seed) {
-  for (uint64_t &word : state) { // splitmix64
-    uint64_t z = seed += 0x9E3779B97F4A7C15;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-    z = (z ^ z >> 27) * 0x94D049BB133111EB;
-    word = z ^ z >> 31;
-  }
+  SplitMix words{seed};
+  for (uint64_t &word : state)
+    word = words.next();
 }
 
 uint64_t Random::next() {
@@ -127,7 +125,7 @@ std::vector<Candidate> Sampler::distribution(const float *logits, size_t count,
 
 int32_t Sampler::sample(const float *logits, size_t count, const std::vector<int32_t> &history) {
   std::vector<Candidate> candidates = distribution(logits, count, history);
-  if (candidates.size() == 1)
+  if (options.temperature == 0)
     return candidates[0].id;
   double left = random.uniform();
   for (const Candidate &candidate : candidates) {

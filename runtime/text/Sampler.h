@@ -55,6 +55,8 @@ public:
 
   /// Draws from `logits` [count]. `history` holds the ids so far, which the penalty is for. Throws Error on a
   /// logit that is NaN or +infinity and where all are -infinity. Of equal logits the lower id comes first.
+  /// Each call takes one random number, unless the temperature is 0, however many tokens are left to choose
+  /// from.
   int32_t sample(const float *logits, size_t count, const std::vector<int32_t> &history);
 
   /// What sample() draws from, most likely first; the probabilities sum to 1.

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -66,6 +67,10 @@ struct State {
   FakeCudaTensorMap lastMap = {};
   std::vector<Launch> recorded;
   std::map<void *, std::vector<Launch>> graphs;
+  /// Copies to pinned memory that nobody has waited for, and how many of all there were before each event.
+  std::deque<std::pair<void *, std::vector<char>>> copies;
+  std::map<CUevent, uint64_t> copiesBefore;
+  uint64_t copiesMade = 0;
   int retained = 0;
   bool initialised = false, recording = false, current = false, lost = false;
 };
@@ -119,6 +124,15 @@ bool isPinned(const void *address, size_t bytes) {
   return false;
 }
 
+/// Copies to pinned memory come no sooner than they are waited for: the first `count` of all that were made.
+void finishCopies(uint64_t count) {
+  State &s = state();
+  while (!s.copies.empty() && s.copiesMade - s.copies.size() < count) {
+    std::memcpy(s.copies.front().first, s.copies.front().second.data(), s.copies.front().second.size());
+    s.copies.pop_front();
+  }
+}
+
 bool strikes(int &countdown) { return countdown > 0 && --countdown == 0; }
 
 CUresult runLaunch(const Launch &launch) {
@@ -145,6 +159,7 @@ void fakeCudaReset(FakeCudaKernel kernel, void *user) {
   state().counts = {};
   state().complaint.clear();
   state().lost = state().recording = false;
+  state().copies.clear();
   state().kernel = kernel;
   state().user = user;
 }
@@ -244,6 +259,10 @@ CUresult cuMemAllocHost_v2(void **address, size_t bytes) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemFreeHost(void *address) {
+  for (auto &[to, bytes] : state().copies)
+    if (isPinned(to, bytes.size()) && address <= to &&
+        to < static_cast<char *>(address) + state().pinned[address])
+      return complain("pinned memory is freed while it is copied to");
   if (!state().pinned.erase(address))
     return complain("pinned memory is freed that is not allocated");
   std::free(address);
@@ -268,7 +287,18 @@ CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream
     return INVALID_VALUE;
   if (!isInside(from, bytes))
     return complain("a copy from beyond an allocation");
-  std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+  if (state().recording)
+    return complain("a copy to the host while a graph is recorded");
+  if (strikes(state().faults.readFailureAt))
+    return LAUNCH_FAILED;
+  auto *begin = reinterpret_cast<const char *>(from);
+  if (isPinned(to, bytes)) {
+    state().copies.emplace_back(to, std::vector<char>(begin, begin + bytes));
+    ++state().copiesMade;
+    std::memset(to, 0xee, bytes); // until then it is nobody's
+    return CUDA_SUCCESS;
+  }
+  std::memcpy(to, begin, bytes);
   return CUDA_SUCCESS;
 }
 CUresult cuStreamCreate(CUstream *stream, unsigned) {
@@ -281,6 +311,7 @@ CUresult cuStreamSynchronize(CUstream stream) {
     return INVALID_VALUE;
   if (strikes(state().faults.loseAtSynchronization))
     state().lost = true;
+  finishCopies(state().copiesMade);
   return state().lost ? LAUNCH_FAILED : CUDA_SUCCESS;
 }
 CUresult cuEventCreate(CUevent *event, unsigned) {
@@ -289,10 +320,14 @@ CUresult cuEventCreate(CUevent *event, unsigned) {
 }
 CUresult cuEventDestroy_v2(CUevent event) { return destroy(event, Kind::event); }
 CUresult cuEventRecord(CUevent event, CUstream stream) {
+  state().copiesBefore[event] = state().copiesMade;
   return isHandle(event, Kind::event) && isHandle(stream, Kind::stream) ? CUDA_SUCCESS : INVALID_VALUE;
 }
 CUresult cuEventSynchronize(CUevent event) {
-  return isHandle(event, Kind::event) ? CUDA_SUCCESS : INVALID_VALUE;
+  if (!isHandle(event, Kind::event))
+    return INVALID_VALUE;
+  finishCopies(state().copiesBefore[event]);
+  return state().lost ? LAUNCH_FAILED : CUDA_SUCCESS;
 }
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count, CUjit_option *options,
                             void **values) {

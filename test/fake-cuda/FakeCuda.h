@@ -21,8 +21,8 @@ typedef bool (*FakeCudaKernel)(void *user, const char *symbol, unsigned blocks, 
 
 /// What goes wrong; a number counts down, and at its end the call of that kind fails. Zero: nothing.
 struct FakeCudaFaults {
-  int outOfMemoryAt, pinnedMemoryAt, uploadFailureAt, launchFailureAt, graphFailureAt, loseAtLaunch,
-      loseAtSynchronization;
+  int outOfMemoryAt, pinnedMemoryAt, uploadFailureAt, readFailureAt, launchFailureAt, graphFailureAt,
+      loseAtLaunch, loseAtSynchronization;
   bool refusePtx, refuseCapture, refuseInstantiation, noDevices;
   int capability; ///< of the device; 0: 80
 };

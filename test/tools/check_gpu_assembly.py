@@ -17,7 +17,7 @@ TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_
 NEWEST = {"wgmma_gemm": "mma_gemm", "wgmma_attention": "flash_attention"}
 # What a thread may have with the blocks these templates mean to run beside each other.
 REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128, "flash_attention": 255, "simt_attention": 168, "row_attention": 128, "decode_attention": 255,
-             "simt_decode_attention": 255, "attention_merge": 64, "rows": 64,
+             "simt_decode_attention": 255, "attention_merge": 64, "sample": 128, "rows": 64,
              "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168, "wgmma_attention": 168}
 
 
@@ -107,7 +107,27 @@ def program():
         text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
     text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
     text += attention("flash_attention_wide_window", "?", 8, 4, 256, "f16", "window, 512")
-    return text + rest()
+    return text + step() + rest()
+
+
+def step():
+    """A step from tokens to logits, from which a kernel draws."""
+    return """
+transformer.weight @decode.w : tensor<50257x64xf32> from "model.safetensors"
+func.func @decode(%c: !transformer.kv_cache<2 x 32 x f32, full> {transformer.name = "kv"},
+    %t: tensor<?x1xi32> {transformer.name = "tokens", transformer.dims = ["B", ""], transformer.range = array<i64: 0, 50257>})
+    -> (tensor<?x50257xf32> {transformer.name = "logits", transformer.dims = ["B", ""]}, !transformer.kv_cache<2 x 32 x f32, full> {transformer.name = "kv"}) {
+  %w = transformer.use @decode.w : tensor<50257x64xf32>
+  %zero = arith.constant 0 : index
+  %rows = tensor.dim %t, %zero : tensor<?x1xi32>
+  %x = transformer.embedding %t, %w : tensor<?x1xi32>, tensor<50257x64xf32> -> tensor<?x1x64xf32>
+  %k = tensor.expand_shape %x [[0], [1], [2, 3]] output_shape [%rows, 1, 2, 32] : tensor<?x1x64xf32> into tensor<?x1x2x32xf32>
+  %longer = transformer.cache_append %c, %k, %k : !transformer.kv_cache<2 x 32 x f32, full>, tensor<?x1x2x32xf32>, tensor<?x1x2x32xf32>
+  %last = tensor.collapse_shape %x [[0, 1], [2]] : tensor<?x1x64xf32> into tensor<?x64xf32>
+  %y = transformer.linear %last, %w : tensor<?x64xf32>, tensor<50257x64xf32> -> tensor<?x50257xf32>
+  return %y, %longer : tensor<?x50257xf32>, !transformer.kv_cache<2 x 32 x f32, full>
+}
+"""
 
 
 def rest():

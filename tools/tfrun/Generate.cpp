@@ -80,7 +80,12 @@ class Generation {
 public:
   Generation(const Model &model, const Options &options, std::vector<int32_t> prompt)
       : options(options), info(model.info()), ids(std::move(prompt)), sampler(options.sampling),
-        generator(model, options.threads, options.context), profile(generator.get(), options) {
+        generator(model, options.threads, options.context),
+        drawsOnDevice(model.canSample() && options.count > 0), profile(generator.get(), options) {
+    if (model.isForGPU() && !model.canSample() && !options.quiet)
+      writeError(
+          "tfrun: warning: the artifact has no kernel that draws tokens, so the logits of each are copied "
+          "to the host; compile the model again");
     int64_t context = generator.context();
     if (int64_t(ids.size()) > context)
       throw std::runtime_error("the prompt has " + std::to_string(ids.size()) +
@@ -96,10 +101,14 @@ public:
   void run(const std::function<bool(int32_t)> &accept) {
     Clock::time_point begin = Clock::now();
     size_t promptCount = ids.size();
-    Logits logits = generator.prefill(ids.data(), ids.size());
+    logits = generator.prefill(ids.data(), ids.size());
     promptSeconds = secondsSince(begin);
     begin = Clock::now();
-    end = loop(logits, accept);
+    if (drawsOnDevice)
+      generator.startSampling(options.sampling, ids, options.count);
+    end = loop(accept);
+    if (drawsOnDevice)
+      generator.stopSampling();
     generateSeconds = secondsSince(begin);
     generated = ids.size() - promptCount;
   }
@@ -140,9 +149,20 @@ private:
                                      info.eos_token_ids + info.eos_count;
   }
 
-  End loop(Logits logits, const std::function<bool(int32_t)> &accept) {
+  /// The next id: where the logits are, if the model can.
+  int32_t drawToken() {
+    if (drawsOnDevice)
+      return generator.nextToken();
+    if (!logits.data)
+      logits = generator.decode(ids.back());
+    int32_t id = sampler.sample(logits.data, logits.count, ids);
+    logits = {};
+    return id;
+  }
+
+  End loop(const std::function<bool(int32_t)> &accept) {
     for (int64_t left = options.count; left > 0; --left) {
-      int32_t id = sampler.sample(logits.data, logits.count, ids);
+      int32_t id = drawToken();
       if (isEos(id))
         return End::eos;
       ids.push_back(id);
@@ -152,7 +172,6 @@ private:
         return End::count;
       if (generator.length() >= generator.context())
         return End::context;
-      logits = generator.decode(id);
     }
     return End::count;
   }
@@ -162,6 +181,8 @@ private:
   std::vector<int32_t> ids;
   text::Sampler sampler;
   Generator generator;
+  Logits logits{nullptr, 0}; ///< to draw the next id from; none before the last id's step has run
+  bool drawsOnDevice;
   Profile profile;
   End end = End::count;
   size_t generated = 0;

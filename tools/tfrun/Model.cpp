@@ -124,6 +124,26 @@ Logits Generator::call(const char *entry, const int32_t *ids, size_t count, int3
   return {static_cast<const float *>(logits.data), size_t(logits.dims[1])};
 }
 
+void Generator::startSampling(const text::SamplingOptions &options, const std::vector<int32_t> &history,
+                              int64_t count) {
+  xfm_sampling_options sampling{};
+  sampling.size = sizeof sampling;
+  sampling.temperature = options.temperature;
+  sampling.top_k = options.topK;
+  sampling.top_p = options.topP;
+  sampling.min_p = options.minP;
+  sampling.repetition_penalty = options.repetitionPenalty;
+  sampling.seed = options.seed;
+  sampling.count = count;
+  check(xfm_sampling_start(session.get(), &sampling, history.data(), int64_t(history.size())));
+}
+
+int32_t Generator::nextToken() {
+  int32_t token = 0;
+  check(xfm_sampling_next(session.get(), &token));
+  return token;
+}
+
 int32_t availableCores() {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -9,6 +9,7 @@
 #ifndef XFM_TOOLS_TFRUN_MODEL_H
 #define XFM_TOOLS_TFRUN_MODEL_H
 
+#include "runtime/text/Sampler.h"
 #include "runtime/xfm.h"
 
 #include <memory>
@@ -39,6 +40,8 @@ public:
   bool affinity() const { return keepsToCores; }
   /// Whether it was compiled for a GPU.
   bool isForGPU() const { return forGPU; }
+  /// Whether tokens are drawn where the logits are.
+  bool canSample() const { return xfm_model_can_sample(get()) == 1; }
   const xfm_model_info &info() const { return facts; }
   std::string manifest() const { return xfm_model_manifest(get()); }
   /// The path of a file in the artifact.
@@ -74,6 +77,13 @@ public:
 
   Logits prefill(const int32_t *ids, size_t count) { return call("prefill", ids, count, prefillOutput); }
   Logits decode(int32_t id) { return call("decode", &id, 1, decodeOutput); }
+
+  /// Draws up to `count` tokens on the device, behind a prefill; `history` holds the ids so far.
+  void startSampling(const text::SamplingOptions &options, const std::vector<int32_t> &history,
+                     int64_t count);
+  /// The next of them.
+  int32_t nextToken();
+  void stopSampling() { check(xfm_sampling_stop(session.get())); }
 
 private:
   Logits call(const char *entry, const int32_t *ids, size_t count, int32_t output);

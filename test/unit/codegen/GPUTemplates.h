@@ -34,6 +34,7 @@ inline void forConfigs(const std::string &text, const char *arch, bool newest,
   LoweringOptions options;
   options.gpuArchs = {arch};
   options.newestGPUKernels = newest;
+  options.tf32 = tf32;
   llvm::Expected<CPUTarget> target = CPUTarget::resolve("native");
   llvm::Error error = lowerModule(*module, *target, options, "strategy");
   EXPECT_FALSE(bool(error)) << llvm::toString(std::move(error));
@@ -44,7 +45,7 @@ inline void forConfigs(const std::string &text, const char *arch, bool newest,
 
 /// The templates of those configs.
 inline std::set<std::string> templatesOf(const std::string &text, const char *arch = kGPUArch,
-                                         bool newest = false) {
+                                         bool newest = false, bool tf32 = false) {
   std::set<std::string> names;
   forConfigs(text, arch, newest,
              [&](xgpu::ConfigAttr config) { names.insert(config.getTemplateName().str()); });

@@ -86,6 +86,21 @@ TEST(Api, OptionsMayBeShorter) {
   xfm_model_close(model);
 }
 
+TEST(Api, SamplingIsOfADevice) {
+  FakeArtifact artifact;
+  xfm_model *model = openModel(artifact.path());
+  EXPECT_EQ(xfm_model_can_sample(model), 0);
+  xfm_session *session = nullptr;
+  ASSERT_EQ(xfm_session_create(model, nullptr, &session), XFM_OK);
+  xfm_sampling_options options = {};
+  options.size = sizeof options;
+  EXPECT_EQ(xfm_sampling_start(session, &options, nullptr, 0), XFM_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(xfm_last_error()).find("tokens are not drawn on its device"), std::string::npos);
+  EXPECT_EQ(xfm_sampling_stop(session), XFM_OK);
+  xfm_session_destroy(session);
+  xfm_model_close(model);
+}
+
 TEST(Api, LogReceivesLines) {
   std::vector<std::string> lines;
   xfm_set_log([](void *user, xfm_log_level,

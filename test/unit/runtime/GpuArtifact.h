@@ -46,8 +46,19 @@ inline void makeGpuArtifact(FakeArtifact &artifact, const std::string &module) {
   json clustered = kernelRow("double", 4, {1, 4});
   clustered["cluster"] = 4;
   clustered["overlaps"] = true;
-  json rows = {kernelRow("prefill", 12, json::array({1})), doubles, kernelRow("decode", 6, json::array({1})),
-               mapped, clustered};
+  json step = artifact.entry("decode");
+  step["name"] = "step";
+  step["symbol"] = "xfm_entry_step";
+  step["outputs"] = json::array({{{"name", "logits"}, {"dtype", "f32"}, {"shape", {"B", 4}}}});
+  manifest["entry_points"].push_back(step);
+  manifest["sampling"] = {{"kernel", 6}, {"entry", "step"}, {"logits", "logits"}, {"vocabulary", 4}};
+  json rows = {kernelRow("prefill", 12, json::array({1})),
+               doubles,
+               kernelRow("decode", 6, json::array({1})),
+               mapped,
+               clustered,
+               kernelRow("step", 6, json::array({1})),
+               kernelRow("sample", 11, json::array({1}))};
   manifest["kernels"] = json::array({{{"arch", "sm_80"},
                                       {"ptx", "kernels/fake.ptx"},
                                       {"cubin", "kernels/fake.sm_80.cubin"},

@@ -294,6 +294,11 @@ TEST(Manifest, Kernels) {
   EXPECT_EQ(mapped.maps[0].dims[1].words, std::vector<int64_t>{3});
   EXPECT_TRUE(manifest.kernels[0].table[1].persistent);
   EXPECT_EQ(manifest.kernels[0].table[4].cluster, 4);
+  ASSERT_TRUE(manifest.sampling);
+  EXPECT_EQ(manifest.sampling->kernel, 6);
+  EXPECT_EQ(manifest.sampling->entry, "step");
+  EXPECT_EQ(manifest.sampling->logits, "logits");
+  EXPECT_EQ(manifest.sampling->vocabulary, 4);
   EXPECT_EQ(manifest.findEntryPoint("prefill")->bufferCount, 7u);
 }
 
@@ -331,7 +336,7 @@ static const std::vector<Defect> kernelDefects = {
      "plain name"},
     {"NoTable", [](json &m) { m["kernels"][0].erase("table"); }, XFM_CORRUPT, "'table'"},
     {"TablesOfTwoLengths", [](json &m) { m["kernels"][1]["table"].erase(4); }, XFM_CORRUPT,
-     "kernels[1]: expected as many kernels as the first architecture has, 5, but got 4"},
+     "kernels[1]: expected as many kernels as the first architecture has, 7, but got 6"},
     {"WordsOfTwoCounts", [](json &m) { m["kernels"][1]["table"][2]["words"] = 7; }, XFM_CORRUPT,
      "expected kernel 2 to take 6 words and 1 dimensions as for the first architecture, but got 7 and 1"},
     {"TilesOfTwoRanks", [](json &m) { m["kernels"][1]["table"][1]["tile"] = {4}; }, XFM_CORRUPT,
@@ -358,6 +363,25 @@ static const std::vector<Defect> kernelDefects = {
     {"MapOfUnknownWord", [](json &m) { mapOf(m)["dims"][0]["words"] = {9}; }, XFM_CORRUPT,
      "dims[0].words[0]"},
     {"MapOfNoFactor", [](json &m) { mapOf(m)["dims"][0]["factor"] = 0; }, XFM_CORRUPT, "dims[0].factor"},
+    {"SampleKernelThatIsNone", [](json &m) { m["sampling"]["kernel"] = 7; }, XFM_CORRUPT,
+     "sampling: there is no kernel 7: there are 7"},
+    {"SampleKernelOfOtherWords", [](json &m) { m["sampling"]["kernel"] = 2; }, XFM_CORRUPT,
+     "sampling: expected a kernel of 11 words and 1 dimension, but got 6 and 1"},
+    {"SampleKernelIsText", [](json &m) { m["sampling"]["kernel"] = "sample"; }, XFM_CORRUPT,
+     "sampling.kernel"},
+    {"SamplingOfNoEntry", [](json &m) { m["sampling"]["entry"] = "decide"; }, XFM_CORRUPT,
+     "sampling: there is no entry point 'decide'"},
+    {"SamplingOfAPrompt", [](json &m) { m["sampling"]["entry"] = "prefill"; }, XFM_CORRUPT,
+     "sampling: 'prefill' is no step: expected caches and one input, i32 [B, 1]"},
+    {"SamplingWithoutCaches", [](json &m) { m["sampling"]["entry"] = "score"; }, XFM_CORRUPT,
+     "sampling: 'score' is no step"},
+    {"SamplingOfNoLogits", [](json &m) { m["sampling"]["logits"] = "sums"; }, XFM_CORRUPT,
+     "sampling: 'step' has no output 'sums', f32 [B, 4]"},
+    {"SamplingOfAnotherVocabulary", [](json &m) { m["sampling"]["vocabulary"] = 5; }, XFM_CORRUPT,
+     "sampling: 'step' has no output 'logits', f32 [B, 5]"},
+    {"SamplingOfNothing", [](json &m) { m["sampling"]["vocabulary"] = 0; }, XFM_CORRUPT,
+     "sampling.vocabulary"},
+    {"SamplingIsNumber", [](json &m) { m["sampling"] = 6; }, XFM_CORRUPT, "sampling: expected an object"},
     {"WeightsStoredIsText", [](json &m) { m["weights_stored"] = "no"; }, XFM_CORRUPT, "weights_stored"},
 };
 

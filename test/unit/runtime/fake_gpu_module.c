@@ -14,7 +14,7 @@
 #include "runtime/xfm_abi.h"
 
 enum { OK = 0, UNLUCKY = 5 };
-enum { prefillKernel, doubleKernel, decodeKernel, mappedKernel, clusterKernel };
+enum { prefillKernel, doubleKernel, decodeKernel, mappedKernel, clusterKernel, stepKernel };
 
 /// A piece of prefill with this many positions fails, after it was launched.
 enum { unluckyPositions = 3 };
@@ -106,6 +106,14 @@ int32_t xfm_entry_decode(const xfm_call *call) {
   uint64_t words[] = {word(call->buffers[0]), word(call->buffers[1]),   word(call->buffers[2]),
                       word(call->buffers[3]), (uint64_t)call->sizes[0], (uint64_t)call->sizes[1]};
   abi->launch(call->context, decodeKernel, call->sizes, words, 0);
+  return OK;
+}
+
+/// A step for sampling: tokens, keys, length and logits.
+int32_t xfm_entry_step(const xfm_call *call) {
+  uint64_t words[] = {word(call->buffers[0]), word(call->buffers[1]),   word(call->buffers[2]),
+                      word(call->buffers[3]), (uint64_t)call->sizes[0], (uint64_t)call->sizes[1]};
+  abi->launch(call->context, stepKernel, call->sizes, words, 0);
   return OK;
 }
 
