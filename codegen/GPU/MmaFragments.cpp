@@ -54,8 +54,8 @@ SmallVector<Value> mlir::transformer::roundToTF32(OpBuilder &b, Location loc, Va
   SmallVector<Value> rounded;
   for (Value value : registers) {
     Value x = LLVM::BitcastOp::create(b, loc, b.getF32Type(), value);
-    rounded.push_back(NVVM::ConvertFloatToTF32Op::create(b, loc, b.getI32Type(), x,
-                                                         NVVM::FPRoundingMode::RNA));
+    rounded.push_back(
+        NVVM::ConvertFloatToTF32Op::create(b, loc, b.getI32Type(), x, NVVM::FPRoundingMode::RNA));
   }
   return rounded;
 }
@@ -75,8 +75,8 @@ SmallVector<Value> mlir::transformer::multiplyFragments(OpBuilder &b, Location l
   auto result = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(4, b.getF32Type()));
   Value product =
       NVVM::MmaOp::create(b, loc, result, registersOf(a), registersOf(factor), sums,
-                          ArrayRef<int64_t>{kMmaRows, kMmaColumns, 2 * elementsOfChunk(type)}, std::nullopt, std::nullopt,
-                          std::array<NVVM::MMATypes, 2>{ptx, ptx},
+                          ArrayRef<int64_t>{kMmaRows, kMmaColumns, 2 * elementsOfChunk(type)}, std::nullopt,
+                          std::nullopt, std::array<NVVM::MMATypes, 2>{ptx, ptx},
                           std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
   return membersOf(b, loc, product, 4);
 }

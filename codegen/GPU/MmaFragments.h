@@ -13,8 +13,8 @@
 
 namespace mlir::transformer {
 
-/// The shape of one product of a warp: D [16, 8] += A [16, 16] B [16, 8] (PTX ISA, mma.m16n8k16). Of tf32 half
-/// as deep (mma.m16n8k8).
+/// The shape of one product of a warp: D [16, 8] += A [16, 16] B [16, 8] (PTX ISA, mma.m16n8k16). Of tf32
+/// half as deep (mma.m16n8k8).
 constexpr int64_t kMmaRows = 16, kMmaColumns = 8, kMmaDepth = 16;
 
 /// Elements of `type` in 16 bytes.
@@ -33,15 +33,15 @@ struct SwizzledTile {
                   int64_t below = 0, int64_t right = 0) const;
 };
 
-/// Four 8x8 matrices from the rows that the lanes name (ldmatrix.x4), one i32 of two elements, or of an f32, each;
-/// each matrix transposed where `transposed`.
+/// Four 8x8 matrices from the rows that the lanes name (ldmatrix.x4), one i32 of two elements, or of an f32,
+/// each; each matrix transposed where `transposed`.
 SmallVector<Value> loadMatrices(OpBuilder &b, Location loc, Value address, bool transposed);
 
 /// Registers of an f32 each (i32) rounded to the nearest tf32, halves away from zero (cvt.rna.tf32.f32).
 SmallVector<Value> roundToTF32(OpBuilder &b, Location loc, ValueRange registers);
 
-/// A B + C of one warp: `a` are 4 registers (i32), `b` 2 and `c` 4 (f32), of elements of `type` (bf16, f16, or
-/// f32, which are tf32).
+/// A B + C of one warp: `a` are 4 registers (i32), `b` 2 and `c` 4 (f32), of elements of `type` (bf16, f16,
+/// or f32, which are tf32).
 SmallVector<Value> multiplyFragments(OpBuilder &b, Location loc, Type type, ValueRange a, ValueRange factor,
                                      ValueRange sums);
 

@@ -37,7 +37,8 @@ public:
       : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
         threads(context.config.getThreads()), rows(context.config.getTile()[0]),
         columns(context.config.getTile()[1]), depth(context.config.getTile()[2]),
-        chunk(elementsOfChunk(type)), stages(context.config.getStages()), warpsOfM(rows >= 2 * kMmaRows ? 2 : 1), warpRows(rows / warpsOfM),
+        chunk(elementsOfChunk(type)), stages(context.config.getStages()),
+        warpsOfM(rows >= 2 * kMmaRows ? 2 : 1), warpRows(rows / warpsOfM),
         warpColumns(columns / (threads / kWarp / warpsOfM)) {}
 
   void emit(OpBuilder &b);
@@ -113,8 +114,7 @@ SmallVector<Value> MmaGemmEmitter::multiply(OpBuilder &b, Value stage, ValueRang
   Value rowOfB = add(b, mul(b, warpN, warpColumns), add(b, rem(b, lane, 8), mul(b, div(b, lane, 16), 8)));
   Value halfOfB = rem(b, div(b, lane, 8), 2);
   auto load = [&](const Operand &operand, Value row, Value half, int64_t k, int64_t below) {
-    Value address =
-        operand.tile.addressOf(b, loc, base, shift, row, add(b, half, i32(b, 2 * k)), below);
+    Value address = operand.tile.addressOf(b, loc, base, shift, row, add(b, half, i32(b, 2 * k)), below);
     SmallVector<Value> registers = loadMatrices(b, loc, address, /*transposed=*/false);
     return type.isF32() ? roundToTF32(b, loc, registers) : registers;
   };
@@ -207,10 +207,10 @@ void MmaGemmEmitter::emit(OpBuilder &b) {
 LogicalResult mlir::transformer::emitMmaGemmKernel(OpBuilder &b, GPUKernelContext &context) {
   ArrayRef<int64_t> tile = context.config.getTile();
   int64_t warps = context.config.getThreads() / kWarp;
-  int64_t chunk = elementsOfChunk(getElementTypeOrSelf(projectionsOf(context.spec)[0].input->get().getType()));
-  bool divides = tile.size() == 3 && context.config.getStages() >= 2 &&
-                 context.config.getVector() == chunk && tile[2] % (4 * chunk) == 0 &&
-                 llvm::isPowerOf2_64(tile[2]) && tile[0] % kMmaRows == 0;
+  int64_t chunk =
+      elementsOfChunk(getElementTypeOrSelf(projectionsOf(context.spec)[0].input->get().getType()));
+  bool divides = tile.size() == 3 && context.config.getStages() >= 2 && context.config.getVector() == chunk &&
+                 tile[2] % (4 * chunk) == 0 && llvm::isPowerOf2_64(tile[2]) && tile[0] % kMmaRows == 0;
   if (divides) {
     int64_t warpsOfM = tile[0] >= 2 * kMmaRows ? 2 : 1;
     divides = warps % warpsOfM == 0 && tile[0] / warpsOfM % kMmaRows == 0 &&

@@ -24,6 +24,7 @@ numeric::compileFor(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, i
   options.chunk = chunk;
   options.threads = 1;
   if (mcpu.starts_with("sm_")) {
+    options.tf32 = mcpu.consume_back("+tf32");
     options.gpuArchs = {mcpu.str()};
     options.newestGPUKernels = true; // this is where they are validated first
   } else if (mcpu == kEmulatedAVX512) {

@@ -17,7 +17,8 @@
 
 namespace mlir::transformer::numeric {
 
-/// Compiles for `mcpu`: a CPU, kEmulatedAVX512, or an architecture of a GPU, whose kernels are emulated.
+/// Compiles for `mcpu`: a CPU, kEmulatedAVX512, or an architecture of a GPU, whose kernels are emulated; with
+/// "+tf32" behind it, products of f32 are in tf32.
 /// Calls of functions with caches run in pieces of `chunk` positions.
 llvm::Expected<std::unique_ptr<CompiledModule>> compileFor(ModuleOp module, StringRef mcpu,
                                                            ArrayRef<StringRef> keep = {}, int64_t chunk = 512,

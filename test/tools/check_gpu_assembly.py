@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 # Architectures, and which of their kernels.
-TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_90a", "newest")]
+TARGETS = [("sm_80", "stable"), ("sm_89", "stable"), ("sm_90a", "stable"), ("sm_90a", "newest"), ("sm_80", "tf32")]
 # Templates of sm_90a, which has them in place of others.
 NEWEST = {"wgmma_gemm": "mma_gemm", "wgmma_attention": "flash_attention"}
 # What a thread may have with the blocks these templates mean to run beside each other.
@@ -92,7 +92,11 @@ def program():
     for size in [48, 64, 128, 256]:
         for heads in [2, 8, 16]:
             text += attention(f"decode_attention_{heads}_{size}", 1, heads, 1, size, "bf16", "window, 512")
+    # Products of tf32 where they are asked for, but for rows that begin anywhere.
     text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
+    text += linear("simt_gemm_large_f32", "?x?", 8192, 1024, "f32")
+    text += gated("simt_gemm_gated_f32", "?x?", 8192, 1024, "f32")
+    text += linear("simt_gemm_odd_f32", "?x?", 1000, 1001, "f32")
     text += linear("gemv_odd", "?x1", 1024, 1001, "bf16")
     for type in ["bf16", "f16"]:
         text += linear(f"skinny_gemm_{type}", "?x1", 1000, 1000, type)
@@ -170,7 +174,8 @@ def main(tfopt):
             file.write(program())
         for target in TARGETS:
             arch, kernels = target
-            options = ["--target=cuda", "--arch=" + arch, "--gpu-kernels=" + kernels]
+            choice = "--precision=tf32" if kernels == "tf32" else "--gpu-kernels=" + kernels
+            options = ["--target=cuda", "--arch=" + arch, choice]
             artifact = os.path.join(folder, arch + ".tfa")
             # Without ptxas in its path, so that PTX is what it writes; weights are not needed for code.
             subprocess.run([tfopt, source, *options, "--emit=ptx", "-o", artifact + ".ptx"], check=True)

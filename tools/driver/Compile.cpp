@@ -390,6 +390,19 @@ llvm::Error tune(const Options &options, ModuleOp module) {
   });
 }
 
+/// A choice that would change nothing is an error.
+llvm::Error checkTF32(const Options &options, ModuleOp module) {
+  bool multipliesF32 = false;
+  module.walk([&](LinearOp linear) {
+    multipliesF32 |= getElementTypeOrSelf(linear.getInput().getType()).isF32() &&
+                     getElementTypeOrSelf(linear.getWeight().getType()).isF32();
+  });
+  if (options.precision != "tf32" || multipliesF32)
+    return llvm::Error::success();
+  return makeError("--precision=tf32 is for weights of f32, of which " + options.input +
+                   " has none; use --precision=bf16, which tensor cores multiply as well");
+}
+
 llvm::Error emulate(const Options &options, const LoadedModel &model) {
   EmulateOptions emulate;
   emulate.compile = compileOptionsOf(options);
@@ -419,6 +432,8 @@ llvm::Error run(Options &options) {
   llvm::Expected<LoadedModel> model = loadModel(context, options.input, load);
   if (!model)
     return model.takeError();
+  if (llvm::Error error = checkTF32(options, *model->module))
+    return error;
   // On a copy and before remarks are wanted: its passes are not the compilation's.
   if (options.verify.getNumOccurrences())
     if (llvm::Error error = verify(options, *model))

@@ -25,8 +25,9 @@ struct EmulateOptions {
 
 /// Compiles `module` for a GPU, runs its entry points on small random inputs in the emulator and in the
 /// reference interpreter, and compares their results: relative to the largest value within 1e-5 in f32,
-/// 3e-3 where f32 is multiplied in tf32, and 1e-2 of what rounds like the IR where activations are bf16. The last line reported is how many
-/// kernels ran and the largest error. Fails where an entry point differs or the emulator finds a fault.
+/// 3e-3 where f32 is multiplied in tf32, and 1e-2 of what rounds like the IR where activations are bf16. The
+/// last line reported is how many kernels ran and the largest error. Fails where an entry point differs or
+/// the emulator finds a fault.
 llvm::Error emulateModel(ModuleOp module, const EmulateOptions &options);
 
 } // namespace mlir::transformer

@@ -2,6 +2,7 @@
 // RUN: tfopt %s --transformer-select-gpu-kernels="archs=sm_80,sm_90a" | FileCheck %s
 // RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80,sm_90a stop-at=strategy" | FileCheck %s --check-prefix=LINEAR
 // RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80,sm_90a newest stop-at=strategy" | FileCheck %s --check-prefix=NEWEST
+// RUN: tfopt %s --transformer-gpu-pipeline="archs=sm_80 tf32 stop-at=strategy" | FileCheck %s --check-prefix=TF32
 
 transformer.weight @w : tensor<100x64xbf16> from "model.safetensors"
 transformer.weight @odd : tensor<100x63xbf16> from "model.safetensors"
@@ -58,6 +59,20 @@ func.func @step(%x: tensor<?x1x64xf32> {transformer.name = "x", transformer.dims
   %w = transformer.use @wide : tensor<100x64xf32>
   %y = transformer.linear %x, %w : tensor<?x1x64xf32>, tensor<100x64xf32> -> tensor<?x1x100xf32>
   return %y : tensor<?x1x100xf32>
+}
+
+// Several rows of f32: FMAs, or tensor cores where they are asked for.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x?x64xf32>, %{{.*}}: tensor<100x64xf32>
+// LINEAR-SAME: "simt_gemm"
+// TF32: func.func private @{{.*}}(%{{.*}}: tensor<?x1x64xf32>, %{{.*}}: tensor<100x64xf32>
+// TF32-SAME: "gemv"
+// TF32: func.func private @{{.*}}(%{{.*}}: tensor<?x?x64xf32>, %{{.*}}: tensor<100x64xf32>
+// TF32-SAME: "mma_gemm", tile = [64, 64, 16], threads = 128, stages = 4, vector = 4
+func.func @rows(%x: tensor<?x?x64xf32> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
+    -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
+  %w = transformer.use @wide : tensor<100x64xf32>
+  %y = transformer.linear %x, %w : tensor<?x?x64xf32>, tensor<100x64xf32> -> tensor<?x?x100xf32>
+  return %y : tensor<?x?x100xf32>
 }
 
 // The same in a type of tensor cores, whose kernel has code for one row and for several.

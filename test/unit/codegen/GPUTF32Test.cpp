@@ -20,7 +20,8 @@ constexpr int64_t kRows[] = {2, 15, 16, 17, 63, 64, 65, 130};
 
 /// Products with a bias, and a pair of them with a gate, of each pair of N and K.
 std::string productsText(std::vector<std::string> &names) {
-  const std::pair<int, int> shapes[] = {{8, 4}, {64, 16}, {63, 20}, {65, 32}, {100, 52}, {128, 12}, {7, 128}, {4100, 36}};
+  const std::pair<int, int> shapes[] = {{8, 4},    {64, 16},  {63, 20}, {65, 32},
+                                        {100, 52}, {128, 12}, {7, 128}, {4100, 36}};
   std::string text;
   for (auto [n, k] : shapes) {
     std::string N = std::to_string(n), K = std::to_string(k);

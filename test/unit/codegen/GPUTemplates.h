@@ -26,7 +26,7 @@ constexpr const char *kGPUArch = "sm_80";
 /// Shows `visit` the configs that the dispatches of `text` get; `newest`: also those that no GPU has
 /// validated.
 inline void forConfigs(const std::string &text, const char *arch, bool newest,
-                       llvm::function_ref<void(xgpu::ConfigAttr)> visit) {
+                       llvm::function_ref<void(xgpu::ConfigAttr)> visit, bool tf32 = false) {
   DialectRegistry registry;
   registerAll(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -47,8 +47,9 @@ inline void forConfigs(const std::string &text, const char *arch, bool newest,
 inline std::set<std::string> templatesOf(const std::string &text, const char *arch = kGPUArch,
                                          bool newest = false, bool tf32 = false) {
   std::set<std::string> names;
-  forConfigs(text, arch, newest,
-             [&](xgpu::ConfigAttr config) { names.insert(config.getTemplateName().str()); });
+  forConfigs(
+      text, arch, newest, [&](xgpu::ConfigAttr config) { names.insert(config.getTemplateName().str()); },
+      tf32);
   return names;
 }
 
