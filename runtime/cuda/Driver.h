@@ -116,6 +116,7 @@ enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0 };
   X(MemcpyHtoDAsync, "cuMemcpyHtoDAsync_v2",                                                                 \
     (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))                                       \
   X(MemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2", (void *to, CUdeviceptr from, size_t bytes, CUstream stream))    \
+  X(MemsetD8Async, "cuMemsetD8Async", (CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream))  \
   X(StreamCreate, "cuStreamCreate", (CUstream * stream, unsigned flags))                                     \
   X(StreamDestroy, "cuStreamDestroy_v2", (CUstream stream))                                                  \
   X(StreamSynchronize, "cuStreamSynchronize", (CUstream stream))                                             \

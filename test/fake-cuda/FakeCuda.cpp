@@ -282,6 +282,15 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CU
   std::memcpy(reinterpret_cast<void *>(to), from, bytes);
   return CUDA_SUCCESS;
 }
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
+  if (!isHandle(stream, Kind::stream))
+    return INVALID_VALUE;
+  if (!isInside(to, bytes))
+    return complain("a fill beyond an allocation");
+  std::memset(reinterpret_cast<void *>(to), value, bytes);
+  ++state().counts.fills;
+  return CUDA_SUCCESS;
+}
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream) {
   if (!isHandle(stream, Kind::stream))
     return INVALID_VALUE;

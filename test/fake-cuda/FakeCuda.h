@@ -28,6 +28,7 @@ struct FakeCudaFaults {
 };
 struct FakeCudaCounts {
   int launches, graphs, graphLaunches, allocations, tensorMaps;
+  int fills;        ///< of memory by the driver
   int lastCluster;  ///< of the last launch
   int lastOverlaps; ///< whether the last launch may begin before those ahead of it are done
   bool loadedPtx;

@@ -12,6 +12,7 @@
 
 #include "CudaTest.h"
 
+#include <cstdlib>
 #include <thread>
 
 using namespace xfm::test;
@@ -115,6 +116,20 @@ TEST_F(CudaTest, GridsFollowTheTile) {
   EXPECT_EQ(seen.shared, 64u << 10);
   ASSERT_EQ(score("score", std::vector<int32_t>(60, 1)), XFM_OK) << xfm_last_error();
   EXPECT_EQ(seen.blocks, 8u);
+}
+
+TEST_F(CudaTest, MemoryIsPoisonedWhereThatIsAsked) {
+  open();
+  ASSERT_EQ(decode(9), XFM_OK) << xfm_last_error();
+  EXPECT_EQ(counts()->fills, 0);
+  close();
+  setenv("XFM_POISON_DEVICE_MEMORY", "1", /*overwrite=*/1);
+  open();
+  int status = decode(9);
+  unsetenv("XFM_POISON_DEVICE_MEMORY");
+  ASSERT_EQ(status, XFM_OK) << xfm_last_error();
+  EXPECT_GT(counts()->fills, 0);
+  EXPECT_EQ(output(0), std::vector<float>{9});
 }
 
 TEST_F(CudaTest, ClustersAreWhole) {
