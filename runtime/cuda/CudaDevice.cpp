@@ -98,6 +98,8 @@ private:
   Status openContext(int64_t number);
   Status loadKernels(const Folder &folder, const Manifest &manifest);
   Status prepareKernel(const KernelSpec &spec);
+  CUresult countBlocks(Kernel &kernel);
+  CUlaunchConfig configOf(const KernelSpec &spec, int64_t blocks, CUlaunchAttribute (&attributes)[2]) const;
   static void refuseParallelFor(void *context, xfm_task_fn, void *, int64_t, int64_t, int32_t);
   static void launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
                           int32_t dispatch);
@@ -281,16 +283,55 @@ Status CudaDevice::prepareKernel(const KernelSpec &spec) {
             kernel.function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, static_cast<int>(spec.shared)))
       return driver->error(code, "kernel " + quote(spec.symbol) + " needs " + std::to_string(spec.shared) +
                                      " bytes of shared memory a block, which " + title + " does not give");
-  if (spec.persistent) {
-    int blocks = 0, processors = 0;
-    driver->DeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
-    if (CUresult code = driver->OccupancyMaxActiveBlocksPerMultiprocessor(
-            &blocks, kernel.function, static_cast<int>(spec.threads), static_cast<size_t>(spec.shared)))
+  if (spec.persistent)
+    if (CUresult code = countBlocks(kernel))
       return driver->error(code, "kernel " + quote(spec.symbol) + " cannot be placed");
-    kernel.mostBlocks = std::max<int64_t>(int64_t{blocks} * processors, 1) / spec.cluster * spec.cluster;
-  }
   kernels.push_back(kernel);
   return {};
+}
+
+/// A launch of `blocks`; `attributes` must stay as long as it.
+CUlaunchConfig CudaDevice::configOf(const KernelSpec &spec, int64_t blocks,
+                                    CUlaunchAttribute (&attributes)[2]) const {
+  attributes[0] = attributes[1] = {};
+  unsigned count = 0;
+  if (spec.cluster > 1) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attributes[count++].value.clusterDim = {static_cast<unsigned>(spec.cluster), 1, 1};
+  }
+  if (spec.overlaps) {
+    attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attributes[count++].value.programmaticStreamSerializationAllowed = 1;
+  }
+  CUlaunchConfig config = {};
+  config.gridDimX = static_cast<unsigned>(blocks);
+  config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
+  config.blockDimX = static_cast<unsigned>(spec.threads);
+  config.sharedMemBytes = static_cast<unsigned>(spec.shared);
+  config.hStream = stream;
+  config.attrs = attributes;
+  config.numAttrs = count;
+  return config;
+}
+
+/// The blocks that the device runs at once. Clusters stay within a group of processors, some of which have
+/// too few left for one more, so they are counted by the driver.
+CUresult CudaDevice::countBlocks(Kernel &kernel) {
+  const KernelSpec &spec = *kernel.spec;
+  if (spec.cluster > 1) {
+    CUlaunchAttribute attributes[2];
+    CUlaunchConfig config = configOf(spec, spec.cluster, attributes);
+    int clusters = 0;
+    CUresult code = driver->OccupancyMaxActiveClusters(&clusters, kernel.function, &config);
+    kernel.mostBlocks = std::max<int64_t>(clusters, 1) * spec.cluster;
+    return code;
+  }
+  int blocks = 0, processors = 0;
+  driver->DeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  CUresult code = driver->OccupancyMaxActiveBlocksPerMultiprocessor(
+      &blocks, kernel.function, static_cast<int>(spec.threads), static_cast<size_t>(spec.shared));
+  kernel.mostBlocks = std::max<int64_t>(int64_t{blocks} * processors, 1);
+  return code;
 }
 
 Status CudaDevice::open(const Folder &folder, const Manifest &manifest, int64_t number, bool graphs) {
@@ -497,24 +538,8 @@ void CudaDevice::launch(int32_t number, const int64_t *dims, const uint64_t *wor
     std::memcpy(parameters + i * sizeof map, &map, sizeof map);
   }
   std::memcpy(parameters + mapBytes, words, static_cast<size_t>(spec.words) * 8);
-  CUlaunchAttribute attributes[2] = {};
-  unsigned count = 0;
-  if (spec.cluster > 1) {
-    attributes[count].id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
-    attributes[count++].value.clusterDim = {static_cast<unsigned>(spec.cluster), 1, 1};
-  }
-  if (spec.overlaps) {
-    attributes[count].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-    attributes[count++].value.programmaticStreamSerializationAllowed = 1;
-  }
-  CUlaunchConfig config = {};
-  config.gridDimX = static_cast<unsigned>(blocks);
-  config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
-  config.blockDimX = static_cast<unsigned>(spec.threads);
-  config.sharedMemBytes = static_cast<unsigned>(spec.shared);
-  config.hStream = stream;
-  config.attrs = attributes;
-  config.numAttrs = count;
+  CUlaunchAttribute attributes[2];
+  CUlaunchConfig config = configOf(spec, blocks, attributes);
   void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, parameters, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
                    CU_LAUNCH_PARAM_END};
   if (CUresult code = driver->LaunchKernelEx(&config, kernel.function, nullptr, extra))

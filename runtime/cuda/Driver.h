@@ -132,6 +132,8 @@ enum CUtensorMapFloatOOBfill { CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0 };
     (CUfunction function, CUfunction_attribute attribute, int value))                                        \
   X(OccupancyMaxActiveBlocksPerMultiprocessor, "cuOccupancyMaxActiveBlocksPerMultiprocessor",                \
     (int *blocks, CUfunction function, int threads, size_t shared))                                          \
+  X(OccupancyMaxActiveClusters, "cuOccupancyMaxActiveClusters",                                              \
+    (int *clusters, CUfunction function, const CUlaunchConfig *config))                                      \
   X(LaunchKernelEx, "cuLaunchKernelEx",                                                                      \
     (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))                    \
   X(StreamBeginCapture, "cuStreamBeginCapture_v2", (CUstream stream, CUstreamCaptureMode mode))              \

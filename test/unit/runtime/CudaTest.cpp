@@ -138,6 +138,8 @@ TEST_F(CudaTest, ClustersAreWhole) {
   EXPECT_EQ(seen.blocks, 8u); // 5 tiles
   EXPECT_EQ(counts()->lastCluster, 4);
   EXPECT_EQ(counts()->lastOverlaps, 1);
+  ASSERT_EQ(score("clustered", std::vector<int32_t>(60, 1)), XFM_OK) << xfm_last_error();
+  EXPECT_EQ(seen.blocks, 12u); // 15 tiles; the driver has 3 clusters at once
   ASSERT_EQ(score("score", {1}), XFM_OK) << xfm_last_error();
   EXPECT_EQ(counts()->lastCluster, 1);
   EXPECT_EQ(counts()->lastOverlaps, 0);

@@ -45,6 +45,7 @@ inline void makeGpuArtifact(FakeArtifact &artifact, const std::string &module) {
                      {"dims", {{{"words", {2}}, {"factor", 2}}, {{"words", {3}}, {"factor", 1}}}}}};
   json clustered = kernelRow("double", 4, {1, 4});
   clustered["cluster"] = 4;
+  clustered["persistent"] = true;
   clustered["overlaps"] = true;
   json step = artifact.entry("decode");
   step["name"] = "step";
