@@ -1,0 +1,3 @@
+TEMPLATES = {}
+def describe(): return {}
+def write(f): pass
