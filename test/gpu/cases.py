@@ -252,10 +252,13 @@ def verify(name, arch):
     if not tables:
         sys.exit(f"cases.py: error: '{name}' has no kernels for {arch}")
     found = {kernel["template"] for kernel in tables[0]["kernels"]}
-    expected = bench_cases.TEMPLATES[name] if name in bench_cases.TEMPLATES else groups()[name][ARCHS.index(arch)]
+    expected = (bench_cases.TEMPLATES.get(name) or groups()[name])[ARCHS.index(arch)]
     if found != set(expected):
         sys.exit(f"cases.py: error: expected the kernels of '{name}' for {arch} to be made by {', '.join(sorted(expected))}, "
                  f"but got {', '.join(sorted(found))}")
+    problem = bench_cases.launches_missing(name, info["entry_points"]) if name in bench_cases.CASES else None
+    if problem:
+        sys.exit(f"cases.py: error: {problem}")
 
 
 def write(folder):
