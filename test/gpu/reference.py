@@ -21,6 +21,8 @@ import machine
 try:
     import numpy
     import torch
+
+    import llama
 except ImportError as error:
     numpy = torch = None
     MISSING = error.name
@@ -133,6 +135,29 @@ def check(arguments, name, arch, artifact, spec, seed):
     return f"{spec['entry']:32} {name:22} {arch:7} {len(spec['calls']):5} {shown:>9} {spec['tolerance']:>9.0e}  {result}", right
 
 
+def check_model(arguments, folder, seed):
+    """The line of one whole model on random tokens, and whether it is right."""
+    name = os.path.basename(folder)
+    allowed = 1e-4 if name.endswith("f32") else 5e-2
+    config, weights = llama.read_checkpoint(os.path.join(arguments.bundle, "models", name.rpartition("-")[0]))
+    count = min(200, config["max_position_embeddings"])
+    tokens = torch.randint(config["vocab_size"], (1, count), generator=torch.Generator().manual_seed(seed))
+    model = llama.Llama(config, weights, torch.float64, "cpu", count)
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = [os.path.join(temporary, file) for file in ("tokens.npy", "logits.npy")]
+        numpy.save(paths[0], tokens.to(torch.int32).numpy())
+        _, why = machine.tfrun(arguments.tfrun, os.path.join(folder, "model.tfa"), arguments.device,
+                               ["--entry=score", "--input=tokens=" + paths[0], "--output=logits=" + paths[1]])
+        error = None
+        if not why:
+            logits = torch.from_numpy(numpy.load(paths[1])).to(torch.float64)
+            error, why = error_of(logits, model.forward(tokens, torch.arange(count)))
+    right = why is None and error <= allowed
+    result = "ok" if right else "FAILED" + (f": {why}" if why else "")
+    shown = f"{error:.2e}" if why is None else "-"
+    return f"{name:32} {'whole model':22} {'':7} {1:5} {shown:>9} {allowed:>9.0e}  {result}", right
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("bundle")
@@ -157,14 +182,20 @@ def main():
         for arch, artifact in machine.artifacts(os.path.join(arguments.bundle, "check"), name, arguments.device):
             work += [(name, arch, artifact, spec) for spec in specs
                      if re.search(arguments.filter, name) or re.search(arguments.filter, spec["entry"])]
-    if not work:
+    folders = [os.path.join(arguments.bundle, "cases", name) for name in sorted(os.listdir(os.path.join(arguments.bundle, "cases")))
+               if re.search(arguments.filter, name)]  # fmt: skip
+    if not work and not folders:
         machine.fail(f"no case for {arguments.device} matches '{arguments.filter}'")
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         for line, right in pool.map(lambda item: check(arguments, *item, seed), work):
             print(line, flush=True)
             failed += not right
-    print(f"{len(work)} cases, {failed} failed")
+    for folder in folders:
+        line, right = check_model(arguments, folder, seed)
+        print(line, flush=True)
+        failed += not right
+    print(f"{len(work) + len(folders)} cases, {failed} failed")
     return 1 if failed else 0
 
 
