@@ -262,7 +262,7 @@ def verify(name, arch):
 
 
 def write(folder):
-    described = {"check": {}, "bench": bench_cases.describe()}
+    described = {"check": {}, "bench": bench_cases.describe(), "small": bench_cases.SMALL}
     for kind in ("check", "bench"):
         os.makedirs(os.path.join(folder, kind), exist_ok=True)
     for name, (*_, cases) in groups().items():

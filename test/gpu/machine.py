@@ -59,11 +59,19 @@ def artifacts(folder, name, device):
     return [(arch, path) for arch, path in paths if os.path.isdir(path)]
 
 
-def tfrun(program, artifact, device, arguments):
-    """(stdout, None) or (None, the error in one line)."""
+def command_of(program, artifact, device, arguments):
+    """The command line of tfrun, with random weights for an artifact without any."""
     command = [program, artifact, "--device=" + device, "-q", *arguments]
+    if device == "cpu":
+        command.append("--threads=1")
     if not os.path.exists(os.path.join(artifact, "weights.safetensors")):
         command.append("--random-weights=1")
+    return command
+
+
+def tfrun(program, artifact, device, arguments):
+    """(stdout, None) or (None, the error in one line)."""
+    command = command_of(program, artifact, device, arguments)
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=900)
     except subprocess.TimeoutExpired:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Packs what test/gpu/run.sh needs on a machine with a GPU: sources, headers, artifacts and expected outputs.
 #   test/gpu/pack.sh BUILD OUT.tar.gz [MORE.tfa…]
+# XFM_PARTS: which of carried, kernels and bench are packed (default: all).
 # XFM_SMALL=1 makes what is measured small enough for a CPU.
 # BUILD is a build of this project. The artifacts MORE are measured too; they may lack weights (tfopt --no-weights).
 set -eu
@@ -9,6 +10,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$(cd "$1" && pwd)/bin
 out=$2
 shift 2
+parts=${XFM_PARTS:-carried kernels bench}
 target=${XFM_TARGET:-cuda} # cpu: to try the scripts without a GPU
 case $target in
 cuda | cpu) ;;
@@ -52,7 +54,16 @@ archs="sm_80 sm_90a"
 [ "$target" = cuda ] || archs=cpu
 python3 "$root/test/gpu/cases.py" "$work/cases"
 cp "$work/cases/cases.json" "$bundle"
-for source in "$work"/cases/check/*.mlir "$work"/cases/bench/*.mlir; do
+has() {
+  case " $parts " in
+  *" $1 "*) return 0 ;;
+  esac
+  return 1
+}
+has kernels || rm -r "$work/cases/check"
+has bench || rm -r "$work/cases/bench"
+for source in "$work"/cases/*/*.mlir; do
+  [ -e "$source" ] || break # neither
   kind=$(basename "$(dirname "$source")")
   name=$(basename "$source" .mlir)
   for arch in $archs; do
@@ -63,14 +74,20 @@ for source in "$work"/cases/check/*.mlir "$work"/cases/bench/*.mlir; do
 done
 
 # A model of TinyLlama's shape, on random weights there.
-python3 "$root/test/gpu/shapes.py" "$work/tinyllama"
 all=$(echo "$archs" | tr ' ' ,)
-compile "$work/tinyllama" "$bundle/bench/tinyllama.tfa" "$all" --precision=bf16 --no-weights
+if has bench; then
+  python3 "$root/test/gpu/shapes.py" "$work/tinyllama"
+  mkdir "$bundle/models/tinyllama"
+  cp "$work/tinyllama/config.json" "$bundle/models/tinyllama"
+  compile "$work/tinyllama" "$bundle/bench/tinyllama.tfa" "$all" --precision=bf16 --no-weights
+fi
 
 model=$root/examples/bard
 cp "$model/config.json" "$model/model.safetensors" "$bundle/models/bard"
 tokens=$root/test/e2e/goldens/bard.tokens.npy
-for precision in f32 bf16; do
+precisions="f32 bf16"
+has carried || precisions=
+for precision in $precisions; do
   case=$bundle/cases/bard-$precision
   mkdir -p "$case/inputs" "$case/outputs"
   compile "$model" "$case/model.tfa" "$all" --precision=$precision

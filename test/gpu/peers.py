@@ -87,7 +87,11 @@ def measure_case(arguments, name, arch, artifact, case, ceilings):
 
 
 def measure_model(arguments, name, arch, artifact):
-    label, peer = make_peer(arguments, {"op": "llama"}) if name == "tinyllama" else ("-", None)
+    label, peer = "-", None
+    config = os.path.join(arguments.bundle, "models", name, "config.json")
+    if os.path.exists(config):
+        with open(config, encoding="utf-8") as file:
+            label, peer = make_peer(arguments, {"op": "llama", "config": json.load(file)})
     prompts = []
 
     def ours():
@@ -157,13 +161,14 @@ def main():
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         machine.fail(f"expected --rounds to be 1 or more, but got {arguments.rounds}")
-    cases = machine.read_cases(arguments.bundle)["bench"]
+    described = machine.read_cases(arguments.bundle)
+    cases, small = described["bench"], described["small"]
     if not torch_peers:
         print(f"peers.py: there is no {MISSING} here: only our own kernels are measured")
     elif not torch_peers.usable(arguments.device):
         print("peers.py: this torch has no CUDA: only our own kernels are measured")
         globals()["torch_peers"] = None
-    ceilings = torch_peers.ceilings(arguments.device) if torch_peers else {}
+    ceilings = torch_peers.ceilings(arguments.device, small) if torch_peers else {}
     folder, rows = os.path.join(arguments.bundle, "bench"), []
     for name, case in cases.items():
         for arch, artifact in machine.artifacts(folder, name, arguments.device):
@@ -175,7 +180,8 @@ def main():
             rows += attempt(name, "", lambda: measure_model(arguments, name, "", os.path.join(folder, path)))
     if not rows:
         machine.fail(f"nothing to measure for {arguments.device} matches '{arguments.filter}'")
-    title = f"{datetime.date.today()}: {machine.name_of(arguments.device)}"
+    title = f"{datetime.date.today()}: {machine.name_of(arguments.device)}" + (
+        " (small sizes, to try the scripts: these figures mean nothing)" if small else "")  # fmt: skip
     versions = torch_peers.versions() if torch_peers else "no torch"
     show(title, ceilings, rows)
     write(arguments, title, ceilings, rows, versions)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the runtime and tfrun on a bare machine, compares what a GPU computes with what was carried along, and
 # with torch, and measures it. Runs in the folder that test/gpu/pack.sh packed. XFM_DEVICE: cuda:0 (default), cuda:N or cpu.
+# XFM_TFRUN: a tfrun that is built already.
 # XFM_PARTS: which of carried, kernels, sanitizer and bench (default: all). XFM_PYTHON: a Python 3, best one that has torch.
 set -u
 cd "$(dirname "$0")" || exit 2
@@ -20,12 +21,16 @@ need() {
 command -v "$compiler" >/dev/null || need "there is no compiler '$compiler'"
 { [ -d cases ] && [ -d runtime ]; } || need "this folder was not made by test/gpu/pack.sh"
 
-# Objects of everything, a few at a time.
+# Objects of everything, a few at a time; where there is a tfrun, of what `compare` needs.
+tfrun=${XFM_TFRUN:-build/tfrun}
+sources="runtime tools test"
+[ -z "${XFM_TFRUN:-}" ] || sources="runtime/Npy.cpp runtime/File.cpp runtime/Status.cpp runtime/Tensor.cpp test"
+command -v "$tfrun" >/dev/null || [ -z "${XFM_TFRUN:-}" ] || need "there is no '$tfrun'"
 version=$(cat VERSION)
 mkdir -p build
 export compiler version
-# shellcheck disable=SC2016 # expanded by the inner shell
-find runtime tools test -name '*.cpp' -print0 | xargs -0 -P "$(nproc)" -I{} sh -c '
+# shellcheck disable=SC2016,SC2086 # expanded by the inner shell; a list of folders
+find $sources -name '*.cpp' -print0 | xargs -0 -P "$(nproc)" -I{} sh -c '
   object=build/$(echo "$1" | tr / _).o
   [ "$object" -nt "$1" ] || "$compiler" -std=c++17 -O2 -pthread -I. -Iinclude -DXFM_VERSION="\"$version\"" \
     -DXFM_VERSION_STRING="\"$version\"" -c "$1" -o "$object"' sh {} || need "the runtime does not build"
@@ -33,7 +38,7 @@ pcre=-lpcre2-8
 [ ! -e libpcre2-8.a ] || pcre=libpcre2-8.a
 common=$(find build -name 'runtime_*.o')
 # shellcheck disable=SC2086 # lists of files
-"$compiler" -o build/tfrun build/tools_*.o $common $pcre -pthread -ldl || need "tfrun does not link (libpcre2-8?)"
+[ -n "${XFM_TFRUN:-}" ] || "$compiler" -o build/tfrun build/tools_*.o $common $pcre -pthread -ldl || need "tfrun does not link (libpcre2-8?)"
 # shellcheck disable=SC2086
 "$compiler" -o build/compare build/test_gpu_compare.cpp.o $common $pcre -pthread -ldl || need "compare does not link"
 
@@ -64,7 +69,7 @@ carried() {
     for file in "$case"outputs/*.npy; do
       set -- "$@" --output "$(basename "$file" .npy)=build/$name.$(basename "$file")"
     done
-    if ! message=$(build/tfrun "$case/model.tfa" --device="$device" --entry="$entry" "$@" -q 2>&1); then
+    if ! message=$("$tfrun" "$case/model.tfa" --device="$device" --entry="$entry" "$@" -q 2>&1); then
       printf '%-16s %-8s %12s %12s  %s\n' "$name" - - "$allowed" "FAILED: $message"
       status=1
       continue
@@ -88,7 +93,7 @@ bench_models() {
     [ -e "$artifact/weights.safetensors" ] || set -- --random-weights=1
     echo
     echo "$artifact on $device:"
-    build/tfrun "$artifact" --device="$device" --bench "$@" || status=1
+    "$tfrun" "$artifact" --device="$device" --bench "$@" || status=1
   done
 }
 
@@ -101,7 +106,7 @@ if command -v "$python" >/dev/null; then
       echo
       # Poison costs time, so nothing is measured with it.
       [ "${part%:*}" != bench ] || unset XFM_POISON_DEVICE_MEMORY
-      "$python" "${part#*:}.py" --device "$device" . build/tfrun || status=1
+      "$python" "${part#*:}.py" --device "$device" . "$tfrun" || status=1
     fi
   done
 else

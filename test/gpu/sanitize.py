@@ -44,8 +44,9 @@ def run(sanitizer, tool, arguments, artifact, spec):
     """Why a case does not pass, or None."""
     sizes = spec["calls"][min(1, len(spec["calls"]) - 1)]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sanitizer, "--tool", tool, "--error-exitcode", "99", arguments.tfrun, artifact, "--device=" + arguments.device,
-                   "-q", "--entry=" + spec["entry"], "--output=y=" + os.path.join(folder, "y.npy")]  # fmt: skip
+        command = [sanitizer, "--tool", tool, "--error-exitcode", "99"] + machine.command_of(
+            arguments.tfrun, artifact, arguments.device,
+            ["--entry=" + spec["entry"], "--output=y=" + os.path.join(folder, "y.npy")])  # fmt: skip
         if arguments.device != "cpu":
             command.append("--no-cuda-graph")
         for tensor in spec["inputs"]:

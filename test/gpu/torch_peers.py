@@ -11,6 +11,8 @@ import shapes
 
 
 def usable(device):
+    if device == "cpu":
+        torch.set_num_threads(1)
     return device == "cpu" or torch.cuda.is_available()
 
 
@@ -127,10 +129,10 @@ def streaming(spec, device):
     return label, graphed(lambda i: function(shifts[i]), 4, device)
 
 
-def decoding(device):
+def decoding(config, device):
     """A step of TinyLlama's shape behind 32 positions in a cache of 128, the next token read on the device."""
     kind = torch.bfloat16
-    model = llama.Llama(shapes.CONFIG, llama.random_weights(shapes.tensors(shapes.CONFIG), kind, device), kind, device, 128)
+    model = llama.Llama(config, llama.random_weights(shapes.tensors(config), kind, device), kind, device, 128)
     tokens = torch.ones((1, 1), dtype=torch.long, device=device)
     position = torch.full((1,), 32, device=device)
     step, label = compiled(lambda: model.forward(tokens, position))
@@ -147,19 +149,19 @@ def make(spec, device):
     """(label, a function that gives milliseconds of a step)."""
     op = spec["op"]
     if op == "llama":
-        return decoding(device)
+        return decoding(spec["config"], device)
     return (matmul if op == "matmul" else sdpa if op == "sdpa" else streaming)(spec, device)
 
 
 @torch.no_grad()
-def ceilings(device):
+def ceilings(device, small):
     """Copying, counted as read and written, and the best of cuBLAS at three sizes."""
-    count = (1 << 30) // 2 if not shapes.SMALL else 1 << 20
+    count = 1 << 20 if small else 1 << 29
     source = random((count,), device, 3)
     target = torch.empty_like(source)
     milliseconds = timed(lambda: target.copy_(source), device)
     best = 0.0
-    for size in (256,) if shapes.SMALL else (4096, 8192, 16384):
+    for size in (256,) if small else (4096, 8192, 16384):
         left, right = (random((size, size), device, size) for _ in range(2))
         best = max(best, 2 * size**3 / timed(lambda: torch.matmul(left, right), device) / 1e9)
     return {"GB/s": 2 * source.nbytes / milliseconds / 1e6, "TFLOP/s": best}
