@@ -29,6 +29,10 @@ config.substitutions.append(("%test_tools", os.path.join(config.test_source_root
 # A command that must be refused as our tools refuse: one line, status 1, nothing left behind.
 config.substitutions.append(("%fails", f"{sys.executable} {config.test_source_root}/tools/expect_error.py"))
 config.substitutions.append(("%tiny_llama", f"{sys.executable} {config.test_source_root}/tools/tiny_llama.py"))
+# What packing for a bare machine and building there needs beside the compiler.
+headers = ["/usr/include/" + name for name in ("nlohmann", "CLI", "xxhash.h", "pcre2.h")]
+if all(map(os.path.exists, [config.xfm_cxx_compiler, *headers])):
+    config.available_features.add("bare-machine")
 # lit takes most variables away from tests.
 if "XFM_TEST_DATA" in os.environ:
     config.environment["XFM_TEST_DATA"] = os.environ["XFM_TEST_DATA"]

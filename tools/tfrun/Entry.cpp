@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "tools/tfrun/Entry.h"
-#include "runtime/Npy.h"
 #include "tools/tfrun/Profile.h"
 
 #include <algorithm>
@@ -45,8 +44,20 @@ static void check(const Status &status) {
     throw std::runtime_error(status.message);
 }
 
-/// The size of the dimension B; 1 if no input has one.
-static int64_t batchOf(const std::vector<xfm_tensor_info> &infos, const std::vector<xfm_tensor> &tensors) {
+std::vector<xfm_tensor> readInputs(const std::vector<NamedFile> &files,
+                                   const std::vector<xfm_tensor_info> &inputs,
+                                   std::vector<NpyArray> &arrays) {
+  std::vector<size_t> indices = indicesOf(files, inputs, "input");
+  std::vector<xfm_tensor> tensors(inputs.size());
+  for (size_t i = 0; i < indices.size(); ++i) {
+    NpyArray &array = arrays[indices[i]];
+    check(readNpy(files[i].path, NpyReadOptions(), array));
+    tensors[indices[i]] = array.tensor();
+  }
+  return tensors;
+}
+
+int64_t batchOf(const std::vector<xfm_tensor_info> &infos, const std::vector<xfm_tensor> &tensors) {
   for (size_t i = 0; i < infos.size(); ++i)
     for (int32_t d = 0; d < std::min(infos[i].rank, tensors[i].rank); ++d)
       if (infos[i].symbols[d] && std::string(infos[i].symbols[d]) == "B")
@@ -57,21 +68,17 @@ static int64_t batchOf(const std::vector<xfm_tensor_info> &infos, const std::vec
 void runEntry(const Model &model, const Options &options) {
   model.needEntry(options.entry);
   std::vector<xfm_tensor_info> inputs = model.inputs(options.entry), outputs = model.outputs(options.entry);
-  std::vector<size_t> inputIndices = indicesOf(options.inputs, inputs, "input");
   std::vector<size_t> outputIndices = indicesOf(options.outputs, outputs, "output");
-  if (inputIndices.size() != inputs.size())
+  std::vector<NpyArray> arrays(inputs.size());
+  if (options.inputs.size() < inputs.size()) {
+    indicesOf(options.inputs, inputs, "input"); // an unknown name is the better message
     throw std::runtime_error("entry point '" + options.entry + "' needs --input for each of " +
                              namesOf(inputs));
+  }
   if (outputIndices.empty())
     throw std::runtime_error("no --output is asked for; there is " + namesOf(outputs));
 
-  std::vector<NpyArray> arrays(inputs.size());
-  std::vector<xfm_tensor> tensors(inputs.size());
-  for (size_t i = 0; i < inputIndices.size(); ++i) {
-    NpyArray &array = arrays[inputIndices[i]];
-    check(readNpy(options.inputs[i].path, NpyReadOptions(), array));
-    tensors[inputIndices[i]] = array.tensor();
-  }
+  std::vector<xfm_tensor> tensors = readInputs(options.inputs, inputs, arrays);
   auto session = createSession(model, options.threads, batchOf(inputs, tensors), options.context);
   Profile profile(session.get(), options);
   check(xfm_session_call(session.get(), options.entry.c_str(), tensors.data(), int32_t(tensors.size())));

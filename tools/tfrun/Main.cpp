@@ -8,6 +8,7 @@
 
 #include "tools/tfrun/Main.h"
 #include "tools/tfrun/Bench.h"
+#include "tools/tfrun/BenchEntry.h"
 #include "tools/tfrun/Entry.h"
 #include "tools/tfrun/Generate.h"
 #include "tools/tfrun/Info.h"
@@ -40,6 +41,8 @@ static void dispatch(const Options &options) {
     return runEntry(model, options);
   case Mode::bench:
     return bench(model, options);
+  case Mode::benchEntry:
+    return benchEntry(model, options);
   case Mode::info:
     return info(model, options);
   }

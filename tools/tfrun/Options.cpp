@@ -49,7 +49,7 @@ struct Raw {
   std::vector<std::string> inputs, outputs;
   std::optional<uint64_t> seed;
   bool noVerify = false, bench = false, info = false;
-  CLI::Option *promptOption, *tokensOption, *entryOption, *profileOption;
+  CLI::Option *promptOption, *tokensOption, *entryOption, *depthOption, *profileOption;
 };
 } // namespace
 
@@ -88,16 +88,19 @@ static void addGeneration(CLI::App &app, Options &options, Raw &raw) {
 }
 
 static void addOthers(CLI::App &app, Options &options, Raw &raw) {
-  raw.entryOption = app.add_option("--entry", options.entry, "Run this entry point once")->group("One call");
+  raw.entryOption =
+      app.add_option("--entry", options.entry, "Run this entry point once; with --bench, measure it")
+          ->group("One call");
   app.add_option("--input", raw.inputs, "NAME=FILE.npy (repeatable)")->group("One call");
   app.add_option("--output", raw.outputs, "NAME=FILE.npy (repeatable)")->group("One call");
   takesOne(app.get_option("--input"));
   takesOne(app.get_option("--output"));
 
-  app.add_flag("--bench", raw.bench, "Measure prompt processing and generation")->group("Measuring");
-  app.add_option("--depth", options.depth, "Positions in the cache before measuring")
-      ->check(CLI::NonNegativeNumber)
+  app.add_flag("--bench", raw.bench, "Measure prompt processing and generation, or one --entry")
       ->group("Measuring");
+  raw.depthOption = app.add_option("--depth", options.depth, "Positions in the cache before measuring")
+                        ->check(CLI::NonNegativeNumber)
+                        ->group("Measuring");
   app.add_option("--repetitions", options.repetitions, "Times each test is measured")
       ->check(CLI::Range(1, 10000))
       ->group("Measuring");
@@ -130,10 +133,11 @@ static void addOthers(CLI::App &app, Options &options, Raw &raw) {
 
 /// Checks what CLI11 does not.
 static void finish(Options &options, const Raw &raw) {
+  const bool isEntry = raw.entryOption->count() > 0;
   const std::pair<bool, Mode> asked[] = {{raw.promptOption->count() > 0, Mode::prompt},
                                          {raw.tokensOption->count() > 0, Mode::tokens},
-                                         {raw.entryOption->count() > 0, Mode::entry},
-                                         {raw.bench, Mode::bench},
+                                         {isEntry && !raw.bench, Mode::entry},
+                                         {raw.bench, isEntry ? Mode::benchEntry : Mode::bench},
                                          {raw.info, Mode::info}};
   int count = 0;
   for (auto [given, mode] : asked)
@@ -150,9 +154,14 @@ static void finish(Options &options, const Raw &raw) {
     options.inputs.push_back(parseNamedFile(text, "--input"));
   for (const std::string &text : raw.outputs)
     options.outputs.push_back(parseNamedFile(text, "--output"));
-  if (options.mode != Mode::entry && !(options.inputs.empty() && options.outputs.empty()))
+  const bool isBench = options.mode == Mode::bench || options.mode == Mode::benchEntry;
+  if (options.mode == Mode::benchEntry && !options.outputs.empty())
+    throw std::runtime_error("--bench writes no --output");
+  if (options.mode == Mode::benchEntry && raw.depthOption->count() > 0)
+    throw std::runtime_error("--depth is of a language model's --bench, without --entry");
+  if (!isEntry && !(options.inputs.empty() && options.outputs.empty()))
     throw std::runtime_error("--input and --output need --entry");
-  if (options.json && options.mode != Mode::info && options.mode != Mode::bench)
+  if (options.json && options.mode != Mode::info && !isBench)
     throw std::runtime_error("--json needs --info or --bench");
   for (const std::string &stop : options.stops)
     if (stop.empty() || text::findInvalidUtf8(stop) != std::string::npos)

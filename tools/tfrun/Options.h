@@ -19,7 +19,7 @@
 namespace xfm::tfrun {
 
 /// What tfrun is asked to do; one per run.
-enum class Mode { prompt, tokens, entry, bench, info };
+enum class Mode { prompt, tokens, entry, bench, benchEntry, info };
 
 /// NAME=FILE of --input and --output.
 struct NamedFile {
@@ -39,7 +39,7 @@ struct Options {
   std::vector<std::string> stops;
   bool ignoreEos = false;
 
-  // One call of an entry point.
+  // One call of an entry point, or measuring it.
   std::string entry;
   std::vector<NamedFile> inputs, outputs;
 

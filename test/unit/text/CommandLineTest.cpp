@@ -250,6 +250,9 @@ TEST_F(CommandLine, OptionErrors) {
   expectError({"-p", "x", "--temperature", "-1"}, "expected temperature to be 0 or more, but got -1.000000");
   expectError({"-p", "x", "--input", "a=b"}, "--input and --output need --entry");
   expectError({"-p", "x", "--json"}, "--json needs --info or --bench");
+  expectError({"--bench", "--entry=score", "--depth", "1"},
+              "--depth is of a language model's --bench, without --entry");
+  expectError({"--bench", "--entry=score", "--output", "a=b"}, "--bench writes no --output");
   expectError({"-p", "x", "--stop", ""}, "expected --stop to be text of one character or more in UTF-8");
   EXPECT_EQ(run({"-p", "x", "-n", "many"}).status, 1);
   EXPECT_EQ(run({"-p", "x", "--odd"}).status, 1);
