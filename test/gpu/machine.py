@@ -76,6 +76,8 @@ def tfrun(program, artifact, device, arguments):
         run = subprocess.run(command, capture_output=True, text=True, timeout=900)
     except subprocess.TimeoutExpired:
         return None, "tfrun was not done after 900 s"
+    except OSError as error:
+        return None, f"cannot run tfrun: {error}"
     if run.returncode:
         lines = run.stderr.strip().splitlines()
         return None, lines[-1] if lines else f"tfrun ended with status {run.returncode}"

@@ -90,13 +90,13 @@ has carried || precisions=
 for precision in $precisions; do
   case=$bundle/cases/bard-$precision
   mkdir -p "$case/inputs" "$case/outputs"
-  compile "$model" "$case/model.tfa" "$all" --precision=$precision
+  compile "$model" "$case/model.tfa" "$all" --precision="$precision"
   cp "$tokens" "$case/inputs/tokens.npy"
-  "$bin/tf-interpret" "$model" --precision=$precision --entry=score --rounding=ir --input "tokens=$tokens" \
+  "$bin/tf-interpret" "$model" --precision="$precision" --entry=score --rounding=ir --input "tokens=$tokens" \
     --output "logits=$case/outputs/logits.npy"
   echo score >"$case/entry"
   # Of the largest logit: the emulator's limits.
-  if [ $precision = f32 ]; then echo 1e-4; else echo 1e-2; fi >"$case/tolerance"
+  if [ "$precision" = f32 ]; then echo 1e-4; else echo 1e-2; fi >"$case/tolerance"
 done
 for artifact; do
   cp -r "$artifact" "$bundle/bench"

@@ -26,11 +26,11 @@ except ImportError as error:
 
 
 def entry_time(arguments, artifact, entry):
-    """Milliseconds of a call: the least, which others on the machine disturb least."""
+    """Milliseconds of a call."""
     out, message = machine.tfrun(arguments.tfrun, artifact, arguments.device, ["--bench", "--entry=" + entry, "--json"])
     if message:
         raise RuntimeError(message)
-    return json.loads(out)[0]["milliseconds"]["min"]
+    return json.loads(out)[0]["milliseconds"]["median"]
 
 
 def step_time(arguments, artifact, case):
@@ -55,8 +55,8 @@ def by_turns(arguments, ours, peer):
         if peer and not why:
             try:
                 theirs.append(peer())
-            except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
-                why = str(error).strip().splitlines()[0][:120]
+            except Exception as error:  # noqa: BLE001: as in make_peer
+                why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return statistics.median(mine), statistics.median(theirs) if theirs and not why else None, why
 
 
@@ -77,6 +77,8 @@ def measure_case(arguments, name, arch, artifact, case, ceilings):
     row = {"case": name, "arch": arch, "ms": mine, "unit": unit, "peer": f"none: {why}" if why else label}
     if mine <= 0:
         row["note"] = "the difference drowned in noise"
+        if theirs:
+            row.update(peer_ms=theirs, peer_rate=work / theirs)
         return row
     row["rate"] = work / mine
     if theirs:
