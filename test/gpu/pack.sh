@@ -98,6 +98,11 @@ for precision in $precisions; do
   # Of the largest logit: the emulator's limits.
   if [ "$precision" = f32 ]; then echo 1e-4; else echo 1e-2; fi >"$case/tolerance"
 done
+if has carried; then
+  # What is drawn, by the kernel that draws, is what the CPU draws.
+  "$bin/tfopt" "$model" --precision=f32 -o "$work/cpu.tfa" -q
+  "$bin/tfrun" "$work/cpu.tfa" -p ROMEO: -n 48 --seed 7 -q >"$bundle/cases/bard-f32/drawn"
+fi
 for artifact; do
   cp -r "$artifact" "$bundle/bench"
 done

@@ -83,6 +83,14 @@ carried() {
       fi
       printf '%-16s %-8s %12s %12s  %s\n' "$name" "$(basename "$file" .npy)" "$error" "$allowed" "$result"
     done
+    [ -e "$case/drawn" ] || continue
+    result=ok
+    if ! "$tfrun" "$case/model.tfa" --device="$device" -p ROMEO: -n 48 --seed 7 -q >"build/$name.drawn" 2>&1 ||
+      ! cmp -s "build/$name.drawn" "$case/drawn"; then
+      result="FAILED: build/$name.drawn is another text than $case/drawn"
+      status=1
+    fi
+    printf '%-16s %-8s %12s %12s  %s\n' "$name" drawn - equal "$result"
   done
 }
 

@@ -12,6 +12,8 @@ import tempfile
 
 # Its kernels come of no dispatch: they advance caches, and the IR looked at has none of them yet.
 HELPERS = {"tasks"}
+# Compared by the text that pack.sh carries along.
+DRAWS = {"sample"}
 
 
 def compile(tfopt, source, arch, *options):
@@ -57,7 +59,7 @@ def main(tfopt, path):
     readme = os.path.join(os.path.dirname(path), "../../codegen/GPU/README.md")
     with open(readme, encoding="utf-8") as file:
         listed = set(re.findall(r"^\| `(\w+)` \|", file.read(), re.M))
-    problems += [f"no case is made by {template}" for template in sorted(listed - seen)]
+    problems += [f"no case is made by {template}" for template in sorted(listed - seen - DRAWS)]
     for problem in problems:
         print(problem)
     print(f"{count} modules, {len(listed)} templates, {len(problems)} problems")
