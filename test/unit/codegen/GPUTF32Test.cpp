@@ -75,21 +75,18 @@ TEST(GPUTF32, OthersAreRoundedToTheNearest) {
   for (const std::string &name : names)
     test.check(name, {{"B", 1}, {"S", 65}}, 2e-3);
   EXPECT_GT(test.worst, 2e-5) << "nothing was rounded";
-  // Both factors half a unit above a value of tf32, 1 + 2^-11, where rounding up and cutting off differ.
-  test.worst = 0;
-  test.override = [](StringRef name, MutableArrayRef<double> values) {
-    for (double &value : values)
-      value = name == "b" ? 0 : 1 + 1.0 / 2048;
+  // The largest error where all factors have this value.
+  auto errorOf = [&](double factor) {
+    test.worst = 0;
+    test.override = [=](StringRef name, MutableArrayRef<double> values) {
+      llvm::fill(values, name == "b" ? 0 : factor);
+    };
+    test.check("one2", {{"B", 1}, {"S", 16}}, 2e-3);
+    return test.worst;
   };
-  test.check("one2", {{"B", 1}, {"S", 16}}, 2e-3);
-  EXPECT_NEAR(test.worst, 2.0 / 2048, 1.0 / 8192) << "1 + 2^-10 for 1 + 2^-11, twice";
-  test.worst = 0;
-  test.override = [](StringRef name, MutableArrayRef<double> values) {
-    for (double &value : values)
-      value = name == "b" ? 0 : 1 + 3.0 / 4096;
-  };
-  test.check("one2", {{"B", 1}, {"S", 16}}, 2e-3);
-  EXPECT_NEAR(test.worst, 1.0 / 2048, 1.0 / 8192) << "1 + 2^-10 for 1 + 3 * 2^-12, twice";
+  // Halfway between two values of tf32, where rounding up and cutting off differ, and beyond.
+  EXPECT_NEAR(errorOf(1 + 1.0 / 2048), 2.0 / 2048, 1.0 / 8192) << "1 + 2^-10 for 1 + 2^-11, twice";
+  EXPECT_NEAR(errorOf(1 + 3.0 / 4096), 1.0 / 2048, 1.0 / 8192) << "1 + 2^-10 for 1 + 3 * 2^-12, twice";
 }
 
 } // namespace
