@@ -481,13 +481,12 @@ void SampleEmitter::advanceRandom(OpBuilder &b, ArrayRef<Value> state) {
 /// Top-k, top-p, min-p, then temperature, as the sampler of the CPU.
 Value SampleEmitter::drawCandidate(OpBuilder &b) {
   Value bound = keepTopK(b);
-  isGathered = compare(b, arith::CmpIPredicate::ule, arith::MinUIOp::create(b, loc, topK, i64(b, vocabulary)),
-                       i64(b, kMostGathered));
   Value count = arith::MinUIOp::create(b, loc, topK, i64(b, vocabulary));
+  Value fits = compare(b, arith::CmpIPredicate::ule, count, i64(b, kMostGathered));
+  ifTrue(b, loc, fits, [&](OpBuilder &b) { gather(b, bound); });
+  // From here on passes are over what was gathered, where it was.
+  isGathered = fits;
   gatheredCount = arith::IndexCastUIOp::create(b, loc, b.getIndexType(), count);
-  Value condition = std::exchange(isGathered, Value());
-  ifTrue(b, loc, condition, [&](OpBuilder &b) { gather(b, bound); });
-  isGathered = condition;
   bound = keepTopP(b, bound);
   Value lowest = keyOf(b, arith::AddFOp::create(b, loc, maximum, minLogit));
   bound = arith::MaxUIOp::create(b, loc, bound, packCandidate(b, loc, lowest, i32(b, 0)));

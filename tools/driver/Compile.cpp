@@ -260,6 +260,8 @@ llvm::Error checkOptions(const Options &options) {
       return archs.takeError();
   if (options.gpuKernels != "stable" && options.gpuKernels != "newest")
     return makeError("expected --gpu-kernels=stable or newest, but got " + options.gpuKernels);
+  if (!llvm::is_contained({"auto", "f32", "bf16", "tf32"}, options.precision))
+    return makeError("unknown precision \"" + options.precision + "\"; use f32, bf16 or, for a GPU, tf32");
   if (options.precision == "tf32" && !options.isGPU())
     return makeError("--precision=tf32 is for --target=cuda: CPUs have no tf32");
   if (options.gpuKernels.getNumOccurrences() && !options.isGPU())
@@ -390,6 +392,13 @@ llvm::Error tune(const Options &options, ModuleOp module) {
   });
 }
 
+/// tf32 is how f32 is multiplied: a checkpoint is imported in f32, and a module stays what it is.
+std::string precisionOfImport(const Options &options) {
+  if (options.precision != "tf32")
+    return options.precision;
+  return llvm::sys::fs::is_directory(options.input) ? "f32" : "auto";
+}
+
 /// A choice that would change nothing is an error.
 llvm::Error checkTF32(const Options &options, ModuleOp module) {
   bool multipliesF32 = false;
@@ -426,7 +435,7 @@ llvm::Error run(Options &options) {
   registerAll(registry);
   MLIRContext context(registry, MLIRContext::Threading::ENABLED);
   LoadOptions load;
-  load.precision = options.precision;
+  load.precision = precisionOfImport(options);
   load.maxPositions = options.maxPositions;
   load.notes = options.verbose ? &llvm::errs() : nullptr;
   llvm::Expected<LoadedModel> model = loadModel(context, options.input, load);

@@ -36,7 +36,7 @@ struct LoadedModel {
 };
 
 struct LoadOptions {
-  std::string precision = "auto"; ///< auto, f32, bf16 or tf32, which is f32 here
+  std::string precision = "auto"; ///< auto, f32 or bf16
   int64_t maxPositions = 0;       ///< 0: the model's own
   llvm::raw_ostream *notes = nullptr;
 };

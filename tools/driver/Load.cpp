@@ -61,12 +61,12 @@ llvm::Expected<LoadedModel> mlir::transformer::loadModel(MLIRContext &context, l
                                                          const LoadOptions &options) {
   if (!fs::exists(path))
     return makeError(path + " does not exist; expected a Hugging Face folder or a .mlir file");
-  if (!llvm::is_contained({"auto", "f32", "bf16", "tf32"}, options.precision))
-    return makeError("unknown precision \"" + options.precision + "\"; use f32, bf16 or, for a GPU, tf32");
+  if (!llvm::is_contained({"auto", "f32", "bf16"}, options.precision))
+    return makeError("unknown precision \"" + options.precision + "\"; use f32 or bf16");
   if (!fs::is_directory(path)) {
     if (llvm::sys::path::extension(path) != ".mlir")
       return makeError(path + " is no model; expected a Hugging Face folder or a .mlir file");
-    if ((options.precision != "auto" && options.precision != "tf32") || options.maxPositions != 0)
+    if (options.precision != "auto" || options.maxPositions != 0)
       return makeError("--precision and --max-positions say how a checkpoint is imported; " + path +
                        " is imported already, leave them out");
     return loadFile(context, path);
@@ -74,7 +74,7 @@ llvm::Expected<LoadedModel> mlir::transformer::loadModel(MLIRContext &context, l
   ImportOptions import;
   import.maxPositions = options.maxPositions;
   import.notes = options.notes;
-  if (options.precision == "f32" || options.precision == "tf32")
+  if (options.precision == "f32")
     import.precision = Precision::F32;
   else if (options.precision == "bf16")
     import.precision = Precision::BF16;
