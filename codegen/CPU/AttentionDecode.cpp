@@ -184,14 +184,15 @@ Value AttentionEmitter::repeatWords(OpBuilder &b, HeadTile tile, Value rows, int
   return vector::ShuffleOp::create(b, loc, x, x, order);
 }
 
-/// Asks for elements of key or value `j` of the tile, or of the last one of the range.
+/// Asks for elements of key or value `j` of the tile, or of the last one of the range: a tile's time before
+/// they are read, so in the second-level cache (a locality of 1).
 void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
   Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
   Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
   int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
   for (int64_t d = 0; d < elements; d += line)
     memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, kvHead, row, addIndex(b, loc, column, d)},
-                               /*isWrite=*/false, /*localityHint=*/2, /*isDataCache=*/true);
+                               /*isWrite=*/false, /*localityHint=*/1, /*isDataCache=*/true);
 }
 
 /// The sums of `count` keys that stand in `rows` from row 0 on, with the lanes of each
@@ -201,8 +202,8 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
   auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
     if (ahead) {
-      // A step's part of the values of these keys, which are read next, and of the keys two
-      // blocks on. Rows are read a few words at a time: no hardware would see a stream.
+      // A step's part of the values of these keys, and of the keys two blocks on: a range's first tile
+      // had nobody to ask for them.
       int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
       Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
       prefetch(b, value, ahead, offset, part);
@@ -237,11 +238,18 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
 }
 
 /// Adds up `width` neighbouring lanes of each vector: one vector of every `width`, whose
-/// lane k of each is from the k-th.
+/// lane k of each is from the k-th. Neighbours within 16 bytes meet as the even and the odd lanes
+/// of two vectors, which x86 has in one shuffle each.
 SmallVector<Value> AttentionEmitter::addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width) {
   for (int64_t span = 1; span < width; span *= 2) {
     SmallVector<int64_t> low, high;
     for (int64_t lane = 0; lane < lanes; ++lane) {
+      if (width >= 4 && span < 4) {
+        int64_t pair = (lane & ~3) + (lane & 1) * 2 + (lane & 2 ? lanes : 0);
+        low.push_back(pair);
+        high.push_back(pair + 1);
+        continue;
+      }
       bool first = (lane & span) == 0;
       low.push_back(first ? lane : lanes + lane - span);
       high.push_back(first ? lane + span : lanes + lane);
@@ -400,6 +408,21 @@ SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueR
   return loaded;
 }
 
+/// Asks for the part of the next tile's keys that belongs to group `g` of this tile's values, of which
+/// `columns` are multiplied from column `d` on. Memory would rest otherwise until keys are multiplied again.
+void AttentionEmitter::prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors,
+                                        Value columns) {
+  int64_t part = tile.width * vectors * lanes;
+  Value offset = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, d, columns),
+                                       arith::MulIOp::create(b, loc, g, constant(b, part)));
+  Value dim = constant(b, headDim);
+  Value row = arith::AddIOp::create(b, loc, columns, arith::DivUIOp::create(b, loc, offset, dim));
+  Value column = arith::RemUIOp::create(b, loc, offset, dim);
+  int64_t piece = part % headDim == 0 ? headDim : part;
+  for (int64_t i = 0; i < part / piece; ++i)
+    prefetch(b, key, addIndex(b, loc, row, i), column, piece);
+}
+
 /// output = correction * output + weights * values, for some vectors of columns.
 void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_t vectors, Value columns) {
   Value zero = constant(b, 0);
@@ -449,6 +472,8 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
   auto groups = scf::ForOp::create(b, loc, zero, whole, constant(b, 1), held,
                                    [&](OpBuilder &b, Location loc, Value g, ValueRange carried) {
                                      Value j = arith::MulIOp::create(b, loc, g, width);
+                                     if (op.getCache())
+                                       prefetchNextKeys(b, tile, g, d, vectors, columns);
                                      SmallVector<Value> next(carried);
                                      for (int64_t k = 0; k < tile.width; k += depth) {
                                        SmallVector<Value> keys;

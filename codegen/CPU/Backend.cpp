@@ -103,15 +103,19 @@ static bool isExported(const llvm::GlobalValue &value) {
   return name == "xfm_module_init" || name.starts_with("xfm_entry_") || name.starts_with("xfm_arena_");
 }
 
-/// Kernels that read memory as a stream ask for it in the second-level cache (a locality of 2). Where that is
-/// not known to be faster, it comes to the first.
+/// What is asked for long before its use (a locality of 1) comes to the second-level cache, and so does what
+/// kernels read as a stream (a locality of 2) where that is known to be faster; elsewhere it comes to the
+/// first.
 static void choosePrefetches(llvm::Function &function, const CPUTarget &target) {
-  if (target.prefetchesToSecondLevel())
-    return;
-  for (llvm::Instruction &instruction : llvm::instructions(function))
-    if (auto *prefetch = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
-        prefetch && prefetch->getIntrinsicID() == llvm::Intrinsic::prefetch)
-      prefetch->setArgOperand(2, llvm::ConstantInt::get(prefetch->getArgOperand(2)->getType(), 3));
+  for (llvm::Instruction &instruction : llvm::instructions(function)) {
+    auto *prefetch = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
+    if (!prefetch || prefetch->getIntrinsicID() != llvm::Intrinsic::prefetch)
+      continue;
+    auto *locality = llvm::cast<llvm::ConstantInt>(prefetch->getArgOperand(2));
+    bool second =
+        locality->getZExtValue() == 1 || (locality->getZExtValue() == 2 && target.prefetchesToSecondLevel());
+    prefetch->setArgOperand(2, llvm::ConstantInt::get(locality->getType(), second ? 2 : 3));
+  }
 }
 
 /// Everything but the entry points is internal, and may use all of the target.
