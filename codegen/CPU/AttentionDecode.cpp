@@ -389,23 +389,65 @@ void AttentionEmitter::weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value 
   vector::StoreOp::create(b, loc, sum, laneSums, at);
 }
 
-/// Vectors of the values of keys j .. j + depth - 1 of `rows` at column `d`, in pairs of
-/// keys for dot products.
+/// Which elements of two vectors of columns are in the first, or the second, of what `loadValues` makes of
+/// them: of each 8 columns the first 4, or the last.
+static SmallVector<int64_t> halvesOfBlocks(int64_t lanes, bool second) {
+  SmallVector<int64_t> columns;
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    columns.push_back(lane / 4 * 8 + lane % 4 + (second ? 4 : 0));
+  return columns;
+}
+
+/// Vectors of the values of keys j .. j + depth - 1 of `rows` at column `d`. For dot products they are pairs
+/// of keys, and two vectors are made of one load for each key, as 16 bytes are interleaved with 16 bytes in
+/// one instruction: their columns are `halvesOfBlocks`. An odd last vector has its own.
 SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d,
                                                 int64_t vectors) {
   Type stored = cast<MemRefType>(rows.getType()).getElementType();
+  auto load = [&](Value j, int64_t v, int64_t count) -> Value {
+    return vector::LoadOp::create(b, loc, vectorOf(count * lanes, stored), rows,
+                                  ValueRange{j, addIndex(b, loc, d, v * lanes)});
+  };
   SmallVector<Value> loaded;
-  for (int64_t v = 0; v < vectors; ++v) {
-    SmallVector<Value> parts;
-    for (Value j : keys)
-      parts.push_back(vector::LoadOp::create(b, loc, vectorOf(lanes, stored), rows,
-                                             ValueRange{j, addIndex(b, loc, d, v * lanes)}));
-    if (depth > 1)
-      loaded.push_back(vector::InterleaveOp::create(b, loc, parts[0], parts[1]));
-    else
-      loaded.push_back(widen(b, loc, parts[0]));
+  if (depth == 1) {
+    for (int64_t v = 0; v < vectors; ++v)
+      loaded.push_back(widen(b, loc, load(keys[0], v, 1)));
+    return loaded;
   }
+  for (int64_t v = 0; v + 1 < vectors; v += 2) {
+    Value first = load(keys[0], v, 2), second = load(keys[1], v, 2);
+    for (bool half : {false, true}) {
+      SmallVector<int64_t> order;
+      for (int64_t column : halvesOfBlocks(lanes, half))
+        order.append({column, 2 * lanes + column});
+      loaded.push_back(vector::ShuffleOp::create(b, loc, first, second, order));
+    }
+  }
+  if (vectors % 2 != 0)
+    loaded.push_back(
+        vector::InterleaveOp::create(b, loc, load(keys[0], vectors - 1, 1), load(keys[1], vectors - 1, 1)));
   return loaded;
+}
+
+/// Sums in the order of columns, in the order of `loadValues`, or back.
+void AttentionEmitter::arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, int64_t vectors, bool back) {
+  if (depth == 1)
+    return;
+  SmallVector<int64_t> orders[2];
+  for (bool half : {false, true})
+    orders[half] = halvesOfBlocks(lanes, half);
+  if (back)
+    for (bool half : {false, true})
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        int64_t column = half * lanes + lane;
+        orders[half][lane] = column / 8 * 4 + column % 4 + (column & 4 ? lanes : 0);
+      }
+  for (size_t i = 0; i < sums.size(); i += vectors)
+    for (int64_t v = 0; v + 1 < vectors; v += 2) {
+      Value first = sums[i + v], second = sums[i + v + 1];
+      for (bool half : {false, true})
+        sums[i + v + half] = vector::ShuffleOp::create(b, loc, first, second, orders[half]);
+    }
 }
 
 /// Asks for the part of the next tile's keys that belongs to group `g` of this tile's values, of which
@@ -445,6 +487,7 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
       held.push_back(arith::MulFOp::create(b, loc, o, correction));
     }
   }
+  arrangeSums(b, held, vectors, /*back=*/false);
   // The weight of head i for the key, or pair of keys, at `place` of its lanes.
   auto weightOf = [&](OpBuilder &b, Value g, int64_t i, Value place) -> Value {
     auto [vector, lane] = laneOf(i);
@@ -494,7 +537,9 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
                            Value place = arith::SubIOp::create(b, loc, j, first);
                            scf::YieldOp::create(b, loc, addKeys(b, whole, place, keys, carried));
                          });
-  for (auto [n, sum] : llvm::enumerate(rest.getResults()))
+  SmallVector<Value> sums(rest.getResults());
+  arrangeSums(b, sums, vectors, /*back=*/true);
+  for (auto [n, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, loc, sum, output, outputAt(n / vectors, n % vectors));
 }
 
