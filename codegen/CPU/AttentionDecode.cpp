@@ -184,17 +184,6 @@ Value AttentionEmitter::repeatWords(OpBuilder &b, HeadTile tile, Value rows, int
   return vector::ShuffleOp::create(b, loc, x, x, order);
 }
 
-/// Asks for elements of key or value `j` of the tile, or of the last one of the range: a tile's time before
-/// they are read, so in the second-level cache (a locality of 1).
-void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
-  Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
-  Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
-  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
-  for (int64_t d = 0; d < elements; d += line)
-    memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, kvHead, row, addIndex(b, loc, column, d)},
-                               /*isWrite=*/false, /*localityHint=*/1, /*isDataCache=*/true);
-}
-
 /// The sums of `count` keys that stand in `rows` from row 0 on, with the lanes of each
 /// head added up: for each vector of heads one for every `width` keys.
 SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count,

@@ -76,8 +76,10 @@ private:
   void packValues(OpBuilder &b, Value count);
   Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
   Value rowsOf(OpBuilder &b, Value memref, Value first, Value count);
+  void prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
 
   //===--- a register tile ---===//
+  void prefetchNextTile(OpBuilder &b, RowTile tile);
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
   void computeScores(OpBuilder &b, RowTile rows, Value columns);
   void softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns);
@@ -111,7 +113,6 @@ private:
   bool copiesKeys(HeadTile tile);
   void copyKeys(OpBuilder &b, Value j, Value count);
   Value repeatWords(OpBuilder &b, HeadTile tile, Value rows, int64_t i, Value column);
-  void prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
   SmallVector<Value> multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count, Value ahead);
   SmallVector<Value> addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width);
   Value finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Value score, Value key);

@@ -59,6 +59,21 @@ Value AttentionEmitter::rowsOf(OpBuilder &b, Value memref, Value first, Value co
   return memref::SubViewOp::create(b, loc, type, memref, offsets, sizes, strides);
 }
 
+/// Asks for elements of key or value `j` of the tile, or of the last one of the range: a tile's time before
+/// they are read, so in the second-level cache (a locality of 1).
+void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
+  Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
+  Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
+  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  for (int64_t d = 0; d < elements; d += line) {
+    SmallVector<Value> at{batch, kvHead, row, addIndex(b, loc, column, d)};
+    if (!op.getCache())
+      std::swap(at[1], at[2]);
+    memref::PrefetchOp::create(b, loc, memref, at, /*isWrite=*/false, /*localityHint=*/1,
+                               /*isDataCache=*/true);
+  }
+}
+
 /// Transposes a square of vectors by exchanging ever larger halves.
 static void transposeSquare(OpBuilder &b, Location loc, SmallVector<Value> &rows) {
   int64_t n = rows.size();

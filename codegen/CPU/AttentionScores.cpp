@@ -19,7 +19,22 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Asks for a row tile's share of the next tile's keys and values, that each task packs: rows of the other
+/// heads lie between them, so no hardware sees a stream.
+void AttentionEmitter::prefetchNextTile(OpBuilder &b, RowTile tile) {
+  if (tile.count < tileRows)
+    return;
+  int64_t share = llvm::divideCeilSigned(blockKeys, std::max<int64_t>(blockPositions * group / tileRows, 1));
+  Value first = arith::MulIOp::create(
+      b, loc, arith::DivUIOp::create(b, loc, tile.first, constant(b, tileRows)), constant(b, share));
+  for (int64_t i = 0; i < share; ++i)
+    for (Value memref : {key, value})
+      if (!isComputed(memref))
+        prefetch(b, memref, addIndex(b, loc, first, blockKeys + i), constant(b, 0), headDim);
+}
+
 void AttentionEmitter::emitRowTile(OpBuilder &b, RowTile tile, Value begin, Value end) {
+  prefetchNextTile(b, tile);
   // The last row sees the most; keys behind them are not computed for any.
   Value high = rangeOf(b, addIndex(b, loc, tile.first, tile.count - 1)).second;
   Value columns = arith::SubIOp::create(b, loc, arith::MinSIOp::create(b, loc, end, high), begin);

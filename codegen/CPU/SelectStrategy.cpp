@@ -87,7 +87,7 @@ constexpr int64_t kAttentionBytes = 128 * 1024;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache.
-constexpr int64_t kDecodeBytes = 48 * 1024;
+constexpr int64_t kDecodeBytes = 24 * 1024;
 
 /// Tasks of a decoding step's attention: enough for the cores of a large CPU.
 constexpr int64_t kDecodeTasks = 32;
