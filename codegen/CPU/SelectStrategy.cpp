@@ -86,7 +86,8 @@ constexpr int64_t kAttentionKeys = 512;
 constexpr int64_t kAttentionBytes = 128 * 1024;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
-/// their way, a fraction of the second-level cache.
+/// their way, a fraction of the second-level cache; and a small part of a range, whose
+/// first tile nobody asks for in time.
 constexpr int64_t kDecodeBytes = 24 * 1024;
 
 /// Tasks of a decoding step's attention: enough for the cores of a large CPU.

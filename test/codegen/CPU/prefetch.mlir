@@ -1,7 +1,9 @@
 // RUN: tfopt %s --mcpu=znver4 --emit=asm -o - | FileCheck %s --check-prefix=SECOND --implicit-check-not=prefetcht0
-// RUN: tfopt %s --mcpu=sapphirerapids --emit=asm -o - | FileCheck %s --check-prefix=FIRST --implicit-check-not=prefetcht1
+// RUN: tfopt %s --mcpu=sapphirerapids --emit=asm -o - | FileCheck %s --check-prefix=FIRST
 
-// The keys and values of one position and one row's weights are streams, which come to the second-level cache of a Zen.
+// Keys and values are asked for a tile's time before they are read, in the second-level cache: while keys are multiplied
+// the values of these keys and the keys two blocks on, and while values are, the next tile's keys. One row's weights are a
+// stream, which comes to the second-level cache of a Zen and to the first of others.
 
 // SECOND: attention.task:
 // SECOND-COUNT-4: prefetcht1
@@ -10,8 +12,11 @@
 // SECOND-COUNT-4: prefetcht1
 
 // FIRST: attention.task:
-// FIRST-COUNT-4: prefetcht0
+// FIRST-NOT: prefetcht0
+// FIRST-COUNT-4: prefetcht1
+// FIRST-NOT: prefetcht0
 // FIRST: attention_merge.task:
+// FIRST-NOT: prefetcht1
 // FIRST: generic.task:
 // FIRST-COUNT-4: prefetcht0
 
