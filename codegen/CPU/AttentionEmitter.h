@@ -65,6 +65,7 @@ private:
   //===--- setting up ---===//
   void allocate(OpBuilder &b);
   void beginTask(OpBuilder &b, Value task);
+  void prefetchQuery(OpBuilder &b, Value row);
   void loadQueries(OpBuilder &b);
   void walkKeys(OpBuilder &b, Value low, Value high);
   std::pair<Value, Value> splitOf(OpBuilder &b, Value low, Value high);

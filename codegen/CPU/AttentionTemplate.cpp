@@ -25,6 +25,9 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Rows of queries that are on their way while one is copied.
+static constexpr int64_t kQueryRowsAhead = 24;
+
 AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config)
     : context(context), op(op), loc(op.getLoc()), lanes(config.getVector()), tileRows(config.getTile()[0]),
       tileColumns(config.getTile()[1]), blockPositions(config.getBlock()[0]), blockKeys(config.getBlock()[1]),
@@ -152,11 +155,23 @@ std::pair<Value, Value> AttentionEmitter::positionAndHead(OpBuilder &b, Value ro
   return {s, head};
 }
 
+/// Asks for the query of a row: the other heads' lie between it and the next, so no hardware sees a stream.
+void AttentionEmitter::prefetchQuery(OpBuilder &b, Value row) {
+  auto [s, head] = positionAndHead(b, row);
+  Value memref = context.argument(op.getQuery());
+  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  for (int64_t d = 0; d < headDim; d += line)
+    memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, s, head, constant(b, d)}, /*isWrite=*/false,
+                               /*localityHint=*/3, /*isDataCache=*/true);
+}
+
 void AttentionEmitter::loadQueries(OpBuilder &b) {
   RowEmitter emitter(context, op.getQuery(), lanes);
   Value target = isDecode() ? qRows : q;
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
     auto [s, head] = positionAndHead(b, row);
+    if (!isDecode() && isa<BlockArgument>(op.getQuery()))
+      prefetchQuery(b, addIndex(b, loc, row, kQueryRowsAhead));
     if (queryDim > headDim)
       for (int64_t d = 0; d < queryDim; d += lanes * depth)
         vector::StoreOp::create(
