@@ -251,21 +251,13 @@ def PadProductsPass : Pass<"transformer-pad-products", "::mlir::ModuleOp"> {
   let summary = "Pad the rows of products on tensor cores to multiples of 16 bytes";
   let description = [{
     Products whose operands tensor cores multiply (bf16, f16; f32 with `tf32`) get rows of whole chunks of 16 bytes,
-    with zeros behind them: weights as derived weights, everything else by a copy.
+    with zeros behind them: weights as derived weights, everything else by a generic that copies. What read `@w` as
+    `tensor<8x50xbf16>` reads `@w.padded_56` as `tensor<8x56xbf16>`:
 
-    ```mlir
-    transformer.weight @w : tensor<8x50xbf16> from "model.safetensors"
-    %w = transformer.use @w : tensor<8x50xbf16>
-    %y = linalg.generic … ins(%x, %w : tensor<?x50xbf16>, tensor<8x50xbf16>) …
-    ```
-    becomes
     ```mlir
     transformer.weight @w : tensor<8x50xbf16> from "model.safetensors"
     transformer.derive @w.padded_56.zeros = fill() {value = 0.0} : tensor<8x6xbf16>
     transformer.derive @w.padded_56 = concat(@w, @w.padded_56.zeros) {axis = 1} : tensor<8x56xbf16>
-    %0 = linalg.generic … -> tensor<?x56xbf16>
-    %w = transformer.use @w.padded_56 : tensor<8x56xbf16>
-    %y = linalg.generic … ins(%0, %w : tensor<?x56xbf16>, tensor<8x56xbf16>) …
     ```
   }];
   let options = [Option<"tf32", "tf32", "bool", "false", "f32 is multiplied on tensor cores, rounded to tf32">];

@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // What passes between global memory, shared memory and fragments. A tile has as many dimensions as its
-// products, 16 at a time; those behind the head's are zeros. Heads of no multiple of 8 begin at multiples of 4
-// or 8 bytes and are copied in pieces of that.
+// products, 16 at a time; those behind the head's are zeros. Heads of no multiple of 8 begin at multiples of
+// 4 or 8 bytes and are copied in pieces of that.
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,14 +54,12 @@ void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
           fragment.push_back(i32(b, 0));
           continue;
         }
-        Value own = addIndex(b, loc, column, d + half), exists;
-        if (d + half + 8 > headDim) {
-          exists = below(b, own, index(b, headDim));
-          own = arith::SelectOp::create(b, loc, exists, own, index(b, 0));
-        }
+        Value own = addIndex(b, loc, column, d + half);
+        // Behind the head keys are zeros, and a query's other numbers will do.
+        if (d + half + 8 > headDim)
+          own = arith::SelectOp::create(b, loc, below(b, own, index(b, headDim)), own, index(b, 0));
         Value address = matrix.addressOf(b, matrixRow[i], own);
-        Value x = LLVM::BitcastOp::create(b, loc, b.getI32Type(), loadFrom(b, loc, pair, address));
-        fragment.push_back(exists ? Value(arith::SelectOp::create(b, loc, exists, x, i32(b, 0))) : x);
+        fragment.push_back(LLVM::BitcastOp::create(b, loc, b.getI32Type(), loadFrom(b, loc, pair, address)));
       }
     queryFragments.push_back(fragment);
   }

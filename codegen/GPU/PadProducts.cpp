@@ -124,8 +124,8 @@ struct PadProducts : transformer::impl::PadProductsPassBase<PadProducts> {
       SmallVector<Value> at;
       for (int64_t i = 0; i < type.getRank(); ++i)
         at.push_back(linalg::IndexOp::create(b, loc, i));
-      Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, at.back(),
-                                           constantIndex(b, loc, depth));
+      Value exists =
+          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, at.back(), constantIndex(b, loc, depth));
       at.back() = arith::MinUIOp::create(b, loc, at.back(), constantIndex(b, loc, depth - 1));
       Value element = tensor::ExtractOp::create(b, loc, x, at);
       Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type.getElementType()));

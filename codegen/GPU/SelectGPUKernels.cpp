@@ -183,12 +183,13 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
                            /*stages=*/mostBytes / bytes, /*vector=*/8);
   }
 
-  /// Rows of whole positions; keys that lie one behind the other, at multiples of 16 bytes; scores that need no
-  /// more registers.
+  /// Rows of whole positions; keys that lie one behind the other, at multiples of 16 bytes; scores that need
+  /// no more registers.
   static bool suitsWgmmaAttention(AttentionOp op) {
     AttentionShape shape(op);
     bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
-    return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && shape.headDim % 8 == 0 && !isRing && !op.getBias();
+    return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && shape.headDim % 8 == 0 && !isRing &&
+           !op.getBias();
   }
 
   ConfigAttr selectProjections(ArrayRef<Projection> projections, StringRef arch) {

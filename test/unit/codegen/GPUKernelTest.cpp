@@ -99,8 +99,8 @@ TEST(GPUKernel, ProductsOfAnyDepth) {
   report(test);
 }
 
-/// Each second row is NaN, so that none of another row's numbers, even times zero, may be in a sum. The larger of
-/// NaN and a number is the number.
+/// Each second row is NaN, so that none of another row's numbers, even times zero, may be in a sum. The
+/// larger of NaN and a number is the number.
 TEST(GPUKernel, RowsArePaddedWithZeros) {
   std::string text;
   for (int k : {50, 52, 63})

@@ -71,10 +71,10 @@ TEST(GPUTF32, ValuesOfTF32AreMultipliedExactly) {
 TEST(GPUTF32, ProductsOfAnyDepth) {
   std::string text;
   for (int k : {1, 50, 63})
-    text += functionText("any" + std::to_string(k),
-                         {{"x", "B, S, " + std::to_string(k) + ", f32"}, {"w", "40, " + std::to_string(k) + ", f32"}},
-                         {{"y", "B, S, 40, f32"}},
-                         "%y = transformer.linear %x, %w : {x}, {w} -> {y} return %y : {y}");
+    text += functionText(
+        "any" + std::to_string(k),
+        {{"x", "B, S, " + std::to_string(k) + ", f32"}, {"w", "40, " + std::to_string(k) + ", f32"}},
+        {{"y", "B, S, 40, f32"}}, "%y = transformer.linear %x, %w : {x}, {w} -> {y} return %y : {y}");
   EXPECT_EQ(templatesOf(text, kGPUArch, /*newest=*/false, /*tf32=*/true),
             (std::set<std::string>{"mma_gemm", "rows"}));
   EXPECT_EQ(templatesOf(text), std::set<std::string>{"simt_gemm"}) << "nobody asked for tf32";
