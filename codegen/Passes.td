@@ -247,6 +247,24 @@ def CheckLoweredPass : Pass<"transformer-check-lowered", "::mlir::ModuleOp"> {
   }];
 }
 
+def PadProductsPass : Pass<"transformer-pad-products", "::mlir::ModuleOp"> {
+  let summary = "Pad the rows of products on tensor cores to multiples of 16 bytes";
+  let description = [{
+    Products whose operands tensor cores multiply (bf16, f16; f32 with `tf32`) get rows of whole chunks of 16 bytes,
+    with zeros behind them: weights as derived weights, everything else by a generic that copies. What read `@w` as
+    `tensor<8x50xbf16>` reads `@w.padded_56` as `tensor<8x56xbf16>`:
+
+    ```mlir
+    transformer.weight @w : tensor<8x50xbf16> from "model.safetensors"
+    transformer.derive @w.padded_56.zeros = fill() {value = 0.0} : tensor<8x6xbf16>
+    transformer.derive @w.padded_56 = concat(@w, @w.padded_56.zeros) {axis = 1} : tensor<8x56xbf16>
+    ```
+  }];
+  let options = [Option<"tf32", "tf32", "bool", "false", "f32 is multiplied on tensor cores, rounded to tf32">];
+  let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
 def SelectGPUKernelsPass : Pass<"transformer-select-gpu-kernels", "::mlir::ModuleOp"> {
   let summary = "Choose template and tiles of each dispatch for each architecture";
   let description = [{

@@ -55,6 +55,11 @@ static const Phase kPhases[] = {
     {"dispatch", Phase::Both,
      [](OpPassManager &pm, const LoweringPipelineOptions &options) {
        pm.addPass(createCheckDispatchablePass());
+       if (!options.gpuArchs.empty()) {
+         PadProductsPassOptions pad;
+         pad.tf32 = options.tf32;
+         pm.addPass(createPadProductsPass(pad));
+       }
        FormDispatchesPassOptions form;
        form.fusion = options.fusion;
        form.gpu = !options.gpuArchs.empty();

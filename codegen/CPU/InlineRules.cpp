@@ -33,6 +33,7 @@ struct Read {
   /// From the consumer's loops; null for what is no operand of a generic.
   AffineMap map;
   bool inRegion = false; ///< by tensor.extract
+  bool inOrder = false;  ///< and at the indices of all loops, which may be clamped
 };
 } // namespace
 
@@ -44,9 +45,23 @@ static bool hasLoopIndices(tensor::ExtractOp extract) {
       return index.getType().isIndex(); // an offset
     if (isa<linalg::IndexOp, arith::ConstantOp>(def))
       return true;
-    return isa<arith::AddIOp, arith::SubIOp>(def) && llvm::all_of(def->getOperands(), known);
+    return isa<arith::AddIOp, arith::SubIOp, arith::MinUIOp>(def) && llvm::all_of(def->getOperands(), known);
   };
   return llvm::all_of(extract.getIndices(), known);
+}
+
+/// Whether the loops of `consumer` visit the elements one after the other, the last perhaps several times.
+static bool readsInOrder(tensor::ExtractOp extract, linalg::GenericOp consumer) {
+  if (extract.getIndices().size() != consumer.getNumLoops())
+    return false;
+  for (auto [loop, index] : llvm::enumerate(extract.getIndices())) {
+    if (auto clamp = index.getDefiningOp<arith::MinUIOp>(); clamp && getConstantIntValue(clamp.getRhs()))
+      index = clamp.getLhs();
+    auto own = index.getDefiningOp<linalg::IndexOp>();
+    if (!own || own.getDim() != loop)
+      return false;
+  }
+  return true;
 }
 
 /// Appends the reads of `value`; false where one is none that can be inlined.
@@ -65,7 +80,7 @@ static bool collectReads(Value value, const DispatchGroup &group, ArrayRef<Opera
       auto consumer = extract->getParentOfType<linalg::GenericOp>();
       if (!consumer || !group.ops.contains(consumer) || !hasLoopIndices(extract))
         return false;
-      reads.push_back({consumer, AffineMap(), true});
+      reads.push_back({consumer, AffineMap(), true, readsInOrder(extract, consumer)});
       continue;
     }
     if (!group.ops.contains(user))
@@ -178,6 +193,11 @@ InlineAnswer CPUTemplates::inlineElementwise(const DispatchGroup &group, linalg:
       if (continuesContraction(producer))
         return {Inlined::No, "it is fused with the contraction that it reads"};
       how = Inlined::Prologue;
+      continue;
+    }
+    if (read.inOrder) {
+      if (continuesContraction(producer))
+        return {Inlined::No, "it is fused with the contraction that it reads"};
       continue;
     }
     // A few operations on integers, positions say, are cheaper again than stored.

@@ -27,6 +27,9 @@ struct AttentionShape {
   int64_t heads, kvHeads, group, headDim;
   /// Queries, keys and values of one type of 16 bits.
   bool isNarrow() const { return query == key && key == value && (query.isBF16() || query.isF16()); }
+  /// Elements of 16 bits that can be moved at once, 16 bytes at most: every head begins at a multiple of
+  /// them.
+  int64_t piece() const { return std::min<int64_t>(headDim & -headDim, 8); }
 };
 
 /// The operands of an attention in a kernel, the keys that a query sees, and where they stand.

@@ -120,12 +120,18 @@ void AttentionRows::storeRows(OpBuilder &b, ArrayRef<Value> sums, const RowState
     Value inverse = inverseOf(b, total);
     auto [s, head] = placeOf(b, ownRow[i]);
     scf::IfOp::create(b, loc, exists(b, ownRow[i], s), [&, s = s, head = head](OpBuilder &b, Location loc) {
-      for (int64_t n = 0; n < headDim / kMmaColumns; ++n) {
+      auto store = [&](OpBuilder &b, int64_t n, Value at) {
         Value both = vector::FromElementsOp::create(
             b, loc, pair,
             ValueRange{mulF(b, sums[n * 4 + 2 * i], inverse), mulF(b, sums[n * 4 + 2 * i + 1], inverse)});
-        storeElements(b, loc, convertTo(b, loc, both, element), context.out(),
-                      {batch, s, head, addIndex(b, loc, column, n * kMmaColumns)}, Value());
+        storeElements(b, loc, convertTo(b, loc, both, element), context.out(), {batch, s, head, at}, Value());
+      };
+      for (int64_t n = 0; n * kMmaColumns < headDim; ++n) {
+        Value at = addIndex(b, loc, column, n * kMmaColumns);
+        if ((n + 1) * kMmaColumns <= headDim)
+          store(b, n, at);
+        else
+          ifBelow(b, loc, at, index(b, headDim), [&](OpBuilder &b) { store(b, n, at); });
       }
       scf::YieldOp::create(b, loc);
     });

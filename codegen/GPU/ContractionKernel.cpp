@@ -66,6 +66,11 @@ SmallVector<Value> mlir::transformer::delinearizeSmall(OpBuilder &b, Location lo
   return indices;
 }
 
+bool mlir::transformer::suitsTensorCores(const Projection &projection, bool tf32) {
+  Type x = getElementTypeOrSelf(projection.input->get().getType());
+  return (x.isBF16() || x.isF16() || (x.isF32() && tf32)) && x == projection.weightType().getElementType();
+}
+
 Contraction::Contraction(OpBuilder &b, GPUKernelContext &context)
     : loc(outputOf(context.spec)->getLoc()), projections(projectionsOf(context.spec)),
       x(b, loc, context.argument(projections[0].input->get())), context(context), evaluator(context, 1),

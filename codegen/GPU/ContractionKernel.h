@@ -67,6 +67,10 @@ private:
   SmallVector<OpFoldResult> leading; ///< sizes of all dimensions of the result but the last
 };
 
+/// Whether tensor cores multiply operands of these types: both of 16 bits, or of f32 where `tf32` lets them
+/// be rounded.
+bool suitsTensorCores(const Projection &projection, bool tf32);
+
 /// The indices of `task` in a grid of sizes whose product is below 2^31, the last fastest.
 SmallVector<Value> delinearizeSmall(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes);
 

@@ -24,11 +24,11 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-DecodeAttention::DecodeAttention(GPUKernelContext &context, AttentionOp op, int64_t stepKeys)
+DecodeAttention::DecodeAttention(GPUKernelContext &context, AttentionOp op, int64_t stepKeys, int64_t dims)
     : AttentionKernel(context, op), threads(context.config.getThreads()), warps(threads / kWarp),
       rows(context.config.getTile()[0]), headsOfBlock(rows / shape.positions), stepKeys(stepKeys) {
   // Pairs stay aligned, and rows begin on different banks.
-  pitch = llvm::alignTo(headDim, 2) + 2;
+  pitch = llvm::alignTo(dims, 2) + 2;
   sumsAt = context.shared.allocate(warps * kMergedRows * pitch * 4);
   maximaAt = context.shared.allocate(warps * kMergedRows * 4);
   totalsAt = context.shared.allocate(warps * kMergedRows * 4);

@@ -20,7 +20,8 @@ constexpr int64_t kMergedRows = 8;
 /// in turn. How a warp attends is for those that derive from it.
 class DecodeAttention : protected AttentionKernel {
 public:
-  DecodeAttention(GPUKernelContext &context, AttentionOp op, int64_t stepKeys);
+  /// A warp has sums of `dims` dimensions, at least the head's.
+  DecodeAttention(GPUKernelContext &context, AttentionOp op, int64_t stepKeys, int64_t dims);
   virtual ~DecodeAttention() = default;
   void emit(OpBuilder &b);
 

@@ -7,7 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // What passes between global memory, shared memory and fragments. A tile has as many dimensions as its
-// products, 16 at a time; those behind the head's are zeros.
+// products, 16 at a time; those behind the head's are zeros. Heads of no multiple of 8 begin at multiples of
+// 4 or 8 bytes and are copied in pieces of that.
 //
 //===----------------------------------------------------------------------===//
 
@@ -53,7 +54,11 @@ void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
           fragment.push_back(i32(b, 0));
           continue;
         }
-        Value address = matrix.addressOf(b, matrixRow[i], addIndex(b, loc, column, d + half));
+        Value own = addIndex(b, loc, column, d + half);
+        // Behind the head keys are zeros, and a query's other numbers will do.
+        if (d + half + 8 > headDim)
+          own = arith::SelectOp::create(b, loc, below(b, own, index(b, headDim)), own, index(b, 0));
+        Value address = matrix.addressOf(b, matrixRow[i], own);
         fragment.push_back(LLVM::BitcastOp::create(b, loc, b.getI32Type(), loadFrom(b, loc, pair, address)));
       }
     queryFragments.push_back(fragment);
@@ -63,21 +68,35 @@ void FlashAttentionEmitter::loadQueries(OpBuilder &b) {
 void FlashAttentionEmitter::issueCopies(OpBuilder &b, Value memref, const SwizzledTile &tile, Value shift,
                                         function_ref<Value(OpBuilder &, Value row)> rowOf) {
   GlobalMatrix matrix(b, loc, memref);
-  int64_t chunks = headDim / kChunk, count = tile.rows * chunks;
+  int64_t piece = shape.piece(), pieces = headDim / piece, count = tile.rows * pieces;
+  auto copy = [&](OpBuilder &b, Value number) {
+    Value row = div(b, number, pieces), own = rem(b, number, pieces), chunk = own, place = shift;
+    Value column = arith::MulIOp::create(b, loc, toIndex(b, own), index(b, piece));
+    if (piece < kChunk) {
+      chunk = div(b, own, kChunk / piece);
+      Value within = mul(b, rem(b, own, kChunk / piece), 2 * piece);
+      place = shift ? add(b, shift, within) : within;
+    }
+    copyChunkAsync(b, loc, tile.addressOf(b, loc, base, place, row, chunk),
+                   matrix.addressOf(b, rowOf(b, row), column), Value(), 2 * piece);
+  };
+  if (piece < kChunk) {
+    // So many that their addresses, computed ahead, would take the sums' registers.
+    scf::ForOp::create(b, loc, thread, i32(b, count), i32(b, threads), ValueRange(),
+                       [&](OpBuilder &b, Location loc, Value number, ValueRange) {
+                         copy(b, number);
+                         scf::YieldOp::create(b, loc);
+                       });
+    return;
+  }
   for (int64_t first = 0; first < count; first += threads) {
     Value number = add(b, thread, i32(b, first));
-    auto copy = [&](OpBuilder &b) {
-      Value row = div(b, number, chunks), chunk = rem(b, number, chunks);
-      Value column = arith::MulIOp::create(b, loc, toIndex(b, chunk), index(b, kChunk));
-      copyChunkAsync(b, loc, tile.addressOf(b, loc, base, shift, row, chunk),
-                     matrix.addressOf(b, rowOf(b, row), column), Value());
-    };
     if (first + threads <= count) {
-      copy(b);
+      copy(b, number);
       continue;
     }
     scf::IfOp::create(b, loc, below(b, number, i32(b, count)), [&](OpBuilder &b, Location loc) {
-      copy(b);
+      copy(b, number);
       scf::YieldOp::create(b, loc);
     });
   }
@@ -89,11 +108,19 @@ void FlashAttentionEmitter::clearPadding(OpBuilder &b) {
     return;
   int64_t count = 2 * kStages * keys + (isWide() ? rows : 0);
   SwizzledTile all{0, count, keyTile.chunks};
-  Value zeros = arith::ConstantOp::create(b, loc, b.getZeroAttr(VectorType::get({4}, b.getI32Type())));
+  // Pieces up to the next chunk, then a whole one.
+  SmallVector<std::pair<int64_t, int64_t>> parts; // column, size
+  for (int64_t column = headDim; column < dims; column += parts.back().second)
+    parts.push_back({column, column % kChunk == 0 ? kChunk : shape.piece()});
   for (int64_t first = 0; first < count; first += threads) {
     Value row = add(b, thread, i32(b, first));
     scf::IfOp::create(b, loc, below(b, row, i32(b, count)), [&](OpBuilder &b, Location loc) {
-      storeTo(b, loc, zeros, all.addressOf(b, loc, base, Value(), row, i32(b, headDim / kChunk)));
+      for (auto [column, size] : parts) {
+        Type zeros = VectorType::get({size / 2}, b.getI32Type());
+        Value within = column % kChunk == 0 ? Value() : i32(b, column % kChunk * 2);
+        storeTo(b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(zeros)),
+                all.addressOf(b, loc, base, within, row, i32(b, column / kChunk)));
+      }
       scf::YieldOp::create(b, loc);
     });
   }

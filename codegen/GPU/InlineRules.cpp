@@ -11,6 +11,11 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+static int64_t columnsOf(Operation *op) {
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  return type.getRank() == 0 ? 1 : type.getShape().back();
+}
+
 namespace {
 /// What the CPU's kernels inline, but for prologues of contractions and attention: a
 /// block of a GPU sees a part of the columns or keys, so that each of hundreds of blocks
@@ -22,6 +27,8 @@ public:
     InlineAnswer answer = cpuTemplates().canInline(group, producer, views);
     if (answer.how == Inlined::Prologue && !isa<CacheAppendOp>(group.output))
       return {Inlined::No, "each block of the kernel would compute it again"};
+    if (answer.how == Inlined::Root && columnsOf(producer) != columnsOf(group.output))
+      return {Inlined::No, "its rows have another length than those of the dispatch"};
     return answer;
   }
 };

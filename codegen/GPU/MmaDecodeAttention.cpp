@@ -28,9 +28,9 @@ constexpr int64_t kStepKeys = 16, kLaneGroups = 8, kGroupLanes = 4;
 class MmaDecodeAttention : public DecodeAttention {
 public:
   MmaDecodeAttention(GPUKernelContext &context, AttentionOp op)
-      : DecodeAttention(context, op, kStepKeys), type(shape.query),
-        parts(llvm::divideCeilSigned(rows, kMergedRows)), keySlices(slicesOf(headDim, kGroupLanes, 4)),
-        valueSlices(slicesOf(headDim, kLaneGroups, 2)) {
+      : DecodeAttention(context, op, kStepKeys, wholeDims(op)), type(shape.query), dims(wholeDims(op)),
+        parts(llvm::divideCeilSigned(rows, kMergedRows)), keySlices(slicesOf(dims, kGroupLanes, 4)),
+        valueSlices(slicesOf(dims, kLaneGroups, 2)) {
     if (isWide())
       queriesAt = context.shared.allocate(parts * kMergedRows * queryPitch() * 2);
   }
@@ -45,9 +45,12 @@ private:
   void finishScores(OpBuilder &b, MutableArrayRef<Value> scores, Value firstKey);
   void weighScores(OpBuilder &b, MutableArrayRef<Value> scores, MutableArrayRef<Value> state);
   void addValues(OpBuilder &b, Slices &values, ArrayRef<Value> weights, MutableArrayRef<Value> state);
-  /// The lane's vectors of rows (index), its number among those that share a row being `member` (i32).
+  static int64_t wholeDims(AttentionOp op) { return llvm::alignTo(AttentionShape(op).headDim, kMmaDepth); }
+  /// The lane's vectors of rows (index), its number among the `lanes` that share a row being `member` (i32).
   SmallVector<Value> load(OpBuilder &b, const GlobalMatrix &matrix, ValueRange from, Value member,
-                          Slice slice);
+                          int64_t lanes, Slice slice);
+  Value loadPieces(OpBuilder &b, const GlobalMatrix &matrix, Value row, Value column, int64_t width,
+                   bool checked);
   Value columnOf(OpBuilder &b, Value member, Slice slice) {
     return add(b, mul(b, member, slice.width), i32(b, slice.first));
   }
@@ -57,13 +60,14 @@ private:
   SmallVector<Value> queryVectors(OpBuilder &b, size_t number);
 
   /// The sums leave too few registers for queries, keys and values at a time.
-  bool isWide() const { return parts * headDim > 192; }
-  int64_t queryPitch() const { return llvm::alignTo(headDim, 8) + 8; }
-  int64_t tiles() const { return headDim / kMmaRows; } ///< of the second product
+  bool isWide() const { return parts * dims > 192; }
+  int64_t queryPitch() const { return dims + 8; }
+  int64_t tiles() const { return dims / kMmaRows; } ///< of the second product
   int64_t maximumAt(int64_t part) const { return parts * tiles() * 4 + part; }
   int64_t totalAt(int64_t part) const { return maximumAt(parts) + part; }
 
   Type type;
+  int64_t dims; ///< the head's, and zeros that make a multiple of 16
   int64_t parts, queriesAt = 0;
   SmallVector<Slice> keySlices, valueSlices;
   Value laneGroup, member;                             ///< lane / 4, lane % 4 (i32)
@@ -78,9 +82,36 @@ private:
 //===----------------------------------------------------------------------===//
 
 SmallVector<Value> MmaDecodeAttention::load(OpBuilder &b, const GlobalMatrix &matrix, ValueRange from,
-                                            Value member, Slice slice) {
+                                            Value member, int64_t lanes, Slice slice) {
   Value column = toIndex(b, columnOf(b, member, slice));
-  return llvm::map_to_vector(from, [&](Value row) { return matrix.load(b, row, column, slice.width); });
+  bool checked = slice.first + lanes * slice.width > headDim;
+  return llvm::map_to_vector(from, [&](Value row) {
+    return checked || shape.piece() < slice.width ? loadPieces(b, matrix, row, column, slice.width, checked)
+                                                  : matrix.load(b, row, column, slice.width);
+  });
+}
+
+/// A vector of a row whose head begins at a multiple of a smaller one; zeros behind the head's dimensions,
+/// where it has some (`checked`). A piece is all of the head or nothing.
+Value MmaDecodeAttention::loadPieces(OpBuilder &b, const GlobalMatrix &matrix, Value row, Value column,
+                                     int64_t width, bool checked) {
+  int64_t piece = std::min(shape.piece(), width);
+  SmallVector<Value> words; // two elements each
+  for (int64_t i = 0; i < width; i += piece) {
+    Value own = addIndex(b, loc, column, i), address = matrix.addressOf(b, row, own), exists;
+    if (checked) {
+      exists = below(b, own, index(b, headDim));
+      address = arith::SelectOp::create(b, loc, exists, address, matrix.base);
+    }
+    Value x = loadFrom(b, loc, VectorType::get({piece}, type), address);
+    x = LLVM::BitcastOp::create(b, loc, VectorType::get({piece / 2}, b.getI32Type()), x);
+    for (int64_t j = 0; j < piece / 2; ++j) {
+      Value word = vector::ExtractOp::create(b, loc, x, j);
+      words.push_back(checked ? Value(arith::SelectOp::create(b, loc, exists, word, i32(b, 0))) : word);
+    }
+  }
+  Value all = vector::FromElementsOp::create(b, loc, VectorType::get({width / 2}, b.getI32Type()), words);
+  return LLVM::BitcastOp::create(b, loc, VectorType::get({width}, type), all);
 }
 
 void MmaDecodeAttention::loadQueries(OpBuilder &b) {
@@ -98,14 +129,14 @@ void MmaDecodeAttention::loadQueries(OpBuilder &b) {
   if (isWide())
     return stageQueries(b, matrix);
   for (Slice slice : keySlices)
-    queries.push_back(load(b, matrix, rowsOfQueries, member, slice));
+    queries.push_back(load(b, matrix, rowsOfQueries, member, kGroupLanes, slice));
 }
 
 /// Queries go to shared memory, by the first warp.
 void MmaDecodeAttention::stageQueries(OpBuilder &b, const GlobalMatrix &matrix) {
   scf::IfOp::create(b, loc, below(b, thread, i32(b, kWarp)), [&](OpBuilder &b, Location loc) {
     for (Slice slice : keySlices)
-      for (auto [part, x] : llvm::enumerate(load(b, matrix, rowsOfQueries, member, slice)))
+      for (auto [part, x] : llvm::enumerate(load(b, matrix, rowsOfQueries, member, kGroupLanes, slice)))
         storeTo(b, loc, x, stagedAddress(b, static_cast<int64_t>(part), slice));
     scf::YieldOp::create(b, loc);
   });
@@ -239,9 +270,11 @@ SmallVector<Value> MmaDecodeAttention::emitStep(OpBuilder &b, Value firstKey, Va
     keyRows.push_back(rowOfKey(b, add(b, firstKey, add(b, laneGroup, i32(b, n)))));
   for (int64_t n : {0, 1, 8, 9})
     valueRows.push_back(rowOfKey(b, add(b, firstKey, add(b, mul(b, member, 2), i32(b, n)))));
-  Slices keys(keySlices.size(), [&](size_t i) { return load(b, keyMatrix, keyRows, member, keySlices[i]); });
-  Slices values(valueSlices.size(),
-                [&](size_t i) { return load(b, valueMatrix, valueRows, laneGroup, valueSlices[i]); });
+  Slices keys(keySlices.size(),
+              [&](size_t i) { return load(b, keyMatrix, keyRows, member, kGroupLanes, keySlices[i]); });
+  Slices values(valueSlices.size(), [&](size_t i) {
+    return load(b, valueMatrix, valueRows, laneGroup, kLaneGroups, valueSlices[i]);
+  });
   // All of them are on their way before the first is used, where there are registers for them.
   if (!isWide()) {
     keys.loadAll();

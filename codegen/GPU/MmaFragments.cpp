@@ -95,8 +95,11 @@ Value mlir::transformer::joinElements(OpBuilder &b, Location loc, Value x, int64
   return LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair);
 }
 
-void mlir::transformer::copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid) {
-  NVVM::CpAsyncOp::create(b, loc, target, source, 16, NVVM::LoadCacheModifierKind::CG, valid);
+void mlir::transformer::copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid,
+                                       int64_t bytes) {
+  // Only whole chunks can pass the first-level cache by.
+  auto cache = bytes == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
+  NVVM::CpAsyncOp::create(b, loc, target, source, static_cast<uint32_t>(bytes), cache, valid);
 }
 
 void mlir::transformer::commitCopies(OpBuilder &b, Location loc) {

@@ -51,9 +51,9 @@ Value packPair(OpBuilder &b, Location loc, Type type, Value low, Value high);
 /// Element i of vector x and element j of vector y, of 16 bits, in one i32, the former first.
 Value joinElements(OpBuilder &b, Location loc, Value x, int64_t i, Value y, int64_t j);
 
-/// Copies a chunk of 16 bytes from global (!llvm.ptr<1>) to shared memory while the thread goes on; of the
-/// source only `valid` bytes (i32), the rest zeros. Null: all of it.
-void copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid);
+/// Copies a chunk of 16 bytes, or 4 or 8, from global (!llvm.ptr<1>) to shared memory while the thread goes
+/// on; of the source only `valid` bytes (i32), the rest zeros. Null: all of it.
+void copyChunkAsync(OpBuilder &b, Location loc, Value target, Value source, Value valid, int64_t bytes = 16);
 void commitCopies(OpBuilder &b, Location loc);
 /// Waits until at most `pending` commits of this thread are under way. Other threads see the data after a
 /// barrier.

@@ -9,6 +9,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/GPU/AttentionKernel.h"
+#include "codegen/GPU/MmaFragments.h"
 #include "codegen/GPU/Validated.h"
 #include "codegen/Passes.h"
 
@@ -78,11 +79,11 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return projections;
   }
 
-  /// All of one narrow type, rows that begin at multiples of 16 bytes, and heads whose sums fit in registers.
+  /// All of one narrow type, of heads that begin at multiples of 4 bytes and whose sums fit in registers.
   static bool suitsFlashAttention(AttentionOp op) {
     constexpr int64_t mostDims = 256, mostRows = 64;
     AttentionShape shape(op);
-    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 8 == 0 &&
+    return shape.isNarrow() && getElementTypeOrSelf(op.getType()) == shape.query && shape.headDim % 2 == 0 &&
            shape.headDim <= mostDims && shape.group <= mostRows;
   }
 
@@ -107,7 +108,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
   ConfigAttr selectDecodeAttention(AttentionOp op) {
     constexpr int64_t mostDims = 256, threads = 256;
     AttentionShape shape(op);
-    bool onTensorCores = shape.isNarrow() && shape.headDim % 16 == 0;
+    bool onTensorCores = shape.isNarrow() && shape.headDim % 2 == 0;
     // Rows whose sums fit in registers.
     int64_t most = onTensorCores && shape.headDim <= mostDims / 2 ? 16 : 8;
     if (ShapedType::isDynamic(shape.positions) || shape.positions < 1 || shape.headDim > mostDims)
@@ -123,14 +124,6 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return config(onTensorCores ? "decode_attention" : "simt_decode_attention",
                   {shape.positions * heads, splitsOf(op, shape.heads / heads), kSplitKeys}, threads,
                   8 * kAccessBytes / bits);
-  }
-
-  /// Operands of one type that tensor cores multiply, whose rows begin at multiples of 16 bytes.
-  bool suitsTensorCores(ArrayRef<Projection> projections) {
-    Type x = getElementTypeOrSelf(projections[0].input->get().getType());
-    return (x.isBF16() || x.isF16() || (x.isF32() && tf32)) &&
-           x == projections[0].weightType().getElementType() &&
-           projections[0].depth() % (128 / x.getIntOrFloatBitWidth()) == 0;
   }
 
   /// The rows of a product, where they are known.
@@ -190,18 +183,23 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
                            /*stages=*/mostBytes / bytes, /*vector=*/8);
   }
 
-  /// Rows of whole positions; keys that lie one behind the other; scores that need no more registers.
+  /// Rows of whole positions; keys that lie one behind the other, at multiples of 16 bytes; scores that need
+  /// no more registers.
   static bool suitsWgmmaAttention(AttentionOp op) {
     AttentionShape shape(op);
     bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
-    return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && !isRing && !op.getBias();
+    return llvm::isPowerOf2_64(shape.group) && shape.headDim <= 128 && shape.headDim % 8 == 0 && !isRing &&
+           !op.getBias();
   }
 
   ConfigAttr selectProjections(ArrayRef<Projection> projections, StringRef arch) {
     auto input = cast<RankedTensorType>(projections[0].input->get().getType());
     int64_t narrow =
         std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
-    bool onTensorCores = suitsTensorCores(projections), isNarrow = narrow < 4;
+    // Rows that do not begin at multiples of 16 bytes are those that no pass has padded.
+    bool onTensorCores = suitsTensorCores(projections[0], tf32) &&
+                         projections[0].depth() % elementsOfChunk(input.getElementType()) == 0;
+    bool isNarrow = narrow < 4;
     bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
     std::optional<int64_t> rows = rowsOf(input);
     // One position of each sequence, however many there are, is a kernel with code for one row beside.

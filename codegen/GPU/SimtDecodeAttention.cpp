@@ -39,7 +39,8 @@ struct Sharing {
 class SimtDecodeAttention : public DecodeAttention {
 public:
   SimtDecodeAttention(GPUKernelContext &context, AttentionOp op, Sharing sharing)
-      : DecodeAttention(context, op, sharing.keys() * sharing.turns()), sharing(sharing) {}
+      : DecodeAttention(context, op, sharing.keys() * sharing.turns(), AttentionShape(op).headDim),
+        sharing(sharing) {}
 
 private:
   void loadQueries(OpBuilder &b) override;

@@ -206,7 +206,7 @@ def groups():
         linear(f"skinny_{n}_{k}_{kind}", ("B", 1), n, k, kind, sizes((1,), (2,), (8,), (9,), (16,), (17,), (33,)), finish=finish)
         for (n, k), finish in (((1000, 512), ""), ((7, 1024), "silu"), ((100, 520), "gated"), ((8200, 40), ""))
         for kind in ("bf16", "f16")]
-    shapes = (((8, 8), ""), ((128, 64), "silu"), ((129, 72), "gated"), ((200, 512), ""), ((1030, 40), "silu"))
+    shapes = (((8, 8), ""), ((128, 64), "silu"), ((129, 72), "gated"), ((200, 512), ""), ((1030, 40), "silu"), ((100, 50), ""))
     found["gemm"] = {"rows", "mma_gemm"}, {"rows", "wgmma_gemm"}, [
         linear(f"gemm_{n}_{k}_{kind}", ("B", "S"), n, k, kind, any_rows, result=result, finish=finish)
         for (n, k), finish in shapes for kind, result in (("bf16", "bf16"), ("f16", "f32"))]
@@ -221,7 +221,7 @@ def groups():
     found["attention"] = {"rows", "flash_attention"}, {"rows", "wgmma_attention"}, prefill
     found["flash_attention"] = {"rows", "flash_attention"}, {"rows", "flash_attention"}, [
         attention(f"flash_{q}_{k}_{d}", "S", (q, k, d), "bf16", lengths, bias=d < 200, mask=masks[turn % 4])
-        for turn, (q, k, d) in enumerate(((2, 1, 64), (14, 2, 80), (4, 1, 256), (2, 2, 136), (3, 1, 8))) if d < 200 or d == 256]
+        for turn, (q, k, d) in enumerate(((2, 1, 64), (14, 2, 80), (4, 1, 256), (2, 2, 136), (3, 1, 8), (4, 2, 36))) if d < 200 or d == 256]
     cached = sizes((1, 1), (2, 40), (1, 130), (1, 600))
     # The lengths of a cache are advanced by a kernel of one thread, `tasks`.
     found["append"] = {"rows", "tasks", "append", "flash_attention"}, {"rows", "tasks", "append", "wgmma_attention"}, [
@@ -230,7 +230,7 @@ def groups():
     found["append_ring"] = {"tasks", "append", "simt_attention"}, {"tasks", "append", "simt_attention"}, [
         attention("append_ring", "S", (4, 2, 20), "f32", cached, mask="window, 20", cache="ring, 20")]
     for name, cases in (("decode_attention", [((2, 2, 32), "bf16"), ((4, 1, 64), "f16"), ((8, 1, 128), "bf16"),
-                                              ((14, 2, 80), "bf16"), ((2, 1, 256), "f16")]),
+                                              ((14, 2, 80), "bf16"), ((2, 1, 256), "f16"), ((4, 2, 50), "bf16")]),
                         ("simt_decode_attention", [((4, 1, 64), "f32"), ((3, 3, 40), "f32"), ((2, 1, 33), "f32"),
                                                    ((8, 1, 256), "f32")])):
         templates = {"rows"} if name == "decode_attention" else set()

@@ -21,8 +21,8 @@ REGISTERS = {"gemv": 128, "simt_gemm": 128, "mma_gemm": 255, "skinny_gemm": 128,
              "append": 64, "elements": 64, "tasks": 64, "wgmma_gemm": 168, "wgmma_attention": 168}
 
 
-def linear(name, rows, n, k, type):
-    x, y = f"tensor<{rows}x{k}x{type}>", f"tensor<{rows}x{n}xf32>"
+def linear(name, rows, n, k, type, input_type=None):
+    x, y = f"tensor<{rows}x{k}x{input_type or type}>", f"tensor<{rows}x{n}xf32>"
     dims = '["B", "S", ""]' if rows == "?x?" else '["B", "", ""]'
     return f"""
 transformer.weight @{name}.w : tensor<{n}x{k}x{type}> from "model.safetensors"
@@ -89,25 +89,27 @@ def program():
         text += attention(f"simt_attention_{size}", "?", 8, 2, size, "f32", "window, 512")
     for size in [160, 256]:
         text += attention(f"row_attention_{size}", "?", 8, 2, size, "f32", "causal")
-    for size in [48, 64, 128, 256]:
+    for size in [36, 48, 50, 64, 72, 128, 250, 256]:
         for heads in [2, 8, 16]:
             text += attention(f"decode_attention_{heads}_{size}", 1, heads, 1, size, "bf16", "window, 512")
-    # Products of tf32 where they are asked for, but for rows that begin anywhere.
+    # Products of tf32 where they are asked for, but for those of two types.
     text += linear("simt_gemm_f32", "?x?", 1000, 1000, "f32")
     text += linear("simt_gemm_large_f32", "?x?", 8192, 1024, "f32")
     text += gated("simt_gemm_gated_f32", "?x?", 8192, 1024, "f32")
     text += linear("simt_gemm_odd_f32", "?x?", 1000, 1001, "f32")
-    text += linear("gemv_odd", "?x1", 1024, 1001, "bf16")
+    text += linear("simt_gemm_mixed", "?x?", 1000, 1001, "f32", "bf16")
+    text += linear("gemv_odd", "?x1", 1024, 1001, "f32", "bf16")
     for type in ["bf16", "f16"]:
         text += linear(f"skinny_gemm_{type}", "?x1", 1000, 1000, type)
         text += linear(f"skinny_gemm_wide_{type}", "?x1", 8192, 1024, type)
+        text += linear(f"skinny_gemm_odd_{type}", "?x1", 1000, 1001, type)
         text += linear(f"mma_gemm_small_{type}", "?x?", 1000, 1000, type)
         text += linear(f"mma_gemm_large_{type}", "?x?", 8192, 1024, type)
         # On sm_90a clusters of one, two and four blocks.
         text += linear(f"mma_gemm_shallow_{type}", "?x?", 1000, 64, type)
         text += gated(f"mma_gemm_gated_{type}", "?x?", 8192, 1024, type)
         text += gated(f"mma_gemm_deep_gated_{type}", "?x?", 1024, 1024, type)
-    for size in [32, 64, 72, 80, 128, 192, 256]:
+    for size in [32, 36, 50, 64, 72, 80, 128, 192, 250, 256]:
         text += attention(f"flash_attention_{size}", "?", 8, 2, size, "bf16", "causal")
     text += attention("flash_attention_window", "?", 8, 8, 128, "bf16", "window, 512")
     text += attention("flash_attention_wide_window", "?", 8, 4, 256, "f16", "window, 512")

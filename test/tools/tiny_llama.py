@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes a tiny Llama checkpoint, whole or damaged in one way. Standard library only.
 
-usage: tiny_llama.py FOLDER [--layers N] [--dtype F32|F16|BF16] [--damage KIND] [--config KEY=JSON]... [--large]
+usage: tiny_llama.py FOLDER [--layers N] [--dtype F32|F16|BF16] [--damage KIND] [--size KEY=N]... [--config KEY=JSON]... [--large]
 
+--size changes the weights with the config, --config the config alone.
 --large gives it a vocabulary of 4 million tokens, whose embedding of 256 MB in f32 is a hole in the file: a model that
 takes a while to write and no room to read.
 """
@@ -126,12 +127,16 @@ def main():
     parser.add_argument("--layers", type=int, default=CONFIG["num_hidden_layers"])
     parser.add_argument("--dtype", choices=SIZES, default="F32")
     parser.add_argument("--damage", choices=kinds)
+    parser.add_argument("--size", action="append", default=[], metavar="KEY=N")
     parser.add_argument("--config", action="append", default=[], metavar="KEY=JSON")
     parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args()
     kind = arguments.damage
 
     config = dict(CONFIG, num_hidden_layers=arguments.layers)
+    for change in arguments.size:
+        key, _, value = change.partition("=")
+        config[key] = int(value)
     entries = tensors(config, arguments.dtype)
     hole = 0
     if arguments.large:

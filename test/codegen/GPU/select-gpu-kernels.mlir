@@ -41,14 +41,34 @@ func.func @fours(%x: tensor<1x64x1024xbf16> {transformer.name = "x", transformer
   return %y : tensor<1x64x100xf32>
 }
 
-// Rows of k that do not begin at multiples of 16 bytes.
-// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x?x63xbf16>, %{{.*}}: tensor<100x63xbf16>
-// LINEAR-SAME: "simt_gemm"
+// Rows of k that do not begin at multiples of 16 bytes have been padded, those of x by a kernel: what is left is the
+// kernel of whole rows, here that of @linear, and tensor cores for few rows as for many.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x?x63xbf16>, %{{.*}}: tensor<?x?x64xbf16>)
+// LINEAR-SAME: "rows"
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<1x100x56xbf16>, %{{.*}}: tensor<100x56xbf16>
+// LINEAR-SAME: "mma_gemm"
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<1x2x56xbf16>, %{{.*}}: tensor<100x56xbf16>
+// LINEAR-SAME: "skinny_gemm"
+// NEWEST: func.func private @{{.*}}(%{{.*}}: tensor<1x100x56xbf16>, %{{.*}}: tensor<100x56xbf16>
+// NEWEST-SAME: sm_90a = #xgpu.config<"wgmma_gemm"
+transformer.weight @fifty : tensor<100x50xbf16> from "model.safetensors"
 func.func @unaligned(%x: tensor<?x?x63xbf16> {transformer.name = "x", transformer.dims = ["B", "S", ""]})
     -> (tensor<?x?x100xf32> {transformer.name = "y", transformer.dims = ["B", "S", ""]}) {
   %w = transformer.use @odd : tensor<100x63xbf16>
   %y = transformer.linear %x, %w : tensor<?x?x63xbf16>, tensor<100x63xbf16> -> tensor<?x?x100xf32>
   return %y : tensor<?x?x100xf32>
+}
+func.func @fifty_of_many(%x: tensor<1x100x50xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<1x100x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @fifty : tensor<100x50xbf16>
+  %y = transformer.linear %x, %w : tensor<1x100x50xbf16>, tensor<100x50xbf16> -> tensor<1x100x100xf32>
+  return %y : tensor<1x100x100xf32>
+}
+func.func @fifty_of_two(%x: tensor<1x2x50xbf16> {transformer.name = "x", transformer.dims = ["", "", ""]})
+    -> (tensor<1x2x100xf32> {transformer.name = "y", transformer.dims = ["", "", ""]}) {
+  %w = transformer.use @fifty : tensor<100x50xbf16>
+  %y = transformer.linear %x, %w : tensor<1x2x50xbf16>, tensor<100x50xbf16> -> tensor<1x2x100xf32>
+  return %y : tensor<1x2x100xf32>
 }
 
 // One row for each of the batch.
@@ -118,12 +138,12 @@ func.func private @f32(%q: tensor<?x?x8x64xf32>, %k: tensor<?x?x2x64xf32>, %v: t
   return %0 : tensor<?x?x8x64xf32>
 }
 
-// Wide heads, in fewer keys at a time; a multiple of 8 is enough.
+// Wide heads, in fewer keys at a time; an even number of dimensions is enough.
 // CHECK-LABEL: func.func private @wide_on_tensor_cores
 // CHECK-SAME: "flash_attention", tile = [64, 32], threads = 128
-func.func private @wide_on_tensor_cores(%q: tensor<?x?x8x200xbf16>, %k: tensor<?x?x2x200xbf16>, %v: tensor<?x?x2x200xbf16>, %out: tensor<?x?x8x200xbf16>) -> tensor<?x?x8x200xbf16> attributes {transformer.dispatch} {
-  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x200xbf16>, tensor<?x?x2x200xbf16>, tensor<?x?x2x200xbf16> -> tensor<?x?x8x200xbf16>
-  return %0 : tensor<?x?x8x200xbf16>
+func.func private @wide_on_tensor_cores(%q: tensor<?x?x8x202xbf16>, %k: tensor<?x?x2x202xbf16>, %v: tensor<?x?x2x202xbf16>, %out: tensor<?x?x8x202xbf16>) -> tensor<?x?x8x202xbf16> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q, %k, %v scale 0.125 mask <causal> : tensor<?x?x8x202xbf16>, tensor<?x?x2x202xbf16>, tensor<?x?x2x202xbf16> -> tensor<?x?x8x202xbf16>
+  return %0 : tensor<?x?x8x202xbf16>
 }
 
 // Heads whose tiles do not fit.

@@ -14,8 +14,10 @@ using namespace mlir::transformer::numeric;
 
 namespace {
 
+/// Dimensions that fill fragments, and some that are 2, 4 and 8 more than a multiple of 16.
 constexpr Heads kHeads[] = {{2, 2, 16}, {4, 2, 32}, {8, 1, 64}, {3, 3, 48},  {2, 1, 128}, {14, 2, 80},
-                            {6, 2, 96}, {2, 1, 72}, {3, 1, 8},  {4, 1, 256}, {2, 2, 136}, {8, 1, 192}};
+                            {6, 2, 96}, {2, 1, 72}, {3, 1, 8},  {4, 1, 256}, {2, 2, 136}, {8, 1, 192},
+                            {4, 2, 20}, {6, 1, 36}, {2, 2, 50}, {3, 1, 100}, {4, 2, 6},   {2, 1, 250}};
 const char *const kMasks[] = {"none", "causal", "window, 1", "window, 40", "window, 100"};
 
 /// Attention of many queries of each case under every mask, to keys and values; every third with a bias,
@@ -73,8 +75,8 @@ TEST(GPUKernel, SimtAttentionOfKeysAndValues) {
   constexpr Heads heads[] = {{2, 2, 32},  {4, 1, 64}, {8, 1, 128}, {3, 3, 40},
                              {10, 2, 36}, {2, 1, 33}, {6, 2, 10}};
   checkPrefill(heads, {"f32"}, "simt_attention");
-  // Narrow types whose rows do not begin at multiples of 16 bytes.
-  checkPrefill({{4, 2, 20}, {2, 1, 68}}, {"bf16", "f16"}, "simt_attention");
+  // Narrow types whose rows do not begin at multiples of 4 bytes.
+  checkPrefill({{4, 2, 21}, {2, 1, 67}}, {"bf16", "f16"}, "simt_attention");
 }
 TEST(GPUKernel, RowAttentionOfKeysAndValues) {
   constexpr Heads heads[] = {{2, 1, 129}, {2, 2, 200}, {4, 1, 256}, {1, 1, 300}};
@@ -106,14 +108,17 @@ struct Decoding {
 /// As many query heads for a head of keys as there may be, and more; dimensions that lanes share evenly and
 /// not.
 constexpr Decoding kNarrowDecoding[] = {
-    {{2, 2, 32}, "bf16", "bf16"},     {{4, 1, 64}, "f16", "f16"},     {{8, 1, 128}, "bf16", "bf16"},
-    {{16, 1, 256}, "bf16", "bf16"},   {{3, 3, 48}, "bf16", "bf16"},   {{14, 2, 80}, "bf16", "bf16"},
-    {{22, 2, 96}, "f16", "f16"},      {{34, 1, 16}, "bf16", "bf16"},  {{2, 1, 256}, "f16", "f16"},
-    {{8, 2, 112}, "bf16", "bf16", 2}, {{5, 1, 64}, "bf16", "bf16", 3}};
+    {{2, 2, 32}, "bf16", "bf16"},     {{4, 1, 64}, "f16", "f16"},      {{8, 1, 128}, "bf16", "bf16"},
+    {{16, 1, 256}, "bf16", "bf16"},   {{3, 3, 48}, "bf16", "bf16"},    {{14, 2, 80}, "bf16", "bf16"},
+    {{22, 2, 96}, "f16", "f16"},      {{34, 1, 16}, "bf16", "bf16"},   {{2, 1, 256}, "f16", "f16"},
+    {{8, 2, 112}, "bf16", "bf16", 2}, {{5, 1, 64}, "bf16", "bf16", 3}, {{4, 2, 72}, "bf16", "bf16"},
+    {{4, 2, 20}, "bf16", "bf16"},     {{6, 1, 36}, "f16", "f16"},      {{16, 1, 50}, "bf16", "bf16"},
+    {{12, 1, 100}, "bf16", "bf16"},   {{8, 2, 250}, "bf16", "bf16"},   {{4, 2, 6}, "bf16", "bf16"},
+    {{4, 2, 40}, "bf16", "bf16", 4}};
 constexpr Decoding kOtherDecoding[] = {
     {{2, 2, 32}, "f32", "f32"},  {{4, 1, 64}, "f32", "f32"},    {{8, 1, 128}, "f32", "f32"},
     {{8, 1, 256}, "f32", "f32"}, {{3, 3, 40}, "f32", "f32"},    {{18, 2, 36}, "f32", "f32"},
-    {{2, 1, 33}, "f32", "f32"},  {{4, 2, 128}, "f32", "bf16"},  {{4, 2, 72}, "bf16", "bf16"},
+    {{2, 1, 33}, "f32", "f32"},  {{4, 2, 128}, "f32", "bf16"},  {{4, 2, 71}, "bf16", "bf16"},
     {{6, 2, 200}, "f32", "f16"}, {{4, 2, 20}, "f32", "f32", 2}, {{1, 1, 251}, "f32", "f32", 8}};
 
 /// Attention of each case under every mask, to keys and values; every third with a bias, every fifth with a
@@ -164,6 +169,7 @@ TEST(GPUKernel, DecodeAttentionOfOtherTypes) { checkDecoding(kOtherDecoding, "si
 TEST(GPUKernel, DecodeAttentionOfCaches) {
   constexpr Decoding cases[] = {{{4, 1, 64}, "bf16", "bf16"},
                                 {{6, 2, 48}, "f16", "f16"},
+                                {{6, 3, 36}, "bf16", "bf16"},
                                 {{4, 2, 36}, "f32", "f32"},
                                 {{2, 2, 128}, "f32", "bf16"}};
   std::string text;
@@ -205,6 +211,43 @@ TEST(GPUKernel, DecodeAttentionOfCaches) {
         calls.push_back({name + "_fill", filled});
       calls.insert(calls.end(), 2, {name, 1});
       test.checkCalls(calls, {{"B", filled == 14 ? 2 : 1}});
+    }
+  report(test);
+}
+
+/// Heads of one half are NaN, which stand behind the dimensions of the others and at the begin of all:
+/// nothing of them may be in a sum, even times zero. The larger of NaN and a number is the number.
+TEST(GPUKernel, HeadsArePaddedWithZeros) {
+  std::string text;
+  std::vector<std::pair<std::string, int64_t>> names; // and dimensions
+  for (int size : {20, 36, 50, 72, 134, 200})
+    for (const char *positions : {"1", "S"}) {
+      names.push_back({"attention" + std::to_string(names.size()), size});
+      text += functionText(names.back().first,
+                           {{"q", shapeOf(4, size, positions, "bf16")},
+                            {"k", shapeOf(2, size, "K", "bf16")},
+                            {"v", shapeOf(2, size, "K", "bf16")},
+                            {"least", shapeOf(4, size, positions, "bf16")}},
+                           {{"y", shapeOf(4, size, positions, "bf16")}},
+                           "%0 = transformer.attention %q, %k, %v scale 0.2 mask <none> : {q}, {k}, {v} -> "
+                           "{y} %y = arith.maxnumf %0, %least : {y} return %y : {y}");
+    }
+  EXPECT_EQ(templatesOf(text),
+            (std::set<std::string>{"attention_merge", "decode_attention", "flash_attention", "rows"}));
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (auto &[name, size] : names)
+    for (bool firstHalf : {false, true}) {
+      test.override = [&, size = size](StringRef name, MutableArrayRef<double> values) {
+        if (name == "least")
+          return llvm::fill(values, -1);
+        int64_t heads = name == "q" ? 4 : 2;
+        for (auto [i, value] : llvm::enumerate(values))
+          if ((static_cast<int64_t>(i) / size % heads < heads / 2) == firstHalf)
+            value = std::numeric_limits<double>::quiet_NaN();
+      };
+      for (int64_t keys : {3, 70, 200})
+        test.check(name, {{"B", 2}, {"S", 19}, {"K", keys}});
     }
   report(test);
 }

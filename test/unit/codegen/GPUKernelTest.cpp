@@ -76,4 +76,57 @@ TEST(GPUKernel, SkinnyGemmAroundItsTiles) {
   report(test);
 }
 
+/// Rows of no multiple of 16 bytes are padded, and the kernels are those of whole rows.
+TEST(GPUKernel, ProductsOfAnyDepth) {
+  const std::pair<int, int> shapes[] = {{64, 50}, {33, 52}, {100, 63}, {16, 1}, {40, 257}, {70, 6}};
+  const std::pair<const char *, const char *> rows[] = {
+      {"1, 2", "skinny_gemm"}, {"1, 100", "mma_gemm"}, {"B, 1", "skinny_gemm"}, {"B, S", "mma_gemm"}};
+  std::string text;
+  std::vector<std::string> names;
+  for (const char *type : {"bf16", "f16"})
+    for (auto [n, k] : shapes)
+      for (auto [size, expected] : rows) {
+        int turn = static_cast<int>(names.size());
+        names.push_back("any" + std::to_string(turn));
+        std::string one = skinnyText(names.back(), size, n, k, type, turn / 3);
+        EXPECT_EQ(templatesOf(one), (std::set<std::string>{"rows", expected})) << one;
+        text += one;
+      }
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (const std::string &name : names)
+    test.check(name, {{"B", 9}, {"S", 21}}, 1e-5);
+  report(test);
+}
+
+/// Each second row is NaN, so that none of another row's numbers, even times zero, may be in a sum. The
+/// larger of NaN and a number is the number.
+TEST(GPUKernel, RowsArePaddedWithZeros) {
+  std::string text;
+  for (int k : {50, 52, 63})
+    for (const char *rows : {"B, 1", "B, 20"}) {
+      std::string y = std::string(rows) + ", 24, f32", x = std::string(rows) + ", " + std::to_string(k);
+      text += functionText((rows[3] == '1' ? "few" : "many") + std::to_string(k),
+                           {{"x", x + ", bf16"}, {"w", "24, " + std::to_string(k) + ", bf16"}, {"least", y}},
+                           {{"y", y}},
+                           "%0 = transformer.linear %x, %w : {x}, {w} -> {y} "
+                           "%y = arith.maxnumf %0, %least : {y} return %y : {y}");
+    }
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (int k : {50, 52, 63}) {
+    test.override = [k](StringRef name, MutableArrayRef<double> values) {
+      if (name == "least")
+        llvm::fill(values, -20);
+      if (name == "x")
+        for (auto [i, value] : llvm::enumerate(values))
+          if (static_cast<int64_t>(i) / k % 2 == 1)
+            value = std::numeric_limits<double>::quiet_NaN();
+    };
+    for (const char *name : {"few", "many"})
+      test.check(name + std::to_string(k), {{"B", 10}}, 1e-5);
+  }
+  report(test);
+}
+
 } // namespace

@@ -68,6 +68,28 @@ TEST(GPUTF32, ValuesOfTF32AreMultipliedExactly) {
   report(test);
 }
 
+TEST(GPUTF32, ProductsOfAnyDepth) {
+  std::string text;
+  for (int k : {1, 50, 63})
+    text += functionText(
+        "any" + std::to_string(k),
+        {{"x", "B, S, " + std::to_string(k) + ", f32"}, {"w", "40, " + std::to_string(k) + ", f32"}},
+        {{"y", "B, S, 40, f32"}}, "%y = transformer.linear %x, %w : {x}, {w} -> {y} return %y : {y}");
+  EXPECT_EQ(templatesOf(text, kGPUArch, /*newest=*/false, /*tf32=*/true),
+            (std::set<std::string>{"mma_gemm", "rows"}));
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{"simt_gemm"}) << "nobody asked for tf32";
+  Differential test(text, "sm_80+tf32");
+  ASSERT_TRUE(test.isCompiled());
+  test.override = [](StringRef, MutableArrayRef<double> values) {
+    for (double &value : values)
+      value = truncated(value);
+  };
+  for (int k : {1, 50, 63})
+    for (int64_t rows : {2, 65})
+      test.check("any" + std::to_string(k), {{"B", 1}, {"S", rows}}, 1e-5);
+  report(test);
+}
+
 TEST(GPUTF32, OthersAreRoundedToTheNearest) {
   std::vector<std::string> names;
   Differential test(productsText(names), "sm_80+tf32");

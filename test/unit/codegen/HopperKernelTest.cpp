@@ -40,6 +40,19 @@ TEST(HopperKernel, WgmmaGemmAroundItsTiles) {
   report(test);
 }
 
+/// TMA wants rows that begin at multiples of 16 bytes; others are padded before.
+TEST(HopperKernel, ProductsOfAnyDepth) {
+  std::vector<std::string> names;
+  std::string text = linearsText({{64, 50}, {129, 52}, {40, 63}, {16, 1}}, names);
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{"rows", "wgmma_gemm"}));
+  Differential test(text, kArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (const std::string &name : names)
+    for (int64_t rows : {1, 100, 129})
+      test.check(name, {{"B", 1 + rows % 2}, {"S", rows}}, 1e-5);
+  report(test);
+}
+
 TEST(HopperKernel, TwoWeightsOfOneInput) {
   std::string text =
       functionText("mlp", {{"x", "B, S, 72, bf16"}, {"g", "136, 72, bf16"}, {"u", "136, 72, bf16"}},
@@ -92,6 +105,14 @@ TEST(HopperKernel, AttentionOfKeysAndValues) {
       if (turn++ % 3 == 0)
         test.check(name, {{"B", 1 + turn % 2}, {"S", queries}, {"K", keys}});
   report(test);
+}
+
+/// Heads that TMA cannot copy.
+TEST(HopperKernel, AttentionOfNarrowerAlignment) {
+  std::string text;
+  for (int size : {20, 36, 50})
+    text += stepText("step" + std::to_string(size), {4, 2, size}, "causal", "full");
+  EXPECT_EQ(templatesOf(text), (std::set<std::string>{"append", "flash_attention"}));
 }
 
 TEST(HopperKernel, AttentionOfCaches) {
