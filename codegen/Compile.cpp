@@ -43,6 +43,7 @@ static LoweringPipelineOptions pipelineOptions(const CPUTarget &target, const Lo
   options.gpuArchs = lowering.gpuArchs;
   options.newestGPUKernels = lowering.newestGPUKernels;
   options.tf32 = lowering.tf32;
+  options.gpuSequences = lowering.gpuSequences;
   return options;
 }
 

@@ -39,6 +39,8 @@ struct LoweringOptions {
   bool newestGPUKernels = false;
   /// A GPU multiplies f32 on tensor cores, rounded to tf32 (10 bits of mantissa).
   bool tf32 = false;
+  /// Sequences that a decoding step on a GPU is taken to have; it may have any number.
+  int64_t gpuSequences = 1;
 };
 
 /// The kernels of one architecture, in the form of codegen/GPU/README.md.

@@ -54,10 +54,13 @@ def FormDispatchesPass : Pass<"transformer-form-dispatches", "::mlir::ModuleOp">
     `fusion` says how far groups grow: 0 leaves every op alone, 1 takes elementwise
     neighbours, 2 also what a kernel computes before its own loops (the norm before a
     projection, rotations before attention and appends) and projections of one input
-    whose results meet (gate and up).
+    whose results meet (gate and up). On a GPU what stands before a projection is fused in
+    decoding steps, where that pays (`codegen/GPU/README.md`).
   }];
   let options = [Option<"fusion", "fusion", "int64_t", "2", "how much to fuse: 0, 1 or 2">,
-                 Option<"gpu", "gpu", "bool", "false", "fuse what kernels of the GPU can inline">];
+                 Option<"gpu", "gpu", "bool", "false", "fuse what kernels of the GPU can inline">,
+                 Option<"sequences", "sequences", "int64_t", "1",
+                        "with gpu: sequences that a decoding step is taken to have, where they are not known">];
   let dependentDialects = ["::mlir::transformer::TransformerDialect", "::mlir::func::FuncDialect"];
 }
 

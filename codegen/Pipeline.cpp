@@ -63,6 +63,7 @@ static const Phase kPhases[] = {
        FormDispatchesPassOptions form;
        form.fusion = options.fusion;
        form.gpu = !options.gpuArchs.empty();
+       form.sequences = options.gpuSequences;
        pm.addPass(createFormDispatchesPass(form));
        addCleanup(pm);
      }},

@@ -32,7 +32,8 @@ struct LoweringPipelineOptions {
   std::vector<std::string> gpuArchs;
   /// Kernels that an architecture alone has are chosen, whether or not a GPU has shown them to be right.
   bool newestGPUKernels = false;
-  bool tf32 = false; ///< a GPU multiplies f32 on tensor cores, rounded to tf32
+  bool tf32 = false;        ///< a GPU multiplies f32 on tensor cores, rounded to tf32
+  int64_t gpuSequences = 1; ///< sequences that a decoding step is taken to have
 };
 
 /// The phases, in order. `outline` is of GPUs alone: after it, kernels are in modules of

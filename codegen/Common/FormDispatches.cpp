@@ -160,6 +160,7 @@ struct FormDispatches : transformer::impl::FormDispatchesPassBase<FormDispatches
       DispatchGroup group;
       group.output = &op;
       group.level = fusion;
+      group.sequences = sequences;
       group.ops.insert(&op);
       if (!isa<linalg::FillOp>(op))
         Grower(group, taken, gpu ? gpuTemplates() : cpuTemplates()).grow();

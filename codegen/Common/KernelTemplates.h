@@ -16,6 +16,8 @@
 
 namespace mlir::transformer {
 
+struct Projection;
+
 /// Ops that become one dispatch. `output` is the last of them in program order.
 struct DispatchGroup {
   Operation *output;
@@ -28,6 +30,8 @@ struct DispatchGroup {
   /// What may be fused: 0 nothing, 1 elementwise ops around a root, 2 whatever the
   /// templates can inline.
   int64_t level = 2;
+  /// Rows that a product of one position of each sequence is taken to have.
+  int64_t sequences = 1;
 
   /// The op that gives the dispatch its name.
   Operation *named() const {
@@ -49,7 +53,8 @@ struct InlineAnswer {
   bool nearMiss = false;
 };
 
-/// The kernel templates of a target. What they cannot inline is never fused.
+/// The kernel templates of a target. What they cannot inline is never fused. What templates of all targets
+/// can do is the same for all (InlineRules.cpp); a target takes from it what its own cannot.
 class KernelTemplates {
 public:
   virtual ~KernelTemplates() = default;
@@ -57,7 +62,10 @@ public:
   /// instead of loading it. `views` are the reshapes between the producer and its
   /// readers, not yet in the group; every other reader must be in the group.
   virtual InlineAnswer canInline(const DispatchGroup &group, linalg::GenericOp producer,
-                                 ArrayRef<Operation *> views) const = 0;
+                                 ArrayRef<Operation *> views) const;
+  /// Whether the kernel of a projection can compute the rows that it multiplies before its own loops, and
+  /// multiply more weights with them.
+  virtual bool canShareRows(const Projection &projection) const = 0;
 };
 
 /// Those of codegen/CPU and of codegen/GPU.

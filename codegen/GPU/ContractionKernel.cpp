@@ -73,8 +73,8 @@ bool mlir::transformer::suitsTensorCores(const Projection &projection, bool tf32
 
 Contraction::Contraction(OpBuilder &b, GPUKernelContext &context)
     : loc(outputOf(context.spec)->getLoc()), projections(projectionsOf(context.spec)),
-      x(b, loc, context.argument(projections[0].input->get())), context(context), evaluator(context, 1),
-      result(outputOf(context.spec)->getResult(0)) {
+      element(getElementTypeOrSelf(projections[0].input->get().getType())), context(context),
+      evaluator(context, 1), result(outputOf(context.spec)->getResult(0)) {
   for (Projection &projection : projections)
     weights.emplace_back(b, loc, context.argument(projection.weight->get()));
   columns = projections[0].columns();
@@ -85,6 +85,16 @@ Contraction::Contraction(OpBuilder &b, GPUKernelContext &context)
     leading.push_back(evaluator.dimSize(b, context.spec.getArguments().back(), i));
     rows = arith::MulIOp::create(b, loc, rows, indexValue(b, loc, leading.back()));
   }
+  if (Value input = projections[0].input->get(); isa<BlockArgument>(input))
+    x.emplace(b, loc, context.argument(input));
+  else
+    prologue.emplace(context, input, leading, rows);
+}
+
+LogicalResult mlir::transformer::checkRowsInMemory(GPUKernelContext &context) {
+  if (isa<BlockArgument>(projectionsOf(context.spec)[0].input->get()))
+    return success();
+  return context.spec.emitOpError("expected rows that are an argument, but got ") << context.config;
 }
 
 void Contraction::setGrid(int64_t rowsOfBlock, int64_t columnsOfBlock) {

@@ -10,7 +10,7 @@
 #define CODEGEN_GPU_CONTRACTIONKERNEL_H
 
 #include "codegen/Common/Projection.h"
-#include "codegen/GPU/Templates.h"
+#include "codegen/GPU/RowPrologue.h"
 
 namespace mlir::transformer {
 
@@ -55,7 +55,9 @@ public:
 
   Location loc;
   SmallVector<Projection> projections;
-  GlobalMatrix x;
+  Type element;                        ///< of x
+  std::optional<GlobalMatrix> x;       ///< where it is an argument
+  std::optional<RowPrologue> prologue; ///< where the dispatch computes its rows
   SmallVector<GlobalMatrix, 2> weights;
   Value rows;             ///< M (index)
   int64_t columns, depth; ///< N, K
@@ -70,6 +72,9 @@ private:
 /// Whether tensor cores multiply operands of these types: both of 16 bits, or of f32 where `tf32` lets them
 /// be rounded.
 bool suitsTensorCores(const Projection &projection, bool tf32);
+
+/// Reports rows that are no argument to a template that reads them from memory alone.
+LogicalResult checkRowsInMemory(GPUKernelContext &context);
 
 /// The indices of `task` in a grid of sizes whose product is below 2^31, the last fastest.
 SmallVector<Value> delinearizeSmall(OpBuilder &b, Location loc, Value task, ArrayRef<OpFoldResult> sizes);

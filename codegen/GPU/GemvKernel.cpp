@@ -9,7 +9,8 @@
 // A warp makes `tile` = [columns, rows] sums: its lanes take vectors of k in turn, so that
 // every weight is read once, coalesced, and used for all rows; then the lanes add up
 // theirs. One row has code of its own, more go a few at a time: the weights come from
-// the cache again then.
+// the cache again then. Rows that the dispatch computes are computed by the block, into
+// shared memory, before they are multiplied.
 //
 //===----------------------------------------------------------------------===//
 
@@ -39,8 +40,11 @@ SmallVector<Value> GemvEmitter::sumsOf(OpBuilder &b, ArrayRef<Value> rows) {
   Value from = arith::MulIOp::create(b, loc, lane, constantIndex(b, loc, width));
   auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange carried) {
     SmallVector<Value> next(carried), x;
-    for (Value row : rows)
-      x.push_back(convertTo(b, loc, contraction.x.load(b, row, k, width), f32));
+    for (auto [i, row] : llvm::enumerate(rows)) {
+      Value part = contraction.x ? contraction.x->load(b, row, k, width)
+                                 : contraction.prologue->loadStaged(b, static_cast<int64_t>(i), k, width);
+      x.push_back(convertTo(b, loc, part, f32));
+    }
     for (auto [w, weight] : llvm::enumerate(contraction.weights))
       for (int64_t c = 0; c < columns; ++c) {
         Value factor = convertTo(b, loc, weight.load(b, columnAt[c], k, width), f32);
@@ -120,17 +124,28 @@ LogicalResult mlir::transformer::emitGemvKernel(OpBuilder &b, GPUKernelContext &
       arith::DivUIOp::create(b, loc, thread, constantIndex(b, loc, kWarp)));
   Value firstColumn = arith::MulIOp::create(b, loc, warp, constantIndex(b, loc, columns));
   GemvEmitter emitter(b, contraction, columns, context.config.getVector(), firstColumn, lane);
+  if (contraction.prologue) {
+    most = contraction.prologue->mostStaged(most);
+    contraction.prologue->placeStage(context.shared.allocate(contraction.prologue->stageBytes(most)));
+  }
   Value one = constantIndex(b, loc, 1), zero = constantIndex(b, loc, 0);
   Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, contraction.rows, one);
   scf::IfOp::create(
       b, loc, isOne,
       [&](OpBuilder &b, Location loc) {
+        if (contraction.prologue)
+          contraction.prologue->stage(b, zero, 1);
         emitter.emitRows(b, zero, 1);
         scf::YieldOp::create(b, loc);
       },
       [&](OpBuilder &b, Location loc) {
-        forLoop(b, loc, zero, contraction.rows, most,
-                [&](OpBuilder &b, Value first) { emitter.emitRows(b, first, most); });
+        forLoop(b, loc, zero, contraction.rows, most, [&](OpBuilder &b, Value first) {
+          if (contraction.prologue)
+            contraction.prologue->stage(b, first, most);
+          emitter.emitRows(b, first, most);
+          if (contraction.prologue)
+            barrier(b, loc); // the next rows take the place of these
+        });
         scf::YieldOp::create(b, loc);
       });
   return success();

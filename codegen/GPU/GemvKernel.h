@@ -13,7 +13,8 @@
 
 namespace mlir::transformer {
 
-/// Sums of `columns` neighbouring columns by one warp, its lanes taking vectors of k in turn.
+/// Sums of `columns` neighbouring columns by one warp, its lanes taking vectors of k in turn. Rows that the
+/// dispatch computes are staged by then.
 class GemvEmitter {
 public:
   /// `firstColumn` (index) is the warp's; `lane` is an index.

@@ -158,6 +158,8 @@ int64_t mlir::transformer::knownDivisor(Value index) {
   // The rest of a multiple, by a multiple.
   if (auto rest = dyn_cast<arith::RemUIOp>(def))
     return std::gcd(knownDivisor(rest.getLhs()), knownDivisor(rest.getRhs()));
+  if (auto choice = dyn_cast<arith::SelectOp>(def))
+    return std::gcd(knownDivisor(choice.getTrueValue()), knownDivisor(choice.getFalseValue()));
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtUIOp, arith::ExtSIOp>(def))
     return knownDivisor(def->getOperand(0));
   return 1;

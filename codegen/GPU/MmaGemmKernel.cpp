@@ -34,7 +34,7 @@ struct Operand {
 class MmaGemmEmitter {
 public:
   MmaGemmEmitter(OpBuilder &b, GPUKernelContext &context)
-      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
+      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.element),
         threads(context.config.getThreads()), rows(context.config.getTile()[0]),
         columns(context.config.getTile()[1]), depth(context.config.getTile()[2]),
         chunk(elementsOfChunk(type)), stages(context.config.getStages()),
@@ -164,7 +164,7 @@ void MmaGemmEmitter::emit(OpBuilder &b) {
     operands.push_back({&matrix, tile, first, last});
     stageBytes += tile.bytes();
   };
-  addOperand(contraction.x, rows, firstRow,
+  addOperand(*contraction.x, rows, firstRow,
              arith::SubIOp::create(b, loc, contraction.rows, constantIndex(b, loc, 1)));
   for (const GlobalMatrix &weight : contraction.weights)
     addOperand(weight, columns, firstColumn, constantIndex(b, loc, contraction.columns - 1));
@@ -219,6 +219,8 @@ LogicalResult mlir::transformer::emitMmaGemmKernel(OpBuilder &b, GPUKernelContex
   if (!divides)
     return context.spec.emitOpError("expected a tile that the warps divide evenly, but got ")
            << context.config;
+  if (failed(checkRowsInMemory(context)))
+    return failure();
   MmaGemmEmitter(b, context).emit(b);
   return success();
 }

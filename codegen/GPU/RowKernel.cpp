@@ -37,13 +37,18 @@ RowOfThread mlir::transformer::rowOfThread(OpBuilder &b, Location loc, xgpu::Con
 // Rows
 //===----------------------------------------------------------------------===//
 
-RowKernel::RowKernel(GPUKernelContext &context, Value tensor)
-    : context(context), evaluator(context, context.config.getVector()), tensor(tensor),
+bool mlir::transformer::isSharedByThreads(linalg::GenericOp op) {
+  Type element = getElementTypeOrSelf(op.getResult(0).getType());
+  return combiningKind(op) && op.getNumReductionLoops() == 1 && (element.isF32() || element.isInteger(32));
+}
+
+RowKernel::RowKernel(GPUKernelContext &context, Value tensor, int64_t width)
+    : context(context), evaluator(context, width), tensor(tensor), widest(width),
       reductions(rowReductionsOf(tensor)), loc(tensor.getLoc()) {}
 
 void RowKernel::chooseWidth(OpFoldResult size, function_ref<bool()> suits) {
   std::optional<int64_t> known = getConstantIntValue(size);
-  for (int64_t width = context.config.getVector(); width > 1; width /= 2) {
+  for (int64_t width = widest; width > 1; width /= 2) {
     evaluator.setWidth(width);
     if (known && *known % width == 0 && suits())
       return;
@@ -81,14 +86,14 @@ Value RowKernel::reduceBlock(OpBuilder &b, vector::CombiningKind kind, Value val
 
 Value RowKernel::reduce(OpBuilder &b, linalg::GenericOp op, const RowOfThread &thread,
                         ArrayRef<LaneIndex> at) {
-  std::optional<vector::CombiningKind> kind = combiningKind(op);
-  Type element = getElementTypeOrSelf(op.getResult(0).getType());
-  SmallVector<unsigned> dims;
-  op.getReductionDims(dims);
-  if (!kind || dims.size() != 1 || !(element.isF32() || element.isInteger(32))) {
+  if (!isSharedByThreads(op)) {
     evaluator.setWidth(1);
     return evaluator.evaluateReduction(b, op, at); // each thread all of it
   }
+  vector::CombiningKind kind = *combiningKind(op);
+  Type element = getElementTypeOrSelf(op.getResult(0).getType());
+  SmallVector<unsigned> dims;
+  op.getReductionDims(dims);
   SmallVector<LaneIndex> loops(op.getNumLoops());
   for (auto [i, expr] : llvm::enumerate(op.getIndexingMapsArray().back().getResults()))
     loops[cast<AffineDimExpr>(expr).getPosition()] = at[i];
@@ -97,31 +102,91 @@ Value RowKernel::reduce(OpBuilder &b, linalg::GenericOp op, const RowOfThread &t
   OpFoldResult size = evaluator.loopSize(b, op, dims[0]);
   chooseWidth(size, [&] { return evaluator.canVectorizeRegion(op, varies, /*skipInits=*/true); });
   int64_t width = evaluator.getWidth();
-  Value start = neutralElement(b, loc, *kind, element);
+  Value start = neutralElement(b, loc, kind, element);
   if (width > 1)
     start = evaluator.broadcast(b, loc, start);
-  Value from = arith::MulIOp::create(b, loc, thread.lane, constantIndex(b, loc, width));
-  Value step = constantIndex(b, loc, thread.threads * width);
-  auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange carried) {
-    loops[dims[0]] = {k, width > 1};
-    Value next = evaluator.evaluateRegion(b, op, loops, carried[0]);
-    scf::YieldOp::create(b, loc, width > 1 ? evaluator.broadcast(b, loc, next) : next);
+  auto body = [&](OpBuilder &b, ArrayRef<Value> places, ValueRange carried) {
+    Value sum = carried[0];
+    for (Value place : places) {
+      loops[dims[0]] = {place, width > 1};
+      sum = evaluator.evaluateRegion(b, op, loops, sum);
+      sum = width > 1 ? evaluator.broadcast(b, loc, sum) : sum;
+    }
+    return SmallVector<Value>{sum};
   };
-  Value sum = scf::ForOp::create(b, loc, from, indexValue(b, loc, size), step, start, body).getResult(0);
+  Value sum = forPlaces(b, thread, size, start, body)[0];
   if (width > 1)
-    sum = vector::ReductionOp::create(b, loc, *kind, sum, arith::FastMathFlags::reassoc);
-  sum = reduceBlock(b, *kind, sum, thread);
+    sum = vector::ReductionOp::create(b, loc, kind, sum, arith::FastMathFlags::reassoc);
+  sum = reduceBlock(b, kind, sum, thread);
   Value init = evaluator.evaluate(b, op.getDpsInits()[0], at);
-  return vector::makeArithReduction(b, loc, *kind, sum, init);
+  return vector::makeArithReduction(b, loc, kind, sum, init);
 }
 
-void RowKernel::emit(OpBuilder &b, const RowOfThread &thread, ArrayRef<Value> leading, Sink sink) {
+SmallVector<Value> RowKernel::forPlaces(OpBuilder &b, const RowOfThread &thread, OpFoldResult size,
+                                        ValueRange init, Places body) {
+  constexpr int64_t together = 4;
+  int64_t width = evaluator.getWidth(), stride = thread.threads * width;
+  std::optional<int64_t> known = getConstantIntValue(size);
+  Value from = arith::MulIOp::create(b, loc, thread.lane, constantIndex(b, loc, width));
+  auto loop = [&](Value end, int64_t count, ValueRange init) {
+    auto each = [&](OpBuilder &b, Location loc, Value place, ValueRange carried) {
+      SmallVector<Value> places;
+      for (int64_t i = 0; i < count; ++i)
+        places.push_back(addIndex(b, loc, place, i * stride));
+      scf::YieldOp::create(b, loc, body(b, places, carried));
+    };
+    return scf::ForOp::create(b, loc, from, end, constantIndex(b, loc, count * stride), init, each);
+  };
+  if (!known)
+    return SmallVector<Value>(loop(indexValue(b, loc, size), 1, init).getResults());
+  // Several that all threads have in a loop, then the rest of those, then one that some threads have.
+  int64_t steps = *known / stride, looped = steps / together * together;
+  SmallVector<Value> carried(init), places;
+  if (looped > together)
+    carried = SmallVector<Value>(loop(constantIndex(b, loc, looped * stride), together, init).getResults());
+  else
+    looped = 0;
+  for (int64_t i = looped; i < steps; ++i)
+    places.push_back(addIndex(b, loc, from, i * stride));
+  for (ArrayRef<Value> rest = places; !rest.empty();
+       rest = rest.drop_front(std::min<size_t>(rest.size(), together)))
+    carried = body(b, rest.take_front(together), carried);
+  if (*known % stride == 0)
+    return carried;
+  Value last = addIndex(b, loc, from, steps * stride);
+  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, last, indexValue(b, loc, size));
+  auto more = scf::IfOp::create(
+      b, loc, exists,
+      [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, body(b, last, carried)); },
+      [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, carried); });
+  return SmallVector<Value>(more.getResults());
+}
+
+void RowKernel::setReduced(ValueRange values) {
+  for (auto [reduction, value] : llvm::zip_equal(reductions, values))
+    evaluator.setKnown(reduction.first->getResult(0), value);
+}
+
+void RowKernel::forgetReduced() {
+  for (auto &[op, exprs] : reductions)
+    evaluator.forget(op->getResult(0));
+}
+
+SmallVector<Value> RowKernel::reduceRow(OpBuilder &b, const RowOfThread &thread, ArrayRef<Value> leading) {
+  SmallVector<Value> values;
   for (auto &[op, exprs] : reductions) {
     SmallVector<LaneIndex> row;
     for (AffineExpr expr : exprs)
       row.push_back({leading[cast<AffineDimExpr>(expr).getPosition()]});
-    evaluator.setKnown(op->getResult(0), reduce(b, cast<linalg::GenericOp>(op), thread, row));
+    values.push_back(reduce(b, cast<linalg::GenericOp>(op), thread, row));
+    evaluator.setKnown(op->getResult(0), values.back()); // for those behind it
   }
+  forgetReduced();
+  return values;
+}
+
+void RowKernel::emit(OpBuilder &b, const RowOfThread &thread, ArrayRef<Value> leading, Sink sink) {
+  setReduced(reduceRow(b, thread, leading));
   int64_t rank = leading.size() + 1;
   SmallVector<bool> varies(rank, false);
   varies.back() = true;
@@ -130,16 +195,48 @@ void RowKernel::emit(OpBuilder &b, const RowOfThread &thread, ArrayRef<Value> le
   int64_t width = evaluator.getWidth();
   SmallVector<LaneIndex> at = llvm::map_to_vector(leading, [](Value v) { return LaneIndex{v}; });
   at.push_back({});
-  Value from = arith::MulIOp::create(b, loc, thread.lane, constantIndex(b, loc, width));
-  Value end =
-      arith::SelectOp::create(b, loc, thread.valid, indexValue(b, loc, size), constantIndex(b, loc, 0));
-  forLoop(b, loc, from, end, thread.threads * width, [&](OpBuilder &b, Value column) {
-    at.back() = {column, width > 1};
-    Value value = evaluator.evaluate(b, tensor, at);
-    sink(b, width > 1 ? evaluator.broadcast(b, loc, value) : value, at.back());
-  });
-  for (auto &[op, exprs] : reductions)
-    evaluator.forget(op->getResult(0));
+  auto body = [&](OpBuilder &b, ArrayRef<Value> places, ValueRange) {
+    SmallVector<Value> values;
+    for (Value place : places) {
+      at.back() = {place, width > 1};
+      Value value = evaluator.evaluate(b, tensor, at);
+      values.push_back(width > 1 ? evaluator.broadcast(b, loc, value) : value);
+    }
+    for (auto [place, value] : llvm::zip_equal(places, values))
+      sink(b, value, {place, width > 1});
+    return SmallVector<Value>();
+  };
+  auto elements = [&](OpBuilder &b) { forPlaces(b, thread, size, {}, body); };
+  if (thread.valid)
+    ifTrue(b, loc, thread.valid, elements);
+  else
+    elements(b);
+  forgetReduced();
+}
+
+Value RowKernel::neighbours(OpBuilder &b, ArrayRef<Value> leading, ValueRange reduced, Value column,
+                            int64_t count) {
+  setReduced(reduced);
+  SmallVector<LaneIndex> at = llvm::map_to_vector(leading, [](Value v) { return LaneIndex{v}; });
+  at.push_back({column, true});
+  SmallVector<bool> varies(at.size(), false);
+  varies.back() = true;
+  evaluator.setWidth(count);
+  Value result;
+  if (evaluator.canVectorize(tensor, varies)) {
+    result = evaluator.broadcast(b, loc, evaluator.evaluate(b, tensor, at));
+  } else {
+    evaluator.setWidth(1);
+    SmallVector<Value> elements;
+    for (int64_t i = 0; i < count; ++i) {
+      at.back() = {addIndex(b, loc, column, i)};
+      elements.push_back(evaluator.evaluate(b, tensor, at));
+    }
+    result =
+        vector::FromElementsOp::create(b, loc, VectorType::get({count}, elements[0].getType()), elements);
+  }
+  forgetReduced();
+  return result;
 }
 
 //===----------------------------------------------------------------------===//
@@ -181,11 +278,12 @@ LogicalResult mlir::transformer::emitRowsKernel(OpBuilder &b, GPUKernelContext &
   setGrid(context.kernel, grid);
   RowOfThread thread = rowOfThread(b, loc, context.config, productOf(b, loc, sizes));
   SmallVector<Value> leading = delinearize(b, loc, thread.row, sizes);
-  RowKernel(context, result).emit(b, thread, leading, [&](OpBuilder &b, Value value, LaneIndex column) {
-    SmallVector<Value> at(leading);
-    at.push_back(column.base);
-    storeElements(b, loc, value, context.out(), at, Value());
-  });
+  RowKernel(context, result, context.config.getVector())
+      .emit(b, thread, leading, [&](OpBuilder &b, Value value, LaneIndex column) {
+        SmallVector<Value> at(leading);
+        at.push_back(column.base);
+        storeElements(b, loc, value, context.out(), at, Value());
+      });
   return success();
 }
 
@@ -220,7 +318,7 @@ LogicalResult mlir::transformer::emitAppendKernel(OpBuilder &b, GPUKernelContext
   if (type.getPolicy() == CachePolicy::Ring)
     slot = arith::RemUIOp::create(b, loc, slot, memref::DimOp::create(b, loc, parts[0], 2));
   for (auto [source, target] : {std::pair(op.getKey(), parts[0]), std::pair(op.getValue(), parts[1])})
-    RowKernel(context, source)
+    RowKernel(context, source, context.config.getVector())
         .emit(b, thread, {place[0], place[1], head},
               [&, target = target](OpBuilder &b, Value x, LaneIndex column) {
                 storeElements(b, loc, convertTo(b, loc, x, type.getElement()), target,

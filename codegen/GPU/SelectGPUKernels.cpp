@@ -9,6 +9,7 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/GPU/AttentionKernel.h"
+#include "codegen/GPU/FewRows.h"
 #include "codegen/GPU/MmaFragments.h"
 #include "codegen/GPU/Validated.h"
 #include "codegen/Passes.h"
@@ -68,11 +69,12 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return config(name, {kBlockThreads / threads, threads}, kBlockThreads, vector);
   }
 
-  /// The projections of a dispatch whose operands lie in memory.
+  /// The projections of a dispatch whose weights lie in memory, and their rows, or those are few.
   SmallVector<Projection> plainProjections(func::FuncOp dispatch) {
     SmallVector<Projection> projections = projectionsOf(dispatch);
     for (Projection &projection : projections)
-      if (!isa<BlockArgument>(projection.weight->get()) || !isa<BlockArgument>(projection.input->get()) ||
+      if (!isa<BlockArgument>(projection.weight->get()) ||
+          !(isa<BlockArgument>(projection.input->get()) || !fewRowsTemplateOf(projection).empty()) ||
           projection.input->get() != projections[0].input->get() ||
           projection.weightType() != projections[0].weightType() || projection.isInteger())
         return {};
@@ -124,17 +126,6 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     return config(onTensorCores ? "decode_attention" : "simt_decode_attention",
                   {shape.positions * heads, splitsOf(op, shape.heads / heads), kSplitKeys}, threads,
                   8 * kAccessBytes / bits);
-  }
-
-  /// The rows of a product, where they are known.
-  static std::optional<int64_t> rowsOf(RankedTensorType input) {
-    int64_t rows = 1;
-    for (int64_t size : input.getShape().drop_back()) {
-      if (ShapedType::isDynamic(size))
-        return std::nullopt;
-      rows *= size;
-    }
-    return rows;
   }
 
   /// Large tiles where there are enough of them: each byte of a tile is used once per row or column of it.
@@ -196,22 +187,20 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     auto input = cast<RankedTensorType>(projections[0].input->get().getType());
     int64_t narrow =
         std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
+    StringRef fewRows = fewRowsTemplateOf(projections[0]);
+    if (fewRows == "skinny_gemm") {
+      bool large = projections[0].columns() >= 8192 && projections.size() == 1;
+      return ConfigAttr::get(&getContext(), fewRows, {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
+                             /*vector=*/8);
+    }
+    if (fewRows == "gemv")
+      return config(fewRows, {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
     // Rows that do not begin at multiples of 16 bytes are those that no pass has padded.
     bool onTensorCores = suitsTensorCores(projections[0], tf32) &&
                          projections[0].depth() % elementsOfChunk(input.getElementType()) == 0;
     bool isNarrow = narrow < 4;
-    bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
-    std::optional<int64_t> rows = rowsOf(input);
-    // One position of each sequence, however many there are, is a kernel with code for one row beside.
-    if (onTensorCores && isNarrow && (rows ? *rows > 1 && *rows <= 16 : isStep)) {
-      bool large = projections[0].columns() >= 8192 && projections.size() == 1;
-      return ConfigAttr::get(&getContext(), "skinny_gemm", {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
-                             /*vector=*/8);
-    }
-    if (isStep && !(onTensorCores && isNarrow && rows && *rows > 1))
-      return config("gemv", {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
     if (onTensorCores && isNarrow && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
-      return selectWgmmaGemm(projections, rows);
+      return selectWgmmaGemm(projections, rowsOf(input));
     if (onTensorCores)
       return selectMmaGemm(projections);
     return config("simt_gemm", {64, 64, 16}, 256, 4);

@@ -199,7 +199,7 @@ void SimtGemmEmitter::emit(OpBuilder &b) {
     int64_t pitch = size + kGroup; // columns of a warp's stores fall on different banks
     tiles.push_back({&matrix, size, pitch, context.shared.allocate(depth * pitch * 4), first, last});
   };
-  addTile(contraction.x, rows, firstRow,
+  addTile(*contraction.x, rows, firstRow,
           arith::SubIOp::create(b, loc, contraction.rows, constantIndex(b, loc, 1)));
   for (const GlobalMatrix &weight : contraction.weights)
     addTile(weight, columns, firstColumn, constantIndex(b, loc, contraction.columns - 1));
@@ -238,6 +238,8 @@ LogicalResult mlir::transformer::emitSimtGemmKernel(OpBuilder &b, GPUKernelConte
   if (!divides)
     return context.spec.emitOpError("expected a tile that the threads divide evenly, but got ")
            << context.config;
+  if (failed(checkRowsInMemory(context)))
+    return failure();
   SimtGemmEmitter(b, context).emit(b);
   return success();
 }

@@ -12,6 +12,9 @@
 // into registers, 16 bytes a lane: a sum over k has no order, so k is numbered as a lane finds it. One row is
 // what `gemv` makes of it.
 //
+// Of rows that the dispatch computes the block first makes the reductions, 8 or 16 rows at a time; an element
+// is computed by the lane that multiplies it, the only one of the block. One row is staged, as for `gemv`.
+//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/Common/DispatchUtils.h"
@@ -30,7 +33,7 @@ constexpr int64_t kVector = 8, kGroupLanes = 4, kPiece = kVector * kGroupLanes; 
 class SkinnyGemmEmitter {
 public:
   SkinnyGemmEmitter(OpBuilder &b, GPUKernelContext &context)
-      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
+      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.element),
         threads(context.config.getThreads()), warps(threads / kWarp), columns(context.config.getTile()[0]),
         tiles(columns / kMmaRows), pitch(columns + 4) {}
 
@@ -46,8 +49,8 @@ private:
   /// behind the end.
   SmallVector<Value> multiply(OpBuilder &b, Value first, int64_t parts, Value k, int64_t turns, bool checked,
                               ValueRange sums);
-  SmallVector<Value> load(OpBuilder &b, const GlobalMatrix &matrix, Value row, Value last, Value k,
-                          bool checked);
+  using Loader = function_ref<Value(OpBuilder &, Value column)>;
+  SmallVector<Value> load(OpBuilder &b, Value k, bool checked, Loader vectorAt);
   void storeSums(OpBuilder &b, ValueRange sums, int64_t parts);
   void finish(OpBuilder &b, Value first, int64_t parts);
 
@@ -73,6 +76,7 @@ private:
   int64_t threads, warps, columns, tiles, pitch;
   Value base, thread, lane, warp, group, member; ///< i32; lane / 4 and lane % 4
   Value firstColumn;                             ///< of the block (index)
+  SmallVector<RowPrologue::Row> reduced;         ///< the lane's row of each part, where rows are computed
 };
 } // namespace
 
@@ -80,7 +84,13 @@ void SkinnyGemmEmitter::beginBlock(OpBuilder &b) {
   int64_t out = context.numberOf(context.spec.getArguments().back());
   int64_t rank = cast<MemRefType>(context.out().getType()).getRank();
   setGrid(context.kernel, {{out, rank - 1, columns}});
-  context.shared.allocate(offsetOf(weights()), 128);
+  // One row that is staged stands where more rows have the sums of warps.
+  int64_t bytes = contraction.prologue ? contraction.prologue->stageBytes(1) : 0;
+  int64_t begin = context.shared.allocate(std::max(offsetOf(weights()), bytes), 128);
+  if (contraction.prologue) {
+    contraction.prologue->placeStage(begin);
+    contraction.prologue->reserveReductions(2 * kMmaColumns);
+  }
   base = sharedBase(b, loc);
   thread = arith::IndexCastUIOp::create(b, loc, b.getI32Type(), threadIndex(b, loc, threads));
   lane = arith::RemUIOp::create(b, loc, thread, i32(b, kWarp));
@@ -95,11 +105,15 @@ void SkinnyGemmEmitter::emitRows(OpBuilder &b) {
   auto many = [&](OpBuilder &b) {
     forLoop(b, loc, index(b, 0), contraction.rows, most, [&](OpBuilder &b, Value first) {
       emitPart(b, first, 2);
-      barrier(b, loc); // the next rows' sums take the place of these
+      // The next rows' sums take the place of these; where rows are reduced before, all meet there.
+      if (!contraction.prologue || !contraction.prologue->hasReductions())
+        barrier(b, loc);
     });
   };
   auto few = [&](OpBuilder &b) { emitPart(b, index(b, 0), 1); };
   auto one = [&](OpBuilder &b) {
+    if (contraction.prologue)
+      contraction.prologue->stage(b, index(b, 0), 1);
     int64_t own = columns / warps;
     Value column = arith::MulIOp::create(b, loc, toIndex(b, warp), index(b, own));
     GemvEmitter(b, contraction, own, context.config.getVector(), add(b, firstColumn, column),
@@ -116,15 +130,14 @@ void SkinnyGemmEmitter::emitRows(OpBuilder &b) {
 // Products
 //===----------------------------------------------------------------------===//
 
-/// The lane's vector of k of a row, at most `last` (index), as four registers; zeros behind the end.
-SmallVector<Value> SkinnyGemmEmitter::load(OpBuilder &b, const GlobalMatrix &matrix, Value row, Value last,
-                                           Value k, bool checked) {
+/// The lane's vector of k of a row as four registers; zeros behind the end.
+SmallVector<Value> SkinnyGemmEmitter::load(OpBuilder &b, Value k, bool checked, Loader vectorAt) {
   Value column = add(b, k, mul(b, member, kVector)), exists;
   if (checked) {
     exists = below(b, column, i32(b, contraction.depth));
     column = arith::SelectOp::create(b, loc, exists, column, i32(b, 0));
   }
-  Value x = matrix.load(b, arith::MinUIOp::create(b, loc, row, last), toIndex(b, column), kVector);
+  Value x = vectorAt(b, toIndex(b, column));
   x = LLVM::BitcastOp::create(b, loc, VectorType::get({kGroupLanes}, b.getI32Type()), x);
   SmallVector<Value> registers;
   for (int64_t i = 0; i < kGroupLanes; ++i) {
@@ -146,12 +159,21 @@ SmallVector<Value> SkinnyGemmEmitter::multiply(OpBuilder &b, Value first, int64_
   for (auto [number, turn] : llvm::enumerate(all)) {
     Value from = add(b, k, i32(b, static_cast<int64_t>(number) * warps * kPiece));
     for (const GlobalMatrix &weight : contraction.weights)
-      for (int64_t row = 0; row < columns; row += kMmaColumns)
-        turn.w.push_back(
-            load(b, weight, addIndex(b, loc, add(b, firstColumn, inTile), row), lastColumn, from, checked));
-    for (int64_t part = 0; part < parts; ++part)
-      turn.x.push_back(load(b, contraction.x, addIndex(b, loc, add(b, first, inTile), part * kMmaColumns),
-                            lastRow, from, checked));
+      for (int64_t row = 0; row < columns; row += kMmaColumns) {
+        Value own = addIndex(b, loc, add(b, firstColumn, inTile), row);
+        own = arith::MinUIOp::create(b, loc, own, lastColumn);
+        turn.w.push_back(load(b, from, checked, [&](OpBuilder &b, Value column) {
+          return weight.load(b, own, column, kVector);
+        }));
+      }
+    for (int64_t part = 0; part < parts; ++part) {
+      Value own = addIndex(b, loc, add(b, first, inTile), part * kMmaColumns);
+      own = arith::MinUIOp::create(b, loc, own, lastRow);
+      turn.x.push_back(load(b, from, checked, [&](OpBuilder &b, Value column) {
+        return contraction.x ? contraction.x->load(b, own, column, kVector)
+                             : contraction.prologue->load(b, reduced[part], column, kVector);
+      }));
+    }
   }
   for (const Turn &turn : all)
     for (int64_t half : {0, 2}) // a lane's share of 16 steps of k is two registers of each row
@@ -170,9 +192,18 @@ SmallVector<Value> SkinnyGemmEmitter::multiply(OpBuilder &b, Value first, int64_
 }
 
 void SkinnyGemmEmitter::emitPart(OpBuilder &b, Value first, int64_t parts) {
-  int64_t turns = context.config.getStages(), round = warps * kPiece, step = turns * round;
+  // Rows that are computed as they are loaded take registers: of many there is one turn under way.
+  int64_t turns = contraction.prologue && parts > 1 ? 1 : context.config.getStages(), round = warps * kPiece,
+          step = turns * round;
   int64_t whole = contraction.depth / step * step;
   SmallVector<Value> sums(numberOf(weights(), 0, 0, parts), constantF32(b, loc, 0.0));
+  reduced.clear();
+  if (contraction.prologue) {
+    contraction.prologue->reduce(b, first, parts * kMmaColumns);
+    for (int64_t part = 0; part < parts; ++part)
+      reduced.push_back(
+          contraction.prologue->rowAt(b, first, addIndex(b, loc, toIndex(b, group), part * kMmaColumns)));
+  }
   Value own = mul(b, warp, kPiece);
   auto body = [&](OpBuilder &b, Location loc, Value k, ValueRange carried) {
     scf::YieldOp::create(b, loc,

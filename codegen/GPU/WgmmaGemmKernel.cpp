@@ -46,7 +46,7 @@ struct Progress {
 class WgmmaGemmEmitter {
 public:
   WgmmaGemmEmitter(OpBuilder &b, GPUKernelContext &context)
-      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.x.element),
+      : context(context), contraction(b, context), loc(contraction.loc), type(contraction.element),
         rows(context.config.getTile()[0]), columns(context.config.getTile()[1]),
         depth(context.config.getTile()[2]), blocks(context.config.getTile()[3]) {}
 
@@ -351,6 +351,8 @@ LogicalResult mlir::transformer::emitWgmmaGemmKernel(OpBuilder &b, GPUKernelCont
     return context.spec.emitOpError(
                "expected columns in multiples of 32 for each block of a cluster, but got ")
            << tile[1] << " for " << blocks;
+  if (failed(checkRowsInMemory(context)))
+    return failure();
   WgmmaGemmEmitter(b, context).emit(b);
   return success();
 }

@@ -52,6 +52,32 @@ func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}})
 """
 
 
+def step_of_norm(name, kind, n, k, type, weights=1):
+    """A step's product of rows that its kernel normalises."""
+    x, h, y, w = f"tensor<?x1x{k}xf32>", f"tensor<?x1x{k}x{type}>", f"tensor<?x1x{n}xf32>", f"tensor<{n}x{k}x{type}>"
+    dims, s = '["B", "", ""]', f"tensor<{k}xf32>"
+    bias = " bias %s" if kind == "layer_norm" else ""
+    text = f"""
+transformer.weight @{name}.s : {s} from "model.safetensors"
+transformer.weight @{name}.w : {w} from "model.safetensors"
+transformer.weight @{name}.v : {w} from "model.safetensors"
+func.func @{name}(%x: {x} {{transformer.name = "x", transformer.dims = {dims}}}) -> ({y} {{transformer.name = "y", transformer.dims = {dims}}}) {{
+  %s = transformer.use @{name}.s : {s}
+  %w = transformer.use @{name}.w : {w}
+  %v = transformer.use @{name}.v : {w}
+  %h = transformer.{kind} %x, %s{bias} epsilon 1.0e-5 : {x}, {s}{", " + s if bias else ""} -> {h}
+  %g = transformer.linear %h, %w : {h}, {w} -> {y}
+"""
+    if weights == 1:
+        return text + f"  return %g : {y}\n}}\n"
+    return text + f"""  %a = transformer.activation silu %g : {y} -> {y}
+  %u = transformer.linear %h, %v : {h}, {w} -> {y}
+  %y = arith.mulf %a, %u : {y}
+  return %y : {y}
+}}
+"""
+
+
 def attention(name, positions, heads, kv_heads, size, type, mask):
     q, k = f"tensor<?x{positions}x{heads}x{size}x{type}>", f"tensor<?x?x{kv_heads}x{size}x{type}>"
     dims = '["B", "S", "", ""]' if positions == "?" else '["B", "", "", ""]'
@@ -83,6 +109,10 @@ def program():
     for type in ["f32", "bf16"]:
         text += linear(f"gemv_{type}", "?x1", 1024, 1024, type)
         text += norm(f"rows_{type}", 2048, type)
+        for kind in ["rms_norm", "layer_norm"]:
+            for n, k, weights in [(1000, 1000, 1), (8192, 4096, 1), (4096, 4096, 2)]:
+                text += step_of_norm(f"{kind}_{type}_{n}_{k}_{weights}", kind, n, k, type, weights)
+    text += step_of_norm("rms_norm_odd", "rms_norm", 1024, 1001, "bf16")
     for size in [40, 64, 128, 256]:
         text += attention(f"simt_decode_attention_{size}", 1, 8, 1, size, "f32", "causal")
     for size in [33, 40, 64, 128]:

@@ -116,6 +116,11 @@ struct Options {
       cl::desc("which kernels an architecture has: stable (default), or newest, also those that no GPU has "
                "shown to be right yet"),
       cl::init("stable"), cl::value_desc("stable|newest"), cl::sub(command)};
+  cl::opt<int64_t> gpuSequences{
+      "gpu-sequences",
+      cl::desc("with --target=cuda: how many sequences a decoding step usually has (default: 1); any other "
+               "number is computed as well"),
+      cl::init(1), cl::value_desc("count"), cl::sub(command)};
   cl::opt<std::string> emulate{
       "emulate-gpu", cl::ValueOptional,
       cl::desc("with --target=cuda: run the kernels in an emulator on small inputs and compare them with the "
@@ -212,6 +217,7 @@ LoweringOptions loweringOf(const Options &options) {
     lowering.gpuArchs = llvm::cantFail(parseGPUArchs(options.arch)); // checked with the other options
   lowering.newestGPUKernels = options.gpuKernels == "newest";
   lowering.tf32 = options.precision == "tf32";
+  lowering.gpuSequences = options.gpuSequences;
   return lowering;
 }
 
@@ -266,6 +272,10 @@ llvm::Error checkOptions(const Options &options) {
     return makeError("--precision=tf32 is for --target=cuda: CPUs have no tf32");
   if (options.gpuKernels.getNumOccurrences() && !options.isGPU())
     return makeError("--gpu-kernels chooses kernels of GPUs; add --target=cuda");
+  if (options.gpuSequences.getNumOccurrences() && !options.isGPU())
+    return makeError("--gpu-sequences chooses kernels of GPUs; add --target=cuda");
+  if (options.gpuSequences < 1)
+    return makeError("expected --gpu-sequences of at least 1, but got " + llvm::Twine(options.gpuSequences));
   llvm::StringRef emit = options.emit;
   if (!emit.empty() && emit != "transformer" && emit != "asm" && !(emit == "ptx" && options.isGPU()) &&
       !options.isPhase(emit))

@@ -54,3 +54,32 @@ func.func private @product(%x: tensor<?x512xbf16>, %w: tensor<64x512xbf16>, %out
   %0 = transformer.linear %x, %w : tensor<?x512xbf16>, tensor<64x512xbf16> -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// -----
+
+// Rows that the dispatch computes are for the templates of few rows.
+#x = affine_map<(b, s, k) -> (b, s, k)>
+#rows = affine_map<(b, s, n, k) -> (b, s, k)>
+#matrix = affine_map<(b, s, n, k) -> (n, k)>
+#sums = affine_map<(b, s, n, k) -> (b, s, n)>
+// expected-error @+1 {{expected rows that are an argument, but got #xgpu.config<"simt_gemm"}}
+func.func private @computed(%x: tensor<1x4x32xf32>, %w: tensor<64x32xf32>, %out: tensor<1x4x64xf32>) -> tensor<1x4x64xf32>
+    attributes {transformer.dispatch, xgpu.configs = {sm_80 = #xgpu.config<"simt_gemm", tile = [64, 64, 16], threads = 256, stages = 1, vector = 4>}} {
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<1x4x32xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #x], iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%x : tensor<1x4x32xf32>) outs(%e : tensor<1x4x32xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %n = arith.negf %a : f32
+    linalg.yield %n : f32
+  } -> tensor<1x4x32xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%out : tensor<1x4x64xf32>) -> tensor<1x4x64xf32>
+  %1 = linalg.generic {indexing_maps = [#rows, #matrix, #sums], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+      ins(%0, %w : tensor<1x4x32xf32>, tensor<64x32xf32>) outs(%f : tensor<1x4x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<1x4x64xf32>
+  return %1 : tensor<1x4x64xf32>
+}

@@ -3,7 +3,7 @@
 
 #id = affine_map<(r, c) -> (r, c)>
 
-// The row is dealt to 16 threads of four elements each, eight rows to a block.
+// The row is dealt to 16 threads of four elements each, so without a loop, eight rows to a block.
 // CHECK-LABEL: func.func private @double(
 // CHECK-SAME: %[[X:.*]]: memref<?x64xf32>, %[[OUT:.*]]: memref<?x64xf32>)
 // CHECK-SAME: transformer.grid = array<i64: 1, 0, 8, 1>
@@ -13,7 +13,7 @@
 // CHECK-SAME: xgpu.variants = {sm_90a = @double.sm_90a}
 // CHECK-DAG: nvvm.read.ptx.sreg.ctaid.x
 // CHECK-DAG: nvvm.read.ptx.sreg.tid.x range <i32, 0, 128>
-// CHECK: scf.for
+// CHECK: scf.if
 // CHECK: vector.load %[[X]]{{.*}} {alignment = 16 : i64} : memref<?x64xf32>, vector<4xf32>
 // CHECK: vector.store {{.*}}, %[[OUT]]{{.*}} {alignment = 16 : i64}
 // CHECK-LABEL: func.func private @double.sm_90a(

@@ -8,6 +8,10 @@
 
 #include "test/unit/codegen/GPUTemplates.h"
 
+#include "llvm/Support/xxhash.h"
+
+#include <cmath>
+
 using namespace mlir;
 using namespace mlir::transformer;
 using namespace mlir::transformer::numeric;
@@ -127,6 +131,116 @@ TEST(GPUKernel, RowsArePaddedWithZeros) {
       test.check(name + std::to_string(k), {{"B", 10}}, 1e-5);
   }
   report(test);
+}
+
+/// What stands before a product: a norm of either kind, or elements of two tensors.
+enum class Before { RmsNorm, LayerNorm, Gate };
+
+struct Step {
+  Before before;
+  int columns, depth;
+  const char *from, *type; ///< of what is normalised, and of what is multiplied
+  int64_t rows = 0;        ///< where they are known
+};
+
+/// A product of rows that are computed before, with a residual, or two of the same rows, in turn.
+std::string stepText(const std::string &name, const Step &step, bool isGated) {
+  std::string n = std::to_string(step.columns), k = std::to_string(step.depth), type = step.type;
+  std::string rows = (step.rows ? std::to_string(step.rows) : "B") + ", 1, ", row = rows + k + ", ";
+  std::string multiplied =
+      "tensor<" + (step.rows ? std::to_string(step.rows) : "?") + "x1x" + k + "x" + type + ">";
+  std::vector<Signature> arguments{{"x", row + step.from}, {"w", n + ", " + k + ", " + type}};
+  std::string body;
+  switch (step.before) {
+  case Before::RmsNorm:
+    arguments.push_back({"s", k + ", f32"});
+    body = "%m = transformer.rms_norm %x, %s epsilon 1.0e-12 : {x}, {s} -> " + multiplied;
+    break;
+  case Before::LayerNorm:
+    arguments.insert(arguments.end(), {{"s", k + ", f32"}, {"b", k + ", f32"}});
+    body = "%m = transformer.layer_norm %x, %s bias %b epsilon 1.0e-12 : {x}, {s}, {b} -> " + multiplied;
+    break;
+  case Before::Gate:
+    arguments.push_back({"u", row + type});
+    body = "%a = transformer.activation silu %x : {x} -> {u} %m = arith.mulf %a, %u : {u}";
+    break;
+  }
+  arguments.push_back(isGated ? Signature{"v", n + ", " + k + ", " + type}
+                              : Signature{"r", rows + n + ", f32"});
+  body += " %0 = transformer.linear %m, %w : " + multiplied + ", {w} -> {y} ";
+  body += isGated ? "%1 = transformer.activation silu %0 : {y} -> {y} "
+                    "%2 = transformer.linear %m, %v : " +
+                        multiplied + ", {v} -> {y} %y = arith.mulf %1, %2 : {y} return %y : {y}"
+                  : "%y = arith.addf %0, %r : {y} return %y : {y}";
+  return functionText(name, arguments, {{"y", rows + n + ", f32"}}, body);
+}
+
+/// Values whose norm is exact in any type: a row is a power of two with signs that cancel out, which its norm
+/// makes plus or minus one. What rounds to bf16 then is the same whatever order sums had.
+void makeNormExact(StringRef name, MutableArrayRef<double> values, int64_t depth) {
+  for (auto [i, value] : llvm::enumerate(values)) {
+    int64_t row = static_cast<int64_t>(i) / depth, column = static_cast<int64_t>(i) % depth;
+    uint64_t hash = llvm::xxh3_64bits(std::to_string(row) + "," + std::to_string(column / 2));
+    if (name == "x")
+      value = ((hash & 1) != 0) == (column % 2 == 0) ? std::ldexp(1.0, row % 5) : -std::ldexp(1.0, row % 5);
+    else if (name == "s" || name == "b")
+      value = std::round(value * 32) / 32;
+  }
+}
+
+/// Runs each step with as many rows as make up one block's round, more and fewer.
+void checkSteps(ArrayRef<Step> steps, const char *name) {
+  std::string text;
+  for (auto [i, step] : llvm::enumerate(steps))
+    text += stepText("step" + std::to_string(i), step, /*isGated=*/i % 3 == 2);
+  // What stands before is in the kernel of the product: there is no other.
+  EXPECT_EQ(templatesOf(text), std::set<std::string>{name});
+  Differential test(text, kGPUArch);
+  ASSERT_TRUE(test.isCompiled());
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step &step = steps[i];
+    bool isNarrow = StringRef(step.type) != "f32", isExact = isNarrow && step.before != Before::Gate;
+    test.override = [&](StringRef argument, MutableArrayRef<double> values) {
+      if (isExact)
+        makeNormExact(argument, values, step.depth);
+    };
+    for (int64_t rows : {1, 3, 8, 16, 17, 40})
+      if (step.rows == 0 || rows == 1)
+        test.check("step" + std::to_string(i), {{"B", rows}},
+                   isNarrow && !isExact ? Differential::kNarrowTolerance : 1e-5);
+  }
+  report(test);
+}
+
+TEST(GPUKernel, GemvComputesItsRows) {
+  // Staged rows of which a block holds four, two and one; rows that no vector divides.
+  const Step steps[] = {
+      {Before::RmsNorm, 37, 260, "f32", "f32"},     {Before::LayerNorm, 16, 129, "f32", "f32"},
+      {Before::RmsNorm, 9, 1, "f32", "f32"},        {Before::LayerNorm, 40, 512, "f32", "f32"},
+      {Before::RmsNorm, 5, 2304, "f32", "f32"},     {Before::LayerNorm, 17, 4100, "f32", "f32"},
+      {Before::Gate, 33, 66, "f32", "f32"},         {Before::RmsNorm, 6, 8192, "f32", "f32"},
+      {Before::LayerNorm, 21, 104, "f32", "f32", 3}};
+  checkSteps(steps, "gemv");
+}
+
+TEST(GPUKernel, GemvComputesItsNarrowRows) {
+  const Step steps[] = {{Before::RmsNorm, 37, 260, "f32", "bf16"},
+                        {Before::LayerNorm, 20, 130, "bf16", "bf16"},
+                        {Before::RmsNorm, 24, 1023, "bf16", "f16"},
+                        {Before::RmsNorm, 19, 640, "f32", "bf16", 1},
+                        {Before::LayerNorm, 30, 100, "f32", "f16"}};
+  checkSteps(steps, "gemv");
+}
+
+TEST(GPUKernel, SkinnyGemmComputesItsRows) {
+  const Step steps[] = {
+      {Before::RmsNorm, 16, 256, "f32", "bf16"},    {Before::LayerNorm, 33, 264, "f32", "bf16"},
+      {Before::RmsNorm, 40, 1288, "f32", "bf16"},   {Before::LayerNorm, 7, 8, "f32", "f16"},
+      {Before::Gate, 20, 520, "bf16", "bf16"},      {Before::LayerNorm, 17, 40, "bf16", "bf16"},
+      {Before::RmsNorm, 8200, 24, "f32", "bf16"},   {Before::RmsNorm, 9, 4104, "f32", "f16"},
+      {Before::Gate, 18, 72, "f32", "bf16"},        {Before::RmsNorm, 31, 248, "f32", "bf16", 16},
+      {Before::LayerNorm, 30, 96, "f32", "bf16", 5}};
+  checkSteps(steps, "skinny_gemm");
 }
 
 } // namespace

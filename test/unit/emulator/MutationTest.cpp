@@ -111,6 +111,26 @@ func.func @run(%x: tensor<?x1x600xbf16> {transformer.name = "x", transformer.dim
 })",
      {{{19, 1, 600}, true}, {{37, 600}, true}},
      /*otherRows=*/{8, 9, 1}},
+    {"gemv of normalised rows",
+     R"(
+func.func @run(%x: tensor<?x1x600xf32> {transformer.name = "x", transformer.dims = ["B", "", ""]}, %s: tensor<600xf32> {transformer.name = "s", transformer.dims = [""]},
+    %w: tensor<21x600xf32> {transformer.name = "w", transformer.dims = ["", ""]}) -> (tensor<?x1x21xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %h = transformer.layer_norm %x, %s epsilon 1.0e-5 : tensor<?x1x600xf32>, tensor<600xf32> -> tensor<?x1x600xf32>
+  %y = transformer.linear %h, %w : tensor<?x1x600xf32>, tensor<21x600xf32> -> tensor<?x1x21xf32>
+  return %y : tensor<?x1x21xf32>
+})",
+     {{{5, 1, 600}, false}, {{600}, false}, {{21, 600}, false}},
+     /*otherRows=*/{1}},
+    {"skinny_gemm of normalised rows",
+     R"(
+func.func @run(%x: tensor<?x1x1096xf32> {transformer.name = "x", transformer.dims = ["B", "", ""]}, %s: tensor<1096xf32> {transformer.name = "s", transformer.dims = [""]},
+    %w: tensor<21x1096xbf16> {transformer.name = "w", transformer.dims = ["", ""]}) -> (tensor<?x1x21xf32> {transformer.name = "y", transformer.dims = ["B", "", ""]}) {
+  %h = transformer.layer_norm %x, %s epsilon 1.0e-5 : tensor<?x1x1096xf32>, tensor<1096xf32> -> tensor<?x1x1096xbf16>
+  %y = transformer.linear %h, %w : tensor<?x1x1096xbf16>, tensor<21x1096xbf16> -> tensor<?x1x21xf32>
+  return %y : tensor<?x1x21xf32>
+})",
+     {{{19, 1, 1096}, false}, {{1096}, false}, {{21, 1096}, true}},
+     /*otherRows=*/{8, 9, 1}},
     {"flash_attention",
      R"(
 func.func @run(%q: tensor<?x?x4x32xbf16> {transformer.name = "q", transformer.dims = ["B", "S", "", ""]}, %k: tensor<?x?x2x32xbf16> {transformer.name = "k", transformer.dims = ["B", "K", "", ""]},

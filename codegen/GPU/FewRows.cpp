@@ -1,0 +1,38 @@
+//===- FewRows.cpp - which products have few rows -----------------------===//
+//
+// Part of the Transformer compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "codegen/GPU/FewRows.h"
+
+using namespace mlir;
+using namespace mlir::transformer;
+
+std::optional<int64_t> mlir::transformer::rowsOf(RankedTensorType input) {
+  int64_t rows = 1;
+  for (int64_t size : input.getShape().drop_back()) {
+    if (ShapedType::isDynamic(size))
+      return std::nullopt;
+    rows *= size;
+  }
+  return rows;
+}
+
+StringRef mlir::transformer::fewRowsTemplateOf(const Projection &projection) {
+  constexpr int64_t mostOnTensorCores = 16;
+  auto input = cast<RankedTensorType>(projection.input->get().getType());
+  Type x = input.getElementType(), w = projection.weightType().getElementType();
+  // Rows of 16 bytes that tensor cores multiply.
+  bool suitsSkinny = x == w && (x.isBF16() || x.isF16()) && projection.depth() % 8 == 0;
+  bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
+  std::optional<int64_t> rows = rowsOf(input);
+  // One position of each sequence, however many there are, is a kernel with code for one row beside.
+  if (suitsSkinny && (rows ? *rows > 1 && *rows <= mostOnTensorCores : isStep))
+    return "skinny_gemm";
+  if (isStep && !(suitsSkinny && rows && *rows > 1))
+    return "gemv";
+  return "";
+}
