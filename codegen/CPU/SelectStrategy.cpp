@@ -78,10 +78,11 @@ constexpr int64_t kBlockRows = 132;
 constexpr int64_t kByteBlockRows = 96;
 
 /// Query rows of a task of attention, and the bytes that they and their results may take:
-/// enough rows that packing keys and values costs a few percent. The most keys of a tile, and
-/// the bytes that packed keys and values may take. All of it stays in the second-level cache.
-constexpr int64_t kAttentionRows = 384;
-constexpr int64_t kRowBytes = 256 * 1024;
+/// enough rows that packing keys and values costs a few percent, a little more than powers of
+/// two of them, whose last few rows would make a task. The most keys of a tile, and the bytes
+/// that packed keys and values may take. All of it stays in the second-level cache.
+constexpr int64_t kAttentionRows = 516;
+constexpr int64_t kRowBytes = 258 * 1024;
 constexpr int64_t kAttentionKeys = 512;
 constexpr int64_t kAttentionBytes = 128 * 1024;
 
