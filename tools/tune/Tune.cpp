@@ -438,6 +438,7 @@ llvm::Expected<Tuning> mlir::transformer::tuneModel(ModuleOp module, const TuneO
   options.compile.strategyFile.clear();
   options.compile.tuningFile.clear();
   options.compile.cacheFolder.clear();
+  options.compile.noWeights = false; // a trial has its own
   options.compile.progress = false;
   options.compile.notes = nullptr;
   if (llvm::Error error = lowerModule(module, *target, options.compile, "dispatch"))
