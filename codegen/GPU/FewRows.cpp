@@ -8,6 +8,8 @@
 
 #include "codegen/GPU/FewRows.h"
 
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
 using namespace mlir;
 using namespace mlir::transformer;
 
@@ -21,13 +23,24 @@ std::optional<int64_t> mlir::transformer::rowsOf(RankedTensorType input) {
   return rows;
 }
 
-StringRef mlir::transformer::fewRowsTemplateOf(const Projection &projection) {
+bool mlir::transformer::hasRowOfEachSequence(Value tensor) {
+  auto empty = tensor.getDefiningOp<tensor::EmptyOp>();
+  if (!empty || empty.getDynamicSizes().empty() || !empty.getType().isDynamicDim(0))
+    return false;
+  auto dim = empty.getDynamicSizes().front().getDefiningOp<tensor::DimOp>();
+  if (!dim || dim.getConstantIndex() != 0)
+    return false;
+  auto source = cast<RankedTensorType>(dim.getSource().getType());
+  return source.getRank() > 1 && source.getDimSize(1) == 1;
+}
+
+StringRef mlir::transformer::fewRowsTemplateOf(const Projection &projection, bool isRowOfEach) {
   constexpr int64_t mostOnTensorCores = 16;
   auto input = cast<RankedTensorType>(projection.input->get().getType());
   Type x = input.getElementType(), w = projection.weightType().getElementType();
   // Rows of 16 bytes that tensor cores multiply.
   bool suitsSkinny = x == w && (x.isBF16() || x.isF16()) && projection.depth() % 8 == 0;
-  bool isStep = input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
+  bool isStep = isRowOfEach || input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
   std::optional<int64_t> rows = rowsOf(input);
   // One position of each sequence, however many there are, is a kernel with code for one row beside.
   if (suitsSkinny && (rows ? *rows > 1 && *rows <= mostOnTensorCores : isStep))

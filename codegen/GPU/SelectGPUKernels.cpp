@@ -43,6 +43,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
   using Base::Base;
 
   void runOnOperation() override {
+    findRowsOfEach();
     for (func::FuncOp dispatch : getOperation().getOps<func::FuncOp>()) {
       if (!isDispatch(dispatch) || dispatch->hasAttr(kGPUConfigsAttr))
         continue;
@@ -51,6 +52,20 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
         configs.push_back({StringAttr::get(&getContext(), arch), select(dispatch, arch)});
       dispatch->setAttr(kGPUConfigsAttr, DictionaryAttr::get(&getContext(), configs));
     }
+  }
+
+  /// The dispatches that have rows [B, K] wherever they are launched, one for each sequence: those of the
+  /// last position, which the head of a model multiplies.
+  void findRowsOfEach() {
+    llvm::DenseSet<StringAttr> others;
+    getOperation().walk([&](LaunchOp launch) {
+      StringAttr name = launch.getKernelAttr().getLeafReference();
+      bool isOfEach = launch.getOutputs().size() == 1 && hasRowOfEachSequence(launch.getOutputs()[0]) &&
+                      cast<RankedTensorType>(launch.getOutputs()[0].getType()).getRank() == 2;
+      (isOfEach ? rowsOfEach : others).insert(name);
+    });
+    for (StringAttr name : others)
+      rowsOfEach.erase(name);
   }
 
   ConfigAttr config(StringRef name, ArrayRef<int64_t> tile, int64_t threads, int64_t vector) {
@@ -183,11 +198,11 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
            !op.getBias();
   }
 
-  ConfigAttr selectProjections(ArrayRef<Projection> projections, StringRef arch) {
+  ConfigAttr selectProjections(ArrayRef<Projection> projections, StringRef arch, bool isRowOfEach) {
     auto input = cast<RankedTensorType>(projections[0].input->get().getType());
     int64_t narrow =
         std::min(input.getElementTypeBitWidth(), projections[0].weightType().getElementTypeBitWidth()) / 8;
-    StringRef fewRows = fewRowsTemplateOf(projections[0]);
+    StringRef fewRows = fewRowsTemplateOf(projections[0], isRowOfEach);
     if (fewRows == "skinny_gemm") {
       bool large = projections[0].columns() >= 8192 && projections.size() == 1;
       return ConfigAttr::get(&getContext(), fewRows, {large ? 32 : 16}, 2 * kBlockThreads, /*stages=*/2,
@@ -240,11 +255,13 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     }
     auto type = cast<RankedTensorType>(output->getResult(0).getType());
     if (SmallVector<Projection> projections = plainProjections(dispatch); !projections.empty())
-      return selectProjections(projections, arch);
+      return selectProjections(projections, arch, rowsOfEach.contains(dispatch.getSymNameAttr()));
     if (contractionOf(dispatch))
       return config("elements", {1}, kBlockThreads, 1);
     int64_t size = type.getRank() == 0 ? 1 : type.getShape().back();
     return rowsConfig("rows", size, kAccessBytes / std::max<int64_t>(widestElement(dispatch), 2));
   }
+
+  llvm::DenseSet<StringAttr> rowsOfEach;
 };
 } // namespace

@@ -105,6 +105,25 @@ func.func @narrow_step(%x: tensor<?x1x64xbf16> {transformer.name = "x", transfor
   return %y : tensor<?x1x100xf32>
 }
 
+// Rows that are one for each sequence, as those of a model's head, and rows that may be many.
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
+// LINEAR-SAME: "skinny_gemm"
+// LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<?x64xbf16>, %{{.*}}: tensor<100x64xbf16>
+// LINEAR-SAME: "mma_gemm"
+func.func @head(%x: tensor<?x1x64xbf16> {transformer.name = "x", transformer.dims = ["B", "", ""]})
+    -> (tensor<?x100xf32> {transformer.name = "y", transformer.dims = ["B", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %last = tensor.collapse_shape %x [[0, 1], [2]] : tensor<?x1x64xbf16> into tensor<?x64xbf16>
+  %y = transformer.linear %last, %w : tensor<?x64xbf16>, tensor<100x64xbf16> -> tensor<?x100xf32>
+  return %y : tensor<?x100xf32>
+}
+func.func @flat(%x: tensor<?x64xbf16> {transformer.name = "x", transformer.dims = ["M", ""]})
+    -> (tensor<?x100xbf16> {transformer.name = "y", transformer.dims = ["M", ""]}) {
+  %w = transformer.use @w : tensor<100x64xbf16>
+  %y = transformer.linear %x, %w : tensor<?x64xbf16>, tensor<100x64xbf16> -> tensor<?x100xbf16>
+  return %y : tensor<?x100xbf16>
+}
+
 // As many rows as are known to be few, one, and more.
 // LINEAR: func.func private @{{.*}}(%{{.*}}: tensor<2x8x64xbf16>
 // LINEAR-SAME: "skinny_gemm"
