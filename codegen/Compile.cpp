@@ -225,7 +225,8 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   std::optional<llvm::json::Object> sampling;
   if (!kernels.empty())
     sampling = samplingOf(*kernels[0].module);
-  llvm::Expected<llvm::json::Array> kernelList = writeKernels(kernels, **writer, /*areEmulated=*/options.kernels, options.notes);
+  llvm::Expected<llvm::json::Array> kernelList =
+      writeKernels(kernels, **writer, /*areEmulated=*/options.kernels, options.notes);
   if (!kernelList)
     return kernelList.takeError();
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);

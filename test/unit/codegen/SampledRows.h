@@ -65,7 +65,8 @@ struct SampledRows {
   }
 
   /// Launches the kernel; the error, or nothing.
-  std::string launch(const emulator::EmulatedKernel &kernel, const emulator::EmulatorOptions &emulation = {}) {
+  std::string launch(const emulator::EmulatedKernel &kernel,
+                     const emulator::EmulatorOptions &emulation = {}) {
     emulator::DeviceMemory memory;
     std::vector<uint64_t> words;
     auto add = [&](auto &values, const char *what, bool isDynamic) {
