@@ -112,17 +112,22 @@ llvm::Expected<std::string> mlir::transformer::compileKernels(KernelModule &kern
   return translateToPTX(module, kernels.arch);
 }
 
-/// Writes the kernels of each architecture into the artifact and says what they are.
+/// Writes the kernels of each architecture into the artifact and says what they are. Kernels that are to be
+/// emulated need no cubins.
 static llvm::Expected<llvm::json::Array> writeKernels(std::vector<KernelModule> &kernels,
-                                                      ArtifactWriter &writer, llvm::raw_ostream *notes) {
+                                                      ArtifactWriter &writer, bool areEmulated,
+                                                      llvm::raw_ostream *notes) {
   llvm::json::Array list;
-  std::string ptxas = findPtxas();
-  if (notes && ptxas.empty())
+  std::string ptxas = areEmulated ? "" : findPtxas();
+  if (notes && !areEmulated && ptxas.empty())
     *notes << "kernels: PTX alone, which the driver compiles when it is loaded; with ptxas (of the CUDA "
               "Toolkit) "
               "in the PATH there would be cubins\n";
   for (KernelModule &arch : kernels) {
-    llvm::json::Object entry{{"arch", arch.arch}, {"table", kernelTable(*arch.module)}};
+    llvm::Expected<llvm::json::Array> table = kernelTable(*arch.module);
+    if (!table)
+      return table.takeError();
+    llvm::json::Object entry{{"arch", arch.arch}, {"table", std::move(*table)}};
     llvm::Expected<std::string> ptx = compileKernels(arch);
     if (!ptx)
       return ptx.takeError();
@@ -221,7 +226,8 @@ llvm::Error mlir::transformer::compileToArtifact(ModuleOp module, llvm::StringRe
   std::optional<llvm::json::Object> sampling;
   if (!kernels.empty())
     sampling = samplingOf(*kernels[0].module);
-  llvm::Expected<llvm::json::Array> kernelList = writeKernels(kernels, **writer, options.notes);
+  llvm::Expected<llvm::json::Array> kernelList =
+      writeKernels(kernels, **writer, /*areEmulated=*/options.kernels, options.notes);
   if (!kernelList)
     return kernelList.takeError();
   llvm::Expected<std::unique_ptr<CPUBackend>> backend = CPUBackend::create(module, *target);

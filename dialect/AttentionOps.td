@@ -53,6 +53,8 @@ def Transformer_AttentionOp : Transformer_TensorOp<"attention", [AttrSizedOperan
     keys and values are either tensors [B, Sk, KV, D] or a cache that already
     holds the keys of the queries' own positions. H is a multiple of KV: query
     head h reads key/value head h / (H/KV) (grouped queries, arXiv:2305.13245).
+    Where queries, values and result are of one type of 16 bits, exp(s_j - m) is
+    rounded to it before it meets v_j, m being the largest score.
 
     The mask compares positions. Query s is at position length - Sq + s, where
     length is Sk or the cache's length. A query that sees no key gets zeros, also

@@ -122,6 +122,9 @@ std::optional<Step> translateWhile(Translator &t, Operation *op) {
     uint32_t outer = warp.mask, mask = outer;
     copyWords(warp, starts, carried, outer);
     while (mask) {
+      if (warp.block.report.instructions > warp.block.options.mostInstructions)
+        warp.fail(op,
+                  "goes on after " + std::to_string(warp.block.options.mostInstructions) + " instructions");
       warp.mask = mask;
       before->run(warp);
       uint32_t stays = 0;

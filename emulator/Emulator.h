@@ -31,6 +31,8 @@ struct EmulatorOptions {
   bool checkRaces = true;
   /// Of the order in which warps take turns.
   uint64_t seed = 0;
+  /// A loop that goes on after so many instructions of all warps is an error.
+  uint64_t mostInstructions = UINT64_MAX;
 };
 
 /// What a launch did.

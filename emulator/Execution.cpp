@@ -119,16 +119,17 @@ void Warp::countGlobal(const uint64_t *address, unsigned bytes) {
 void Warp::countShared(const uint64_t *address, unsigned bytes) {
   unsigned group = bytes <= kBankBytes ? kLanes : kLanes * kBankBytes / bytes;
   for (unsigned first = 0; first < kLanes; first += group) {
-    SmallVector<uint64_t, 32> words[kBanks];
+    SmallVector<uint64_t, kLanes> words;
     for (unsigned lane = first; lane < first + group; ++lane)
       if (active(lane))
         for (uint64_t word = address[lane] / kBankBytes; word <= (address[lane] + bytes - 1) / kBankBytes;
              ++word)
-          if (auto &bank = words[word % kBanks]; !llvm::is_contained(bank, word))
-            bank.push_back(word);
-    size_t passes = 1;
-    for (auto &bank : words)
-      passes = std::max(passes, bank.size());
+          words.push_back(word);
+    llvm::sort(words);
+    words.erase(llvm::unique(words), words.end());
+    unsigned ofBank[kBanks] = {}, passes = 1;
+    for (uint64_t word : words)
+      passes = std::max(passes, ++ofBank[word % kBanks]);
     ++block.report.sharedAccesses;
     block.report.bankConflicts += passes - 1;
   }

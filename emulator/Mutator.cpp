@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 
 using namespace mlir;
@@ -156,10 +157,28 @@ static SmallVector<NVVM::CpAsyncOp> partialCopies(Operation *op) {
   return all;
 }
 
+/// The shuffles that exchange values of 64 bits, in halves, at the distance of `op`: of what is reduced
+/// together.
+static SmallVector<NVVM::ShflOp> withSameLanes(NVVM::ShflOp op) {
+  auto isHalf = [](NVVM::ShflOp shuffle) {
+    return shuffle.getVal().getDefiningOp<arith::TruncIOp>() != nullptr;
+  };
+  APInt distance, other;
+  if (!isHalf(op) || !matchPattern(op.getOffset(), m_ConstantInt(&distance)))
+    return {op};
+  SmallVector<NVVM::ShflOp> all;
+  for (auto shuffle : op->getBlock()->getOps<NVVM::ShflOp>())
+    if (isHalf(shuffle) && matchPattern(shuffle.getOffset(), m_ConstantInt(&other)) && other == distance)
+      all.push_back(shuffle);
+  return all;
+}
+
 /// Whether `op` stands for all that are changed with it.
 static bool isFirst(Operation *op, Mutation::Kind kind) {
   if (kind == Mutation::WidenBound)
     return withSameBound(cast<arith::CmpIOp>(op)).front() == op;
+  if (kind == Mutation::OtherLane)
+    return withSameLanes(cast<NVVM::ShflOp>(op)).front() == op;
   return kind != Mutation::CopyWhole || partialCopies(op).front() == op;
 }
 
@@ -233,10 +252,12 @@ OwningOpRef<ModuleOp> mlir::emulator::mutate(ModuleOp module, const Mutation &mu
     break;
   }
   case Mutation::OtherLane: {
-    OpOperand &offset = op->getOpOperand(2);
     // Another distance in a butterfly may be the same sum in another order; half of it never is.
     Value one = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(1));
-    offset.set(arith::ShRUIOp::create(b, loc, offset.get(), one));
+    for (NVVM::ShflOp shuffle : withSameLanes(cast<NVVM::ShflOp>(op))) {
+      b.setInsertionPoint(shuffle);
+      shuffle.getOffsetMutable().assign(arith::ShRUIOp::create(b, loc, shuffle.getOffset(), one));
+    }
     break;
   }
   case Mutation::OtherCount: {

@@ -17,7 +17,9 @@
 namespace mlir::emulator {
 
 /// One fault: which op of the kernels, by its number in a walk, and what is done to it. Comparisons with one
-/// bound are one fault together, as are the sizes of all copies: one of many may never be at its border.
+/// bound are one fault together, as are the sizes of all copies: one of many may never be at its border. So
+/// are shuffles of 64 bits at one distance in a block of ops: halves of them, as those of counts, are zero in
+/// all lanes.
 struct Mutation {
   unsigned op;
   enum Kind {

@@ -16,8 +16,15 @@ using namespace mlir::emulator;
 static constexpr uint8_t kPoison = 0xff;
 
 SharedState::SharedState(uint64_t count, unsigned warps, unsigned warpsOfBlock, bool checkRaces)
-    : bytes(count, kPoison), cells((count + kCell - 1) / kCell), reads(checkRaces ? cells.size() * warps : 0),
+    : bytes(count, kPoison), cells((count + kCell - 1) / kCell), reads(groups() * (warps / warpsOfBlock)),
       warps(warps), warpsOfBlock(warpsOfBlock), checkRaces(checkRaces) {}
+
+uint32_t &SharedState::readBy(uint64_t cell, unsigned warp) {
+  std::unique_ptr<uint32_t[]> &group = reads[warp / warpsOfBlock * groups() + cell / kGroup];
+  if (!group)
+    group = std::make_unique<uint32_t[]>(kGroup * warpsOfBlock);
+  return group[cell % kGroup * warpsOfBlock + warp % warpsOfBlock];
+}
 
 void Clock::join(const Clock &other) {
   for (size_t i = 0; i < seen.size(); ++i) {
@@ -61,12 +68,15 @@ std::string SharedState::checkWrite(uint64_t cell, unsigned warp, const Clock &c
     return "";
   if (state.writer != kNobody && state.writer != warp && state.written > clock.seen[state.writer])
     return "writes shared memory that " + member(state.writer) + " wrote with no barrier between";
-  for (unsigned other = 0; other < warps; ++other) {
-    uint32_t read = reads[cell * warps + other];
-    if (other == warp ? read == kReading : read > clock.seen[other])
-      return "writes shared memory that " + member(other) +
-             (read == kReading ? " still reads in a product or store under way"
-                               : " read with no barrier between");
+  for (unsigned first = 0; first < warps; first += warpsOfBlock) {
+    const uint32_t *times = readsOf(cell, first / warpsOfBlock);
+    for (unsigned i = 0; times && i < warpsOfBlock; ++i) {
+      unsigned other = first + i;
+      if (other == warp ? times[i] == kReading : times[i] > clock.seen[other])
+        return "writes shared memory that " + member(other) +
+               (times[i] == kReading ? " still reads in a product or store under way"
+                                     : " read with no barrier between");
+    }
   }
   return "";
 }
@@ -86,7 +96,7 @@ std::string SharedState::read(uint64_t address, uint64_t count, unsigned warp, c
   forCells(address, count, kCell, [&](uint64_t cell) {
     if (message.empty())
       message = checkRead(cell, warp, clock);
-    if (uint32_t *time = checkRaces ? &reads[cell * warps + warp] : nullptr; time && *time != kReading)
+    if (uint32_t *time = checkRaces ? &readBy(cell, warp) : nullptr; time && *time != kReading)
       *time = clock.seen[warp];
   });
   return message;
@@ -122,17 +132,21 @@ void SharedState::land(uint64_t address, uint64_t count, unsigned member, uint32
 std::string SharedState::beginRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
   std::string message;
   forCells(address, count, kCell, [&](uint64_t cell) {
-    if (message.empty())
+    // What was written by copies of TMA that have been waited for is most of what is read so.
+    const Cell &state = cells[cell];
+    bool isFine = !state.inFlight && state.writer != kNobody && !state.isOrdinary &&
+                  state.written <= clock.seen[state.writer];
+    if (message.empty() && !isFine)
       message = checkRead(cell, warp, clock);
-    if (message.empty())
+    if (message.empty() && !isFine)
       message = checkProxy(cell, clock);
     if (checkRaces)
-      reads[cell * warps + warp] = kReading;
+      readBy(cell, warp) = kReading;
   });
   return message;
 }
 
 void SharedState::endRead(uint64_t address, uint64_t count, unsigned warp, const Clock &clock) {
   if (checkRaces)
-    forCells(address, count, kCell, [&](uint64_t cell) { reads[cell * warps + warp] = clock.seen[warp]; });
+    forCells(address, count, kCell, [&](uint64_t cell) { readBy(cell, warp) = clock.seen[warp]; });
 }

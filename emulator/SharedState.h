@@ -12,6 +12,7 @@
 #include "llvm/ADT/SmallVector.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -59,7 +60,7 @@ public:
   std::string member(unsigned number) const;
 
 private:
-  static constexpr unsigned kCell = 2, kNobody = ~0u;
+  static constexpr unsigned kCell = 2, kGroup = 512, kNobody = ~0u;
   /// As the time of a read: it is still under way.
   static constexpr uint32_t kReading = ~0u;
   struct Cell {
@@ -68,13 +69,21 @@ private:
     bool inFlight = false;
     bool isOrdinary = true; ///< written by stores, not by the asynchronous proxy
   };
+  /// The last reads of a cell by the warps of one block of the cluster, one after the other; null where none
+  /// of them has read near it.
+  const uint32_t *readsOf(uint64_t cell, unsigned block) const {
+    const std::unique_ptr<uint32_t[]> &group = reads[block * groups() + cell / kGroup];
+    return group ? &group[cell % kGroup * warpsOfBlock] : nullptr;
+  }
+  uint32_t &readBy(uint64_t cell, unsigned warp);
+  size_t groups() const { return (cells.size() + kGroup - 1) / kGroup; }
   std::string checkRead(uint64_t cell, unsigned warp, const Clock &clock) const;
   std::string checkWrite(uint64_t cell, unsigned warp, const Clock &clock) const;
   std::string checkProxy(uint64_t cell, const Clock &clock) const;
 
   std::vector<uint8_t> bytes;
   std::vector<Cell> cells;
-  std::vector<uint32_t> reads; ///< by cell and warp
+  std::vector<std::unique_ptr<uint32_t[]>> reads; ///< by block of the cluster and group of cells
   unsigned warps, warpsOfBlock;
   bool checkRaces;
 };

@@ -137,20 +137,28 @@ std::vector<uint64_t> WarpgroupProducts::multiply(Warp &warp, Operation *op,
       } else {
         x[row][k] = element(left.addressOf(warp.number % 4 * kRows + row, k, false));
       }
-  std::vector<double> y(size_t(product.columns) * kDepth);
-  for (unsigned column = 0; column < product.columns; ++column)
+  unsigned columns = product.columns;
+  std::vector<double> y(size_t(columns) * kDepth), z(size_t(columns) * kRows); // [k, columns], [row, columns]
+  for (unsigned column = 0; column < columns; ++column)
     for (unsigned k = 0; k < kDepth; ++k)
-      y[column * kDepth + k] = element(right.addressOf(column, k, product.isTransposed));
-  std::vector<uint64_t> sums(size_t(product.columns) / 2 * kLanes);
-  for (unsigned i = 0; i < product.columns / 2; ++i)
-    for (unsigned lane = 0; lane < kLanes; ++lane) {
-      unsigned row = lane / 4 + i / 2 % 2 * 8, column = i / 4 * 8 + lane % 4 * 2 + i % 2;
-      size_t place = i * kLanes + lane;
-      double sum = product.clears ? 0 : toFloat(resolve(warp, op, product.sums[place], lane));
-      for (unsigned k = 0; k < kDepth; ++k)
-        sum += x[row][k] * y[column * kDepth + k];
-      sums[place] = fromFloat(static_cast<float>(sum));
-    }
+      y[k * columns + column] = element(right.addressOf(column, k, product.isTransposed));
+  // The sum that register i of a lane has.
+  auto sumAt = [&](unsigned i, unsigned lane) -> double & {
+    return z[(lane / 4 + i / 2 % 2 * 8) * columns + i / 4 * 8 + lane % 4 * 2 + i % 2];
+  };
+  std::vector<uint64_t> sums(size_t(columns) / 2 * kLanes);
+  if (!product.clears)
+    for (unsigned i = 0; i < columns / 2; ++i)
+      for (unsigned lane = 0; lane < kLanes; ++lane)
+        sumAt(i, lane) = toFloat(resolve(warp, op, product.sums[i * kLanes + lane], lane));
+  // Neighbours innermost, so that the host adds several at once; each in the order of k.
+  for (unsigned row = 0; row < kRows; ++row)
+    for (unsigned k = 0; k < kDepth; ++k)
+      for (unsigned column = 0; column < columns; ++column)
+        z[row * columns + column] += x[row][k] * y[k * columns + column];
+  for (unsigned i = 0; i < columns / 2; ++i)
+    for (unsigned lane = 0; lane < kLanes; ++lane)
+      sums[i * kLanes + lane] = fromFloat(static_cast<float>(sumAt(i, lane)));
   if (!product.clears)
     results.erase(productOf(product.sums[0])); // they live on in these
   return sums;

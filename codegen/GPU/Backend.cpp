@@ -254,7 +254,11 @@ static json::Object mapOf(func::FuncOp kernel, xgpu::TensorMapAttr map) {
                       {"dims", std::move(dims)}};
 }
 
-json::Array mlir::transformer::kernelTable(ModuleOp module) {
+/// What a launch can hand over (runtime/cuda checks it too: artifacts come from elsewhere), and what of it a
+/// tensor map takes.
+static constexpr int64_t kMostParameterBytes = 4096, kMapBytes = 128, kWordBytes = 8;
+
+llvm::Expected<json::Array> mlir::transformer::kernelTable(ModuleOp module) {
   json::Array table;
   for (auto kernel : module.getOps<func::FuncOp>()) {
     xgpu::KernelAttr mark = xgpu::KernelAttr::of(kernel);
@@ -268,6 +272,11 @@ json::Array mlir::transformer::kernelTable(ModuleOp module) {
       else
         words += wordsOf(type);
     }
+    int64_t bytes = static_cast<int64_t>(maps.size()) * kMapBytes + words * kWordBytes;
+    if (bytes > kMostParameterBytes)
+      return makeError("kernel " + kernel.getSymName() + " has " + llvm::Twine(bytes) +
+                       " bytes of parameters, of which a GPU takes " + llvm::Twine(kMostParameterBytes) +
+                       "; -O0 fuses no ops that read many tensors into one kernel");
     auto config = kernel->getAttrOfType<xgpu::ConfigAttr>(kGPUConfigAttr);
     table.push_back(json::Object{{"symbol", kernel.getSymName()},
                                  {"template", config ? config.getTemplateName() : "tasks"},

@@ -44,8 +44,8 @@ llvm::Expected<std::vector<KernelResources>> assemble(StringRef ptxas, StringRef
                                                       StringRef cubin);
 
 /// The rows of the manifest's table of kernels (codegen/GPU/README.md), from the module of
-/// one architecture before it is lowered.
-llvm::json::Array kernelTable(ModuleOp module);
+/// one architecture before it is lowered. More parameters than a launch takes are an error.
+llvm::Expected<llvm::json::Array> kernelTable(ModuleOp module);
 
 /// The manifest's `sampling`, from the same module; nothing where no kernel draws tokens.
 std::optional<llvm::json::Object> samplingOf(ModuleOp module);

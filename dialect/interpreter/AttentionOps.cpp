@@ -78,6 +78,8 @@ private:
   LogicalResult readOperands();
   /// What query s of head h makes of the keys of range `split`.
   LogicalResult runQuery(int64_t b, int64_t s, int64_t h, int64_t split);
+  /// What weights are rounded to before they meet the values, or null; their sum is not.
+  Type weightType();
 
   AttentionOp op;
   Execution &execution;
@@ -190,6 +192,9 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h, int64_t split
     return success();
   for (double &score : scores)
     sum += score = std::exp(score - largest);
+  if (Type type = weightType())
+    for (double &score : scores)
+      score = roundTo(type, score);
   std::fill(out, out + headDim, 0);
   for (int64_t j = first; j < last; ++j) {
     const double *v = view.values + view.at(b, kvHead, j);
@@ -204,6 +209,14 @@ LogicalResult Attention::runQuery(int64_t b, int64_t s, int64_t h, int64_t split
   for (int64_t d = 0; d < headDim; ++d)
     out[d] /= sum;
   return success();
+}
+
+Type Attention::weightType() {
+  Type type = getElementTypeOrSelf(op.getQuery());
+  Type values = op.getCache() ? op.getCache().getType().getElement() : getElementTypeOrSelf(op.getValue());
+  bool isNarrow = type.isBF16() || type.isF16();
+  bool isOne = type == values && type == getElementTypeOrSelf(op.getType());
+  return execution.roundsToIR() && isNarrow && isOne ? type : Type();
 }
 
 LogicalResult Attention::run() {

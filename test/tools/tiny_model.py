@@ -6,7 +6,7 @@ usage: tiny_model.py FAMILY FOLDER [--config KEY=JSON]... [--drop TENSOR]... [--
 The configs are real ones with fewer and smaller layers: what a family has of its own (head sizes, caps, factors, fused
 matrices) is kept, windows are 8 positions wide, and extended contexts start at 16. Values come from SHAKE-128 of the
 tensor's name and are multiples of a power of two, so that no arithmetic rounds. `--config KEY=` removes a key; --bare
-names the tensors of GPT-2 as the model without a head does.
+names the tensors of GPT-2 as the model without a head does; --bf16 stores the upper halves of the values.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def tokens():
     return [value % VOCABULARY for value in draw("tokens", POSITIONS)]
 
 
-def write_model(folder, family, changes=(), dropped=(), bare=False):
+def write_model(folder, family, changes=(), dropped=(), bare=False, bf16=False):
     """Returns the names of all tensors, those that were left out among them."""
     config = dict(FAMILIES[family])
     for change in changes:
@@ -165,7 +165,10 @@ def write_model(folder, family, changes=(), dropped=(), bare=False):
     for name, shape in shapes.items():
         if name not in dropped:
             values = values_of(name.removeprefix("transformer."), shape, family)
-            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
+            if bf16:
+                halves = array.array("H", values)
+                values = halves[1::2].tobytes() if sys.byteorder == "little" else halves[::2].tobytes()
+            header[name] = {"dtype": "BF16" if bf16 else "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
             data += values
     text = json.dumps(header).encode()
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,8 +184,10 @@ def main():
     parser.add_argument("--config", action="append", default=[], metavar="KEY=JSON")
     parser.add_argument("--drop", action="append", default=[], metavar="TENSOR")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
     arguments = parser.parse_args()
-    write_model(arguments.folder, arguments.family, arguments.config, arguments.drop, arguments.bare)
+    write_model(arguments.folder, arguments.family, arguments.config, arguments.drop, arguments.bare,
+                arguments.bf16)
     return 0
 
 

@@ -32,14 +32,15 @@
 namespace mlir::transformer::numeric {
 
 /// A module with the kernel `sample` for rows of `vocabulary` logits.
-inline OwningOpRef<ModuleOp> sampleModule(MLIRContext &context, int64_t vocabulary) {
+inline OwningOpRef<ModuleOp> sampleModule(MLIRContext &context, int64_t vocabulary,
+                                          const SampleSizes &sizes = {}) {
   context.loadDialect<arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect, math::MathDialect,
                       memref::MemRefDialect, NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect,
                       xgpu::XGPUDialect>();
   OpBuilder b(&context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(b, b.getUnknownLoc());
   b.setInsertionPointToStart(module->getBody());
-  emitSampleKernel(b, b.getUnknownLoc(), kSampleTemplate, vocabulary);
+  emitSampleKernel(b, b.getUnknownLoc(), kSampleTemplate, vocabulary, sizes);
   return module;
 }
 
@@ -64,7 +65,8 @@ struct SampledRows {
   }
 
   /// Launches the kernel; the error, or nothing.
-  std::string launch(const emulator::EmulatedKernel &kernel) {
+  std::string launch(const emulator::EmulatedKernel &kernel,
+                     const emulator::EmulatorOptions &emulation = {}) {
     emulator::DeviceMemory memory;
     std::vector<uint64_t> words;
     auto add = [&](auto &values, const char *what, bool isDynamic) {
@@ -84,7 +86,7 @@ struct SampledRows {
     emulator::LaunchConfig config;
     config.blocks = static_cast<uint64_t>(rows);
     config.words = words;
-    llvm::Expected<emulator::LaunchReport> report = kernel.launch(config, memory);
+    llvm::Expected<emulator::LaunchReport> report = kernel.launch(config, memory, emulation);
     return report ? "" : llvm::toString(report.takeError());
   }
 

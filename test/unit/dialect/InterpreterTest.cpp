@@ -174,6 +174,36 @@ TEST_F(Interpreter, GatedMLPStoresTheProductInTheInputType) {
   expectFloats(run(source, {x, one, up, one}, Rounding::IR), {1.0});
 }
 
+/// Of two keys with weights 1 and e^-1 the second weight is 0.3671875 in bf16; the sum of both is not
+/// rounded.
+TEST_F(Interpreter, AttentionRoundsItsWeightsWhereAllIsNarrow) {
+  auto source = [](StringRef result) {
+    return ("func.func @main(%q: tensor<1x1x1x1xbf16>, %k: tensor<1x2x1x1xbf16>, %v: tensor<1x2x1x1xbf16>) "
+            "-> "
+            "tensor<1x1x1x1x" +
+            result +
+            "> {\n"
+            "  %0 = transformer.attention %q, %k, %v scale 1.0 mask <none> : tensor<1x1x1x1xbf16>, "
+            "tensor<1x2x1x1xbf16>, tensor<1x2x1x1xbf16> -> tensor<1x1x1x1x" +
+            result +
+            ">\n"
+            "  return %0 : tensor<1x1x1x1x" +
+            result + ">\n}")
+        .str();
+  };
+  Type bf16 = BFloat16Type::get(&context);
+  Tensor q({1, 1, 1, 1}, bf16, std::vector<double>{1}), k({1, 2, 1, 1}, bf16, std::vector<double>{0, -1}),
+      v({1, 2, 1, 1}, bf16, std::vector<double>{0, 1});
+  double exact = std::exp(-1) / (1 + std::exp(-1)), rounded = 0.3671875 / (1 + std::exp(-1));
+  auto resultOf = [&](StringRef type) {
+    FailureOr<SmallVector<RuntimeValue>> results = run(source(type), {q, k, v}, Rounding::IR);
+    return succeeded(results) ? std::get<Tensor>((*results)[0]).getFloats()[0] : -1;
+  };
+  EXPECT_EQ(resultOf("f32"), static_cast<float>(exact));
+  EXPECT_EQ(resultOf("bf16"), roundTo(bf16, rounded));
+  EXPECT_NE(roundTo(bf16, rounded), roundTo(bf16, exact));
+}
+
 //===----------------------------------------------------------------------===//
 // Weights, launches, calls
 //===----------------------------------------------------------------------===//
