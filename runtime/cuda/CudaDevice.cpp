@@ -10,11 +10,11 @@
 #include "runtime/Binding.h"
 #include "runtime/Tensor.h"
 #include "runtime/cuda/Driver.h"
+#include "runtime/cuda/TensorMaps.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <mutex>
 
 using namespace xfm;
@@ -104,8 +104,6 @@ private:
   static void launchThunk(void *context, int32_t kernel, const int64_t *dims, const uint64_t *words,
                           int32_t dispatch);
   void launch(int32_t number, const int64_t *dims, const uint64_t *words);
-  Status encodeMap(const KernelSpec &kernel, const TensorMapSpec &map, const uint64_t *words,
-                   CUtensorMap &out);
   Status execute(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then);
   Status capture(const EntryPoint &entry, xfm_entry_fn code, xfm_call &call, const DeviceLaunch *then);
   void dropGraph();
@@ -124,7 +122,7 @@ private:
   KernelSet kernelSet;
   std::vector<Kernel> kernels;
   Status launchError; ///< the first of a call
-  std::map<std::vector<uint64_t>, CUtensorMap> maps;
+  TensorMaps maps;
   CallKey lastCall, capturedCall;
   CUgraphExec graph = nullptr;
   bool useGraphs = true; ///< not off, and not refused by the driver
@@ -452,54 +450,6 @@ void CudaDevice::launchThunk(void *context, int32_t kernel, const int64_t *dims,
   static_cast<CudaDevice *>(context)->launch(kernel, dims, words);
 }
 
-Status CudaDevice::encodeMap(const KernelSpec &kernel, const TensorMapSpec &map, const uint64_t *words,
-                             CUtensorMap &out) {
-  size_t rank = map.dims.size();
-  uint64_t dims[5], strides[5];
-  uint32_t box[5], ones[5] = {1, 1, 1, 1, 1};
-  // The driver counts from the innermost dimension on.
-  std::vector<uint64_t> key{words[map.word], reinterpret_cast<uint64_t>(&map)};
-  uint64_t stride = xfm_dtype_size(map.dtype);
-  for (size_t i = 0; i < rank; ++i) {
-    const MapDim &dim = map.dims[rank - 1 - i];
-    dims[i] = static_cast<uint64_t>(dim.factor);
-    for (int64_t word : dim.words)
-      dims[i] *= words[word];
-    box[i] = static_cast<uint32_t>(map.box[rank - 1 - i]);
-    stride *= dims[i];
-    strides[i] = stride; // of the next dimension
-    key.push_back(dims[i]);
-  }
-  auto [found, isNew] = maps.try_emplace(std::move(key));
-  if (!isNew) {
-    out = found->second;
-    return {};
-  }
-  if (!driver->TensorMapEncodeTiled)
-    return fail(XFM_DEVICE_ERROR, "kernel ", quote(kernel.symbol),
-                " needs tensor maps: update NVIDIA's driver to one of CUDA 12");
-  auto type = map.dtype == XFM_F32    ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32
-              : map.dtype == XFM_F16  ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
-              : map.dtype == XFM_BF16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-              : map.dtype == XFM_I32  ? CU_TENSOR_MAP_DATA_TYPE_INT32
-              : map.dtype == XFM_I64  ? CU_TENSOR_MAP_DATA_TYPE_INT64
-                                      : CU_TENSOR_MAP_DATA_TYPE_UINT8;
-  auto swizzle = map.swizzle == 128  ? CU_TENSOR_MAP_SWIZZLE_128B
-                 : map.swizzle == 64 ? CU_TENSOR_MAP_SWIZZLE_64B
-                 : map.swizzle == 32 ? CU_TENSOR_MAP_SWIZZLE_32B
-                                     : CU_TENSOR_MAP_SWIZZLE_NONE;
-  CUresult code = driver->TensorMapEncodeTiled(
-      &found->second, type, static_cast<uint32_t>(rank), reinterpret_cast<void *>(words[map.word]), dims,
-      strides, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
-      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (code) {
-    maps.erase(found);
-    return driver->error(code, "kernel " + quote(kernel.symbol) + ": a tensor map is refused");
-  }
-  out = found->second;
-  return {};
-}
-
 void CudaDevice::launch(int32_t number, const int64_t *dims, const uint64_t *words) {
   if (!launchError.ok())
     return; // the first error is the one to tell
@@ -533,7 +483,7 @@ void CudaDevice::launch(int32_t number, const int64_t *dims, const uint64_t *wor
   }
   for (size_t i = 0; i < spec.maps.size(); ++i) {
     CUtensorMap map;
-    if (launchError = encodeMap(spec, spec.maps[i], words, map); !launchError.ok())
+    if (launchError = maps.encode(*driver, spec, spec.maps[i], words, map); !launchError.ok())
       return;
     std::memcpy(parameters + i * sizeof map, &map, sizeof map);
   }
