@@ -17,8 +17,8 @@ namespace mlir::transformer {
 std::optional<int64_t> rowsOf(RankedTensorType input);
 
 /// The template that makes a product with few rows, `gemv` or `skinny_gemm`; empty where there may be many.
-/// Types and shapes decide, not the architecture: fusion asks too, and it is the same for all. `[B, K]` may be
-/// many rows, unless they are known to be one for each sequence.
+/// Types and shapes decide, not the architecture: fusion asks too, and it is the same for all. `[B, K]` may
+/// be many rows, unless they are known to be one for each sequence.
 StringRef fewRowsTemplateOf(const Projection &projection, bool isRowOfEach = false);
 
 /// Whether the first size of `tensor` is that of a tensor with one position of each sequence, [B, 1, ..].

@@ -27,7 +27,8 @@ enum class Rounding {
   /// float64 throughout: what the program means. For lossless checks.
   Ideal,
   /// Rounds every tensor to its element type where an op makes it; inside an op
-  /// all is float64, but for the product of `gated_mlp` and the weights of `attention`. What a compiled program computes, up to its order of sums.
+  /// all is float64, but for the product of `gated_mlp` and the weights of `attention`. What a compiled
+  /// program computes, up to its order of sums.
   IR
 };
 
