@@ -8,6 +8,8 @@
 
 #include "codegen/GPU/ContractionKernel.h"
 
+#include "codegen/GPU/MmaFragments.h"
+
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/GenericBuilder.h"
 #include "codegen/Common/RowEmitter.h"
@@ -69,6 +71,10 @@ SmallVector<Value> mlir::transformer::delinearizeSmall(OpBuilder &b, Location lo
 bool mlir::transformer::suitsTensorCores(const Projection &projection, bool tf32) {
   Type x = getElementTypeOrSelf(projection.input->get().getType());
   return (x.isBF16() || x.isF16() || (x.isF32() && tf32)) && x == projection.weightType().getElementType();
+}
+
+bool mlir::transformer::hasWholeChunks(const Projection &projection) {
+  return projection.depth() % elementsOfChunk(projection.weightType().getElementType()) == 0;
 }
 
 Contraction::Contraction(OpBuilder &b, GPUKernelContext &context)

@@ -73,6 +73,9 @@ private:
 /// be rounded.
 bool suitsTensorCores(const Projection &projection, bool tf32);
 
+/// Whether the rows of both operands begin at multiples of 16 bytes.
+bool hasWholeChunks(const Projection &projection);
+
 /// Reports rows that are no argument to a template that reads them from memory alone.
 LogicalResult checkRowsInMemory(GPUKernelContext &context);
 

@@ -8,6 +8,8 @@
 
 #include "codegen/GPU/FewRows.h"
 
+#include "codegen/GPU/ContractionKernel.h"
+
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -37,9 +39,7 @@ bool mlir::transformer::hasRowOfEachSequence(Value tensor) {
 StringRef mlir::transformer::fewRowsTemplateOf(const Projection &projection, bool isRowOfEach) {
   constexpr int64_t mostOnTensorCores = 16;
   auto input = cast<RankedTensorType>(projection.input->get().getType());
-  Type x = input.getElementType(), w = projection.weightType().getElementType();
-  // Rows of 16 bytes that tensor cores multiply.
-  bool suitsSkinny = x == w && (x.isBF16() || x.isF16()) && projection.depth() % 8 == 0;
+  bool suitsSkinny = suitsTensorCores(projection, /*tf32=*/false) && hasWholeChunks(projection);
   bool isStep = isRowOfEach || input.getRank() < 2 || input.getDimSize(input.getRank() - 2) == 1;
   std::optional<int64_t> rows = rowsOf(input);
   // One position of each sequence, however many there are, is a kernel with code for one row beside.

@@ -9,8 +9,8 @@
 #include "codegen/Common/DispatchUtils.h"
 #include "codegen/Common/Projection.h"
 #include "codegen/GPU/AttentionKernel.h"
+#include "codegen/GPU/ContractionKernel.h"
 #include "codegen/GPU/FewRows.h"
-#include "codegen/GPU/MmaFragments.h"
 #include "codegen/GPU/Validated.h"
 #include "codegen/Passes.h"
 
@@ -211,8 +211,7 @@ struct SelectGPUKernels : transformer::impl::SelectGPUKernelsPassBase<SelectGPUK
     if (fewRows == "gemv")
       return config(fewRows, {projections.size() > 1 ? 2 : 4, 4}, kBlockThreads, kAccessBytes / narrow);
     // Rows that do not begin at multiples of 16 bytes are those that no pass has padded.
-    bool onTensorCores = suitsTensorCores(projections[0], tf32) &&
-                         projections[0].depth() % elementsOfChunk(input.getElementType()) == 0;
+    bool onTensorCores = suitsTensorCores(projections[0], tf32) && hasWholeChunks(projections[0]);
     bool isNarrow = narrow < 4;
     if (onTensorCores && isNarrow && projections.size() <= 2 && hasWarpgroups(arch, "wgmma_gemm"))
       return selectWgmmaGemm(projections, rowsOf(input));
