@@ -91,6 +91,8 @@ def SelectStrategyPass : Pass<"transformer-select-strategy", "::mlir::ModuleOp">
                         "the target multiplies pairs of bf16 in one instruction">,
                  Option<"int8Depth", "int8-depth", "int64_t", "1",
                         "products of integers that the target sums in one instruction: 4 of i8, 2 or 1 of i16">,
+                 Option<"l2Bytes", "l2-bytes", "int64_t", "1 << 20",
+                        "bytes of a core's second-level cache">,
                  Option<"deterministic", "deterministic", "bool", "false",
                         "no result may depend on how work is cut into calls and tasks">,
                  Option<"tuning", "tuning", "std::string", "\"\"",

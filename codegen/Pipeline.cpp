@@ -75,6 +75,7 @@ static const Phase kPhases[] = {
        strategy.vectorRegisters = options.vectorRegisters;
        strategy.nativeBF16 = options.nativeBF16;
        strategy.int8Depth = options.int8Depth;
+       strategy.l2Bytes = options.l2Bytes;
        strategy.deterministic = options.deterministic;
        strategy.overrides = options.strategyFile;
        strategy.tuning = options.tuningFile;
@@ -235,6 +236,8 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
       *this, "int8-depth",
       llvm::cl::desc("products of integers that the target sums in one instruction: 4 of i8, 2 or 1 of i16"),
       llvm::cl::init(1)};
+  Option<int64_t> l2Bytes{*this, "l2-bytes", llvm::cl::desc("bytes of a core's second-level cache"),
+                          llvm::cl::init(1 << 20)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
   Option<bool> deterministic{*this, "deterministic",
@@ -257,6 +260,7 @@ void mlir::transformer::registerLoweringPipelines() {
                                               lowering.vectorRegisters = options.vectorRegisters;
                                               lowering.nativeBF16 = options.nativeBF16;
                                               lowering.int8Depth = options.int8Depth;
+                                              lowering.l2Bytes = options.l2Bytes;
                                               lowering.chunk = options.chunk;
                                               lowering.deterministic = options.deterministic;
                                               lowering.strategyFile = options.strategy;

@@ -18,6 +18,7 @@ struct LoweringPipelineOptions {
   int64_t vectorRegisters = 16;
   bool nativeBF16 = false;    ///< the target multiplies pairs of bf16, and rounds to it, in one instruction
   int64_t int8Depth = 1;      ///< products of integers that the target sums in one instruction
+  int64_t l2Bytes = 1 << 20;  ///< of a core's second-level cache
   bool nativeF16 = true;      ///< the target converts f16 in one instruction
   bool nativeRounding = true; ///< and rounds to integers
   int64_t chunk = 512;        ///< positions one call computes at most

@@ -195,8 +195,8 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
       // had nobody to ask for them.
       int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
       Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
-      prefetch(b, value, ahead, offset, part);
-      prefetch(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
+      prefetchInRange(b, value, ahead, offset, part);
+      prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
     }
     Value column = arith::MulIOp::create(b, loc, at, constant(b, tile.width * depth));
     SmallVector<Value> queries, next;
@@ -267,9 +267,9 @@ Value AttentionEmitter::finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Valu
   Value bias = splat(b, 0.0);
   int64_t rows = lanes / tile.width;
   for (int64_t r = 0; r < rows && v * rows + r < tile.heads; ++r) {
-    Value head = positionAndHead(b, addIndex(b, loc, tile.first, v * rows + r)).second;
-    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, zero,
-                          key};
+    Value head = positionAndHead(b, task, addIndex(b, loc, tile.first, v * rows + r)).second;
+    SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : task.batch, type.getDimSize(1) == 1 ? zero : head,
+                          zero, key};
     Value part = widen(b, loc, vector::MaskedLoadOp::create(b, loc, stored, memref, at, exists, none));
     bias = vector::InsertStridedSliceOp::create(b, loc, part, bias, ArrayRef<int64_t>{r * tile.width},
                                                 ArrayRef<int64_t>{1});
@@ -451,7 +451,7 @@ void AttentionEmitter::prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Va
   Value column = arith::RemUIOp::create(b, loc, offset, dim);
   int64_t piece = part % headDim == 0 ? headDim : part;
   for (int64_t i = 0; i < part / piece; ++i)
-    prefetch(b, key, addIndex(b, loc, row, i), column, piece);
+    prefetchInRange(b, key, addIndex(b, loc, row, i), column, piece);
 }
 
 /// output = correction * output + weights * values, for some vectors of columns.

@@ -47,10 +47,28 @@ public:
   void emit(OpBuilder &b);
 
 private:
+  /// What a task attends for.
+  struct Task {
+    Value batch, kvHead, firstPosition;
+  };
+
+  /// What is read behind a tile of keys: the next tile, or the next task's first.
+  struct Next {
+    Value isTask;
+    Task of;
+    Value place, keys; ///< where the first key stands, and how many there are; 0 where nobody knows
+    Value share;       ///< keys that each row tile asks for
+  };
+
   /// A register tile of rows and what belongs to it.
   struct RowTile {
     Value first;   ///< its first row in the block
     int64_t count; ///< static
+  };
+
+  /// Keys of a tile that a register tile sees: from the first of a panel on.
+  struct Columns {
+    Value first, last;
   };
 
   /// Heads that decoding multiplies together, in the lanes of some vectors.
@@ -64,8 +82,8 @@ private:
 
   //===--- setting up ---===//
   void allocate(OpBuilder &b);
-  void beginTask(OpBuilder &b, Value task);
-  void prefetchQuery(OpBuilder &b, Value row);
+  Task taskOf(OpBuilder &b, Value number);
+  void beginTask(OpBuilder &b, Value number);
   void loadQueries(OpBuilder &b);
   void walkKeys(OpBuilder &b, Value low, Value high);
   std::pair<Value, Value> splitOf(OpBuilder &b, Value low, Value high);
@@ -77,19 +95,29 @@ private:
   void packValues(OpBuilder &b, Value count);
   Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
   Value rowsOf(OpBuilder &b, Value memref, Value first, Value count);
-  void prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
+
+  //===--- what is read next ---===//
+  void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t elements,
+                bool isWritten = false);
+  void prefetchKey(OpBuilder &b, Value memref, const Task &of, Value row, Value column, int64_t elements);
+  void prefetchInRange(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
+  void prefetchQuery(OpBuilder &b, const Task &of, Value row);
+  void prefetchResult(OpBuilder &b, Value row);
+  void findNext(OpBuilder &b, Value begin, Value end);
+  void prefetchNext(OpBuilder &b, RowTile tile);
 
   //===--- a register tile ---===//
-  void prefetchNextTile(OpBuilder &b, RowTile tile);
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
-  void computeScores(OpBuilder &b, RowTile rows, Value columns);
-  void softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns);
-  std::pair<Value, Value> weighRow(OpBuilder &b, Value row, Value inTile, Value begin, Value padded,
-                                   Value before, bool isMasked);
+  void computeScores(OpBuilder &b, RowTile rows, Columns columns);
+  void softmaxRows(OpBuilder &b, RowTile tile, Value begin, Columns columns);
+  Value largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns, Value before,
+                     bool isMasked);
+  void updateMaximum(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns);
+  void weighRow(OpBuilder &b, Value row, Value inTile, Columns columns);
   Value capScore(OpBuilder &b, Value score);
   Value finishScore(OpBuilder &b, Value score, Value row, Value j);
   Value hideScore(OpBuilder &b, Value score, Value row, Value j);
-  void accumulateValues(OpBuilder &b, RowTile rows, Value columns);
+  void accumulateValues(OpBuilder &b, RowTile rows, Columns columns);
   void finish(OpBuilder &b);
   void finishSplit(OpBuilder &b);
   void finishEmptySplit(OpBuilder &b);
@@ -147,8 +175,8 @@ private:
     return {arith::DivUIOp::create(b, loc, j, width), arith::RemUIOp::create(b, loc, j, width)};
   }
   Value maximum(OpBuilder &b, Value x, Value y);
-  /// A row's position in the call and its query head.
-  std::pair<Value, Value> positionAndHead(OpBuilder &b, Value row);
+  /// The position in the call and the query head of a task's row.
+  std::pair<Value, Value> positionAndHead(OpBuilder &b, const Task &task, Value row);
   bool isDecode() const { return blockPositions == 1; }
   bool isSplit() { return op.splitCount() > 0; }
   bool isComputed(Value memref) const { return memref == keyRows || memref == valueRows; }
@@ -167,6 +195,7 @@ private:
   AttentionOp op;
   Location loc;
   int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth, keyAlignment;
+  int64_t mostKeys; ///< of a tile: a last one may be a little longer
   int64_t heads, kvHeads, group, headDim, words, paddedDim, queryDim;
   int64_t valueDepth; ///< keys that one step of the product with values sums
   bool copiesValues;
@@ -174,7 +203,7 @@ private:
   Value query, key, value, length, appended;
   Value keyRows, valueRows; ///< where keys and values of a tile are computed; null for arguments
   /// Scratch of a task: queries [rows, D], keys [panels, words, tileColumns * depth], values
-  /// [panels, blockKeys / depth, tileColumns * depth], scores and weights [tileRows, blockKeys],
+  /// [panels, mostKeys / depth, tileColumns * depth], scores and weights [tileRows, mostKeys],
   /// output [rows, D], maximum, sum and correction [rows]. Rows of which one element each is
   /// read at a time are a little longer: else they would meet in one bank of the cache.
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
@@ -183,10 +212,14 @@ private:
   /// tile of keys, maxima and sums of lanes [tiles, vectors, lanes].
   Value qRows, keyBlock, tileMaxima, laneMaxima, laneSums;
   /// Of the current task.
-  Value batch, kvHead, firstPosition, rows, held, positions, split;
+  Task task, following;
+  Value rows, held, positions, split;
+  Value isFollowed; ///< whether the thread has another task, `following`
   /// Of the current tile of keys: where its first one stands, and the position behind its last.
   Value place, tileEnd;
-  Value left; ///< keys of the range from the tile's first on
+  Value left;          ///< keys of the range from the tile's first on
+  Value firstComputed; ///< the first row of those that see one of them
+  Next next;
 };
 
 /// The positions that row `batch` of a cache holds.

@@ -25,7 +25,7 @@ Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value colum
                                 int64_t left, Type as) {
   Type stored = cast<MemRefType>(memref.getType()).getElementType();
   VectorType type = vectorOf(width, stored);
-  SmallVector<Value> at{batch, kvHead, arith::AddIOp::create(b, loc, place, j), column};
+  SmallVector<Value> at{task.batch, task.kvHead, arith::AddIOp::create(b, loc, place, j), column};
   if (!op.getCache())
     std::swap(at[1], at[2]);
   if (isComputed(memref))
@@ -45,7 +45,7 @@ Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value colum
 Value AttentionEmitter::rowsOf(OpBuilder &b, Value memref, Value first, Value count) {
   OpFoldResult one = b.getIndexAttr(1), zero = b.getIndexAttr(0), dim = b.getIndexAttr(headDim);
   OpFoldResult at = arith::AddIOp::create(b, loc, place, first).getResult();
-  SmallVector<OpFoldResult> offsets{batch, kvHead, at, zero}, sizes{one, one, count, dim};
+  SmallVector<OpFoldResult> offsets{task.batch, task.kvHead, at, zero}, sizes{one, one, count, dim};
   if (!op.getCache()) {
     std::swap(offsets[1], offsets[2]);
     std::swap(sizes[1], sizes[2]);
@@ -57,21 +57,6 @@ Value AttentionEmitter::rowsOf(OpBuilder &b, Value memref, Value first, Value co
   auto type = cast<MemRefType>(memref::SubViewOp::inferRankReducedResultType(
       shape, cast<MemRefType>(memref.getType()), offsets, sizes, strides));
   return memref::SubViewOp::create(b, loc, type, memref, offsets, sizes, strides);
-}
-
-/// Asks for elements of key or value `j` of the tile, or of the last one of the range: a tile's time before
-/// they are read, so in the second-level cache (a locality of 1).
-void AttentionEmitter::prefetch(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
-  Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
-  Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
-  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
-  for (int64_t d = 0; d < elements; d += line) {
-    SmallVector<Value> at{batch, kvHead, row, addIndex(b, loc, column, d)};
-    if (!op.getCache())
-      std::swap(at[1], at[2]);
-    memref::PrefetchOp::create(b, loc, memref, at, /*isWrite=*/false, /*localityHint=*/1,
-                               /*isDataCache=*/true);
-  }
 }
 
 /// Transposes a square of vectors by exchanging ever larger halves.
@@ -158,7 +143,7 @@ void AttentionEmitter::computeRows(OpBuilder &b, Value tensor, Value target, Val
   RowEmitter emitter(context, tensor, lanes);
   forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value j) {
     Value zero = constant(b, 0), at = arith::AddIOp::create(b, loc, begin, j);
-    emitter.emit(b, {batch, at, kvHead}, [&](OpBuilder &b, Value x, LaneIndex column, Value mask) {
+    emitter.emit(b, {task.batch, at, task.kvHead}, [&](OpBuilder &b, Value x, LaneIndex column, Value mask) {
       storeElements(b, loc, x, target, {zero, j, zero, column.base}, mask);
     });
   });
@@ -175,5 +160,6 @@ void AttentionEmitter::emitKeyTile(OpBuilder &b, Value begin, Value end) {
     packValues(b, count);
   if (isDecode())
     return decodeTile(b, begin, count);
+  findNext(b, begin, end);
   forRowTiles(b, [&](OpBuilder &b, RowTile tile) { emitRowTile(b, tile, begin, end); });
 }

@@ -19,38 +19,37 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// Asks for a row tile's share of the next tile's keys and values, that each task packs: rows of the other
-/// heads lie between them, so no hardware sees a stream.
-void AttentionEmitter::prefetchNextTile(OpBuilder &b, RowTile tile) {
-  if (tile.count < tileRows)
-    return;
-  int64_t share = llvm::divideCeilSigned(blockKeys, std::max<int64_t>(blockPositions * group / tileRows, 1));
-  Value first = arith::MulIOp::create(
-      b, loc, arith::DivUIOp::create(b, loc, tile.first, constant(b, tileRows)), constant(b, share));
-  for (int64_t i = 0; i < share; ++i)
-    for (Value memref : {key, value})
-      if (!isComputed(memref))
-        prefetch(b, memref, addIndex(b, loc, first, blockKeys + i), constant(b, 0), headDim);
-}
-
 void AttentionEmitter::emitRowTile(OpBuilder &b, RowTile tile, Value begin, Value end) {
-  prefetchNextTile(b, tile);
-  // The last row sees the most; keys behind them are not computed for any.
+  // The last row sees the most; keys behind them are not computed for any. Of a window, the first row sees
+  // the earliest; panels in front of them are not computed either.
   Value high = rangeOf(b, addIndex(b, loc, tile.first, tile.count - 1)).second;
-  Value columns = arith::SubIOp::create(b, loc, arith::MinSIOp::create(b, loc, end, high), begin);
-  Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, columns, constant(b, 0));
+  Columns columns{constant(b, 0),
+                  arith::SubIOp::create(b, loc, arith::MinSIOp::create(b, loc, end, high), begin)};
+  if (op.getMask().getKind() == MaskKind::Window) {
+    Value low = arith::SubIOp::create(b, loc, rangeOf(b, tile.first).first, begin);
+    low = arith::MaxSIOp::create(b, loc, low, columns.first);
+    columns.first = arith::SubIOp::create(b, loc, low, panelOf(b, low).second);
+  }
+  Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt, columns.last, columns.first);
   scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-    computeScores(b, tile, columns);
-    forLoop(b, constant(b, 0), constant(b, tile.count), 1, [&](OpBuilder &b, Value i) {
-      softmaxRow(b, arith::AddIOp::create(b, loc, tile.first, i), i, begin, columns);
+    if (tile.count == tileRows)
+      prefetchNext(b, tile);
+    Value isLast = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, end, high);
+    scf::IfOp::create(b, loc, isLast, [&](OpBuilder &b, Location loc) {
+      forLoop(b, constant(b, 0), constant(b, tile.count), 1, [&](OpBuilder &b, Value i) {
+        prefetchResult(b, arith::AddIOp::create(b, loc, tile.first, i));
+      });
+      scf::YieldOp::create(b, loc);
     });
+    computeScores(b, tile, columns);
+    softmaxRows(b, tile, begin, columns);
     accumulateValues(b, tile, columns);
     scf::YieldOp::create(b, loc);
   });
 }
 
 /// scores[i, j] = q_i . k_j: whole tiles of columns, then one vector at a time.
-void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) {
+void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Columns columns) {
   MicroKernel::Rows rows{q, {}};
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({addIndex(b, loc, tile.first, i)});
@@ -66,16 +65,17 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Value columns) 
             ValueRange{constant(b, n / vectors), addIndex(b, loc, column, n % vectors * lanes)});
     });
   };
-  Value rest = arith::RemUIOp::create(b, loc, columns, constant(b, tileColumns));
-  Value whole = arith::SubIOp::create(b, loc, columns, rest);
-  loop(constant(b, 0), whole, tileColumns / lanes);
-  loop(whole, columns, 1);
+  Value rest = arith::RemUIOp::create(b, loc, columns.last, constant(b, tileColumns));
+  Value whole = arith::SubIOp::create(b, loc, columns.last, rest);
+  loop(columns.first, whole, tileColumns / lanes);
+  loop(whole, columns.last, 1);
 }
 
 /// output = correction * output + weights * values.
-void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value columns) {
-  Value steps =
-      valueDepth > 1 ? Value(arith::CeilDivUIOp::create(b, loc, columns, constant(b, valueDepth))) : columns;
+void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Columns columns) {
+  Value depth = constant(b, valueDepth);
+  Value firstStep = arith::DivUIOp::create(b, loc, columns.first, depth);
+  Value lastStep = arith::CeilDivUIOp::create(b, loc, columns.last, depth);
   MicroKernel::Rows rows{weights, {}};
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({constant(b, i)});
@@ -92,7 +92,7 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Value column
       }
     }
     SmallVector<Value> sums =
-        kernel.run(b, rows, {vp, {panelOf(b, d).first}, constant(b, 0)}, constant(b, 0), steps,
+        kernel.run(b, rows, {vp, {panelOf(b, d).first}, constant(b, 0)}, firstStep, lastStep,
                    /*isEven=*/false, held);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(

@@ -40,8 +40,9 @@ Value AttentionEmitter::finishScore(OpBuilder &b, Value score, Value row, Value 
     return score;
   auto type = cast<RankedTensorType>(op.getBias().getType());
   Value zero = constant(b, 0), memref = context.argument(op.getBias());
-  auto [s, head] = positionAndHead(b, row);
-  SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : batch, type.getDimSize(1) == 1 ? zero : head, s, j};
+  auto [s, head] = positionAndHead(b, task, row);
+  SmallVector<Value> at{type.getDimSize(0) == 1 ? zero : task.batch, type.getDimSize(1) == 1 ? zero : head, s,
+                        j};
   VectorType stored = vectorOf(lanes, type.getElementType());
   Value left = arith::SubIOp::create(b, loc, memref::DimOp::create(b, loc, memref, 3), j);
   Value exists = vector::CreateMaskOp::create(b, loc, vectorOf(lanes, b.getI1Type()), left);
@@ -76,32 +77,57 @@ Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
   return arith::SelectOp::create(b, loc, larger, x, y);
 }
 
-/// The weights of one row from its scores; its maximum, and the sum of the new weights.
-std::pair<Value, Value> AttentionEmitter::weighRow(OpBuilder &b, Value row, Value inTile, Value begin,
-                                                   Value padded, Value before, bool isMasked) {
-  using Kind = vector::CombiningKind;
-  Value zero = constant(b, 0);
-  auto largest = scf::ForOp::create(b, loc, zero, padded, constant(b, lanes), ValueRange{splat(b, before)},
-                                    [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
-                                      Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores,
-                                                                       ValueRange{inTile, j});
-                                      Value key = arith::AddIOp::create(b, loc, begin, j);
-                                      if (isGeneral())
-                                        s = finishScore(b, s, row, key);
-                                      if (isMasked)
-                                        s = hideScore(b, s, row, key);
-                                      if (isGeneral() || isMasked)
-                                        vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
-                                      scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
-                                    });
-  Value most = vector::ReductionOp::create(b, loc, Kind::MAXIMUMF, largest.getResult(0), Value(),
-                                           arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+/// The largest score of one row, of which those that it does not see are hidden.
+Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns,
+                                     Value before, bool isMasked) {
+  auto largest = scf::ForOp::create(
+      b, loc, columns.first, columns.last, constant(b, lanes), ValueRange{splat(b, before)},
+      [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
+        Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
+        Value key = arith::AddIOp::create(b, loc, begin, j);
+        if (isGeneral())
+          s = finishScore(b, s, row, key);
+        if (isMasked)
+          s = hideScore(b, s, row, key);
+        if (isGeneral() || isMasked)
+          vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
+        scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
+      });
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF, largest.getResult(0), Value(),
+                                     arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+}
+
+/// The new maximum of one row and the correction of what it has.
+void AttentionEmitter::updateMaximum(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns) {
+  auto [low, high] = rangeOf(b, row);
+  Value before = memref::LoadOp::create(b, loc, maxima, row);
+  Value end = arith::AddIOp::create(b, loc, begin, columns.last);
+  Value first = arith::AddIOp::create(b, loc, begin, columns.first);
+  high = arith::MinSIOp::create(b, loc, high, tileEnd);
+  Value seesAll =
+      arith::AndIOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, end, high),
+                            arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, low, first));
+  auto yield = [&](bool isMasked) {
+    return [&, isMasked](OpBuilder &b, Location loc) {
+      scf::YieldOp::create(b, loc, largestScore(b, row, inTile, begin, columns, before, isMasked));
+    };
+  };
+  Value most = scf::IfOp::create(b, loc, seesAll, yield(false), yield(true)).getResult(0);
+  Value less = arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most),
+                                     constantF32(b, loc, factor()));
+  memref::StoreOp::create(b, loc, emitExp2(b, loc, less, kExp2), corrections, inTile);
+  memref::StoreOp::create(b, loc, most, maxima, row);
+}
+
+/// The weights of one row from its scores and its maximum, and its new sum.
+void AttentionEmitter::weighRow(OpBuilder &b, Value row, Value inTile, Columns columns) {
   auto contract = arith::FastMathFlags::contract;
+  Value most = memref::LoadOp::create(b, loc, maxima, row);
   Value scale = splat(b, factor());
   Value shift = splat(b, Value(arith::MulFOp::create(b, loc, most, constantF32(b, loc, factor()))));
   ArrayRef<double> coefficients = valueDepth > 1 ? ArrayRef(kExp2Short) : ArrayRef(kExp2);
   auto summed = scf::ForOp::create(
-      b, loc, zero, padded, constant(b, lanes), ValueRange{splat(b, 0.0)},
+      b, loc, columns.first, columns.last, constant(b, lanes), ValueRange{splat(b, 0.0)},
       [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
         Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
         Value x =
@@ -112,36 +138,23 @@ std::pair<Value, Value> AttentionEmitter::weighRow(OpBuilder &b, Value row, Valu
         vector::StoreOp::create(b, loc, stored, weights, ValueRange{inTile, j});
         scf::YieldOp::create(b, loc, Value(arith::AddFOp::create(b, loc, carried[0], p)));
       });
-  return {most, horizontal(b, loc, Kind::ADD, summed.getResult(0), Value())};
+  Value correction = memref::LoadOp::create(b, loc, corrections, inTile);
+  Value sum = arith::MulFOp::create(b, loc, memref::LoadOp::create(b, loc, sums, row), correction);
+  sum = arith::AddFOp::create(b, loc, sum,
+                              horizontal(b, loc, vector::CombiningKind::ADD, summed.getResult(0), Value()));
+  memref::StoreOp::create(b, loc, sum, sums, row);
 }
 
-/// The weights of one row and its new maximum, sum and correction.
-void AttentionEmitter::softmaxRow(OpBuilder &b, Value row, Value inTile, Value begin, Value columns) {
-  // Whole vectors; what is behind the range of the row is hidden.
-  Value padded = arith::MulIOp::create(
-      b, loc, arith::CeilDivUIOp::create(b, loc, columns, constant(b, lanes)), constant(b, lanes));
-  auto [low, high] = rangeOf(b, row);
-  Value before = memref::LoadOp::create(b, loc, maxima, row);
-  Value end = arith::AddIOp::create(b, loc, begin, padded);
-  high = arith::MinSIOp::create(b, loc, high, tileEnd);
-  Value seesAll =
-      arith::AndIOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, end, high),
-                            arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, low, begin));
-  auto yield = [&](bool isMasked) {
-    return [&, isMasked](OpBuilder &b, Location loc) {
-      auto [most, sum] = weighRow(b, row, inTile, begin, padded, before, isMasked);
-      scf::YieldOp::create(b, loc, ValueRange{most, sum});
-    };
+/// The weights of a register tile's rows, their maxima, sums and corrections. All maxima come first: a row's
+/// weights wait for its own, and the next row's loop begins before this one's has ended.
+void AttentionEmitter::softmaxRows(OpBuilder &b, RowTile tile, Value begin, Columns columns) {
+  // Whole vectors; what is behind the range of a row is hidden.
+  Value vectors = arith::CeilDivUIOp::create(b, loc, columns.last, constant(b, lanes));
+  columns.last = arith::MulIOp::create(b, loc, vectors, constant(b, lanes));
+  auto forRows = [&](function_ref<void(OpBuilder &, Value, Value)> body) {
+    forLoop(b, constant(b, 0), constant(b, tile.count), 1,
+            [&](OpBuilder &b, Value i) { body(b, arith::AddIOp::create(b, loc, tile.first, i), i); });
   };
-  auto weighed = scf::IfOp::create(b, loc, seesAll, yield(false), yield(true));
-  Value most = weighed.getResult(0);
-  Value correction = emitExp2(b, loc,
-                              arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most),
-                                                    constantF32(b, loc, factor())),
-                              kExp2);
-  Value sum = arith::MulFOp::create(b, loc, memref::LoadOp::create(b, loc, sums, row), correction);
-  sum = arith::AddFOp::create(b, loc, sum, weighed.getResult(1));
-  memref::StoreOp::create(b, loc, sum, sums, row);
-  memref::StoreOp::create(b, loc, most, maxima, row);
-  memref::StoreOp::create(b, loc, correction, corrections, inTile);
+  forRows([&](OpBuilder &b, Value row, Value i) { updateMaximum(b, row, i, begin, columns); });
+  forRows([&](OpBuilder &b, Value row, Value i) { weighRow(b, row, i, columns); });
 }

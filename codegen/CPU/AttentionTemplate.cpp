@@ -25,8 +25,9 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// Rows of queries that are on their way while one is copied.
-static constexpr int64_t kQueryRowsAhead = 24;
+/// Rows of queries that are on their way while one is copied, of a thread's first task: those of the others
+/// were asked for by the task before.
+static constexpr int64_t kQueryRowsAhead = 64;
 
 AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config)
     : context(context), op(op), loc(op.getLoc()), lanes(config.getVector()), tileRows(config.getTile()[0]),
@@ -59,6 +60,8 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   // One position begins where its keys do, for any cut of the prompt.
   if (isDecode())
     keyAlignment = 1;
+  // A last few keys would be a tile for little work.
+  mostKeys = isDecode() || keyAlignment > 1 ? blockKeys : blockKeys + tileColumns;
   // Where decoding copies keys and queries, whole vectors are copied.
   queryDim = isDecode() ? llvm::alignTo(headDim, lanes * depth) : headDim;
 }
@@ -101,22 +104,22 @@ void AttentionEmitter::allocate(OpBuilder &b) {
     q = scratch({most, queryDim + 4 * depth}, operand);
   // Transposition writes whole vectors of words, and the micro-kernel reads whole tiles of keys.
   if (!isDecode())
-    kt = scratch({blockKeys / tileColumns, llvm::divideCeilSigned(words, lanes) * lanes, tileColumns * depth},
+    kt = scratch({mostKeys / tileColumns, llvm::divideCeilSigned(words, lanes) * lanes, tileColumns * depth},
                  operand);
   if (copiesValues)
-    vp = isDecode() ? scratch({blockKeys, paddedDim}, valueOperand)
-                    : scratch({llvm::divideCeilSigned(paddedDim, tileColumns), blockKeys / valueDepth,
+    vp = isDecode() ? scratch({mostKeys, paddedDim}, valueOperand)
+                    : scratch({llvm::divideCeilSigned(paddedDim, tileColumns), mostKeys / valueDepth,
                                tileColumns * valueDepth},
                               valueOperand);
   if (!isDecode()) {
-    scores = scratch({std::min(tileRows, most), blockKeys + lanes}, f32);
-    weights = valueDepth > 1 ? scratch({tileRows, blockKeys + lanes}, valueOperand) : scores;
+    scores = scratch({std::min(tileRows, most), mostKeys + lanes}, f32);
+    weights = valueDepth > 1 ? scratch({tileRows, mostKeys + lanes}, valueOperand) : scores;
     corrections = scratch({tileRows}, f32);
   }
   output = scratch({most, paddedDim}, f32);
   // Keys and values that are computed stand as rows of the tile, [1, keys, 1, D].
   auto rowsOf = [&](Value tensor) {
-    return scratch({1, blockKeys, 1, headDim}, getElementTypeOrSelf(tensor.getType()));
+    return scratch({1, mostKeys, 1, headDim}, getElementTypeOrSelf(tensor.getType()));
   };
   if (!key)
     key = keyRows = rowsOf(op.getKey());
@@ -126,62 +129,60 @@ void AttentionEmitter::allocate(OpBuilder &b) {
   sums = scratch({most}, f32);
 }
 
-void AttentionEmitter::beginTask(OpBuilder &b, Value task) {
-  Value out = context.out();
-  Value batches = memref::DimOp::create(b, loc, out, 0);
-  positions = memref::DimOp::create(b, loc, out, 1);
+AttentionEmitter::Task AttentionEmitter::taskOf(OpBuilder &b, Value number) {
+  Value batches = memref::DimOp::create(b, loc, context.out(), 0);
   Value blocks = arith::CeilDivUIOp::create(b, loc, positions, constant(b, blockPositions));
-  SmallVector<Value> at = delinearize(b, loc, task, {batches, b.getIndexAttr(kvHeads), blocks});
-  batch = at[0], kvHead = at[1];
-  held = length ? heldPositions(b, loc, length, appended, batch)
+  SmallVector<Value> at = delinearize(b, loc, number, {batches, b.getIndexAttr(kvHeads), blocks});
+  return {at[0], at[1], arith::MulIOp::create(b, loc, at[2], constant(b, blockPositions))};
+}
+
+void AttentionEmitter::beginTask(OpBuilder &b, Value number) {
+  positions = memref::DimOp::create(b, loc, context.out(), 1);
+  task = taskOf(b, number);
+  held = length ? heldPositions(b, loc, length, appended, task.batch)
                 : indexValue(b, loc, Evaluator(context, lanes).dimSize(b, op.getKey(), 1));
   if (isSplit()) {
-    split = at[2];
-    firstPosition = constant(b, 0), positions = constant(b, 1), rows = constant(b, group);
+    split = task.firstPosition;
+    task.firstPosition = constant(b, 0), positions = constant(b, 1), rows = constant(b, group);
     return;
   }
-  firstPosition = arith::MulIOp::create(b, loc, at[2], constant(b, blockPositions));
-  Value count = arith::MinUIOp::create(b, loc, arith::SubIOp::create(b, loc, positions, firstPosition),
+  Value count = arith::MinUIOp::create(b, loc, arith::SubIOp::create(b, loc, positions, task.firstPosition),
                                        constant(b, blockPositions));
   rows = arith::MulIOp::create(b, loc, count, constant(b, group));
+  if (isDecode())
+    return;
+  Value next = addIndex(b, loc, number, 1);
+  following = taskOf(b, next);
+  isFollowed = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, next, context.end);
 }
 
-/// A row's position in the call and its query head.
-std::pair<Value, Value> AttentionEmitter::positionAndHead(OpBuilder &b, Value row) {
+/// The position in the call and the query head of a task's row.
+std::pair<Value, Value> AttentionEmitter::positionAndHead(OpBuilder &b, const Task &task, Value row) {
   Value size = arith::ConstantIndexOp::create(b, loc, group);
-  Value s = arith::AddIOp::create(b, loc, firstPosition, arith::DivUIOp::create(b, loc, row, size));
-  Value head = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, kvHead, size),
+  Value s = arith::AddIOp::create(b, loc, task.firstPosition, arith::DivUIOp::create(b, loc, row, size));
+  Value head = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, task.kvHead, size),
                                      arith::RemUIOp::create(b, loc, row, size));
   return {s, head};
-}
-
-/// Asks for the query of a row: the other heads' lie between it and the next, so no hardware sees a stream.
-void AttentionEmitter::prefetchQuery(OpBuilder &b, Value row) {
-  auto [s, head] = positionAndHead(b, row);
-  Value memref = context.argument(op.getQuery());
-  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
-  for (int64_t d = 0; d < headDim; d += line)
-    memref::PrefetchOp::create(b, loc, memref, ValueRange{batch, s, head, constant(b, d)}, /*isWrite=*/false,
-                               /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 void AttentionEmitter::loadQueries(OpBuilder &b) {
   RowEmitter emitter(context, op.getQuery(), lanes);
   Value target = isDecode() ? qRows : q;
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
-    auto [s, head] = positionAndHead(b, row);
-    if (!isDecode() && isa<BlockArgument>(op.getQuery()))
-      prefetchQuery(b, addIndex(b, loc, row, kQueryRowsAhead));
+    auto [s, head] = positionAndHead(b, task, row);
+    if (!isDecode())
+      prefetchQuery(b, task, addIndex(b, loc, row, kQueryRowsAhead));
     if (queryDim > headDim)
       for (int64_t d = 0; d < queryDim; d += lanes * depth)
         vector::StoreOp::create(
             b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes * depth, operand))),
             target, ValueRange{row, constant(b, d)});
-    emitter.emit(b, {batch, s, head}, [&, row = row](OpBuilder &b, Value x, LaneIndex column, Value mask) {
-      if (getElementTypeOrSelf(x.getType()) != operand)
-        x = widen(b, loc, x);
-      storeElements(b, loc, x, target, {row, column.base}, mask);
-    });
+    emitter.emit(b, {task.batch, s, head},
+                 [&, row = row](OpBuilder &b, Value x, LaneIndex column, Value mask) {
+                   if (getElementTypeOrSelf(x.getType()) != operand)
+                     x = widen(b, loc, x);
+                   storeElements(b, loc, x, target, {row, column.base}, mask);
+                 });
     memref::StoreOp::create(b, loc, constantF32(b, loc, kNothing), maxima, row);
     memref::StoreOp::create(b, loc, constantF32(b, loc, 0.0), sums, row);
     Value zero = splat(b, 0.0);
@@ -197,8 +198,8 @@ std::pair<Value, Value> AttentionEmitter::rangeOf(OpBuilder &b, Value row) {
   if (op.getMask().getKind() == MaskKind::None)
     return {low, high};
   // The query of position s of the call stands at held - S + s and sees itself.
-  Value s =
-      arith::AddIOp::create(b, loc, firstPosition, arith::DivUIOp::create(b, loc, row, constant(b, group)));
+  Value s = arith::AddIOp::create(b, loc, task.firstPosition,
+                                  arith::DivUIOp::create(b, loc, row, constant(b, group)));
   Value end =
       arith::AddIOp::create(b, loc, arith::SubIOp::create(b, loc, held, positions), addIndex(b, loc, s, 1));
   high = arith::MaxSIOp::create(b, loc, end, low);
@@ -224,8 +225,8 @@ void AttentionEmitter::emit(OpBuilder &b) {
   // A factor of heads that no dimension of the result holds: its own divided by the group.
   setGrid(context.kernel, {{out, 0, 1}, {out, 2, group}, {out, 1, blockPositions}});
   allocate(b);
-  forEachTask(b, context, [&](OpBuilder &b, Value task) {
-    beginTask(b, task);
+  forEachTask(b, context, [&](OpBuilder &b, Value number) {
+    beginTask(b, number);
     Value low = rangeOf(b, constant(b, 0)).first;
     Value high = rangeOf(b, addIndex(b, loc, rows, -1)).second;
     if (!isSplit()) {
@@ -272,7 +273,14 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
       [&](OpBuilder &b, Location loc, ValueRange carried) {
         Value begin = carried[0];
         Value base = keyAlignment > 1 ? floor(b, begin, constant(b, keyAlignment)) : begin;
-        Value end = arith::MinSIOp::create(b, loc, addIndex(b, loc, base, blockKeys), high);
+        Value end = addIndex(b, loc, base, blockKeys);
+        if (mostKeys > blockKeys) {
+          Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, high,
+                                             addIndex(b, loc, base, mostKeys));
+          end = arith::SelectOp::create(b, loc, fits, high, end);
+        } else {
+          end = arith::MinSIOp::create(b, loc, end, high);
+        }
         place = begin;
         if (isRing) {
           place = arith::RemUIOp::create(b, loc, begin, capacity);
@@ -291,7 +299,7 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
 void AttentionEmitter::finish(OpBuilder &b) {
   Type element = cast<RankedTensorType>(op.getResult().getType()).getElementType();
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
-    auto [s, head] = positionAndHead(b, row);
+    auto [s, head] = positionAndHead(b, task, row);
     Value sum = memref::LoadOp::create(b, loc, sums, row);
     Value one = constantF32(b, loc, 1.0), zero = constantF32(b, loc, 0.0);
     Value any = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, sum, zero);
@@ -304,7 +312,7 @@ void AttentionEmitter::finish(OpBuilder &b) {
       Value mask;
       if (headDim - d < lanes)
         mask = vector::CreateMaskOp::create(b, loc, vectorOf(lanes, b.getI1Type()), constant(b, headDim - d));
-      storeElements(b, loc, o, context.out(), {batch, s, head, constant(b, d)}, mask);
+      storeElements(b, loc, o, context.out(), {task.batch, s, head, constant(b, d)}, mask);
     }
   });
 }
@@ -314,31 +322,31 @@ void AttentionEmitter::finish(OpBuilder &b) {
 void AttentionEmitter::finishSplit(OpBuilder &b) {
   double scale = isGeneral() ? 1 : op.getScale().convertToDouble();
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
-    Value head = positionAndHead(b, row).second;
+    Value head = positionAndHead(b, task, row).second;
     for (int64_t d = 0; d < headDim; d += lanes) {
       Value o = vector::LoadOp::create(b, loc, f32Vector(b), output, ValueRange{row, constant(b, d)});
       Value mask;
       if (headDim - d < lanes)
         mask = vector::CreateMaskOp::create(b, loc, vectorOf(lanes, b.getI1Type()), constant(b, headDim - d));
-      storeElements(b, loc, o, context.out(), {batch, split, head, constant(b, d)}, mask);
+      storeElements(b, loc, o, context.out(), {task.batch, split, head, constant(b, d)}, mask);
     }
     Value sum = memref::LoadOp::create(b, loc, sums, row), most = memref::LoadOp::create(b, loc, maxima, row);
     most = arith::MulFOp::create(b, loc, most, constantF32(b, loc, scale));
     memref::StoreOp::create(b, loc, most, context.out(),
-                            ValueRange{batch, split, head, constant(b, headDim)});
+                            ValueRange{task.batch, split, head, constant(b, headDim)});
     memref::StoreOp::create(b, loc, sum, context.out(),
-                            ValueRange{batch, split, head, constant(b, headDim + 1)});
+                            ValueRange{task.batch, split, head, constant(b, headDim + 1)});
   });
 }
 
 /// Of a split without keys nobody reads more than that there are none.
 void AttentionEmitter::finishEmptySplit(OpBuilder &b) {
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value row) {
-    Value head = positionAndHead(b, row).second;
+    Value head = positionAndHead(b, task, row).second;
     memref::StoreOp::create(b, loc, constantF32(b, loc, kNothing), context.out(),
-                            ValueRange{batch, split, head, constant(b, headDim)});
+                            ValueRange{task.batch, split, head, constant(b, headDim)});
     memref::StoreOp::create(b, loc, constantF32(b, loc, 0.0), context.out(),
-                            ValueRange{batch, split, head, constant(b, headDim + 1)});
+                            ValueRange{task.batch, split, head, constant(b, headDim + 1)});
   });
 }
 

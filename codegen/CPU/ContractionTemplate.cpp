@@ -71,6 +71,8 @@ private:
   void multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input);
   void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value first,
                         Value row, int64_t count, Value firstStep, Value lastStep);
+  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock, Value firstStep,
+                             Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   /// The type rows are multiplied in, and that of sums.
@@ -96,6 +98,7 @@ private:
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
   Value allRows, panels;
+  Value registerTiles;      ///< of the block's rows
   Value scratch;            ///< [blockRows, K], where x is computed or copied; else null
   Value corrections;        ///< [blockRows, 1], what sums start from; null where that is zero
   SmallVector<Value> tiles; ///< [groupRows, tileColumns] sums of each weight
@@ -142,6 +145,7 @@ void ContractionEmitter::emit(OpBuilder &b) {
     Value zero = constant(b, 0);
     Value row = arith::MinUIOp::create(b, loc, arith::MulIOp::create(b, loc, block, share), allRows);
     Value rows = arith::MinUIOp::create(b, loc, share, arith::SubIOp::create(b, loc, allRows, row));
+    registerTiles = arith::CeilDivUIOp::create(b, loc, rows, constant(b, tileRows));
     Value origin = arith::MulIOp::create(b, loc, block, panels);
     Value from = arith::MaxSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.begin, origin), zero);
     Value to = arith::MinSIOp::create(b, loc, arith::SubIOp::create(b, loc, context.end, origin), panels);
@@ -242,6 +246,24 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value 
   }
 }
 
+/// What a register tile asks for of the weights that all rows need next, behind the steps that they
+/// need now. Each tile takes its share, so that they come from memory evenly; of few rows, which need
+/// them faster than that, a line for each two steps.
+MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock,
+                                               Value firstStep, Value lastStep) {
+  auto type = cast<MemRefType>(weight.getType());
+  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth();
+  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step), registerTiles);
+  stride = arith::MinUIOp::create(b, loc, stride, constant(b, line));
+  Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
+  Value tile = arith::DivUIOp::create(b, loc, inBlock, constant(b, tileRows));
+  Value pairs = arith::DivUIOp::create(b, loc, count, constant(b, 2));
+  Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, pairs), stride);
+  Value first =
+      arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, count, constant(b, step)), before);
+  return {weight, {panel, firstStep}, first, stride};
+}
+
 /// The accumulators of `count` rows from `row` on of the tile, whose first is the block's
 /// row `first`, over the steps [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
@@ -279,7 +301,9 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value pane
     sums = SmallVector<Value>(start.getResults());
   }
   bool isEven = steps % 2 == 0 && (steps <= blockSteps || blockSteps % 2 == 0);
-  sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums);
+  MicroKernel::Ahead ahead = aheadOf(b, weight, panel, inBlock, firstStep, lastStep);
+  sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums,
+                    count > 1 ? &ahead : nullptr);
   for (auto [n, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, loc, sum, tile,
                             ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});

@@ -47,7 +47,7 @@ Value MicroKernel::opaqueIndex(OpBuilder &b, Location loc, Value index, bool sta
 }
 
 SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,
-                                    Value last, bool isEven, ValueRange sums) const {
+                                    Value last, bool isEven, ValueRange sums, const Ahead *ahead) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
   Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
   auto single = [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
@@ -64,6 +64,10 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Column
   auto pairs = scf::ForOp::create(b, loc, first, even, two, sums,
                                   [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
                                     SmallVector<Value> next = step(b, rows, columns, at, carried);
+                                    // In front of the steps it would keep loads of AArch64 in pairs that
+                                    // spill.
+                                    if (ahead)
+                                      prefetchAhead(b, *ahead, arith::SubIOp::create(b, loc, at, first));
                                     next = step(b, rows, columns, addIndex(b, loc, at, 1), next);
                                     scf::YieldOp::create(b, loc, next);
                                   });
@@ -118,6 +122,16 @@ void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indice
   at = addIndex(b, loc, at, steps);
   bool isNarrow = integers && integers->parts() > 1;
   memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/isNarrow ? 3 : 2,
+                             /*isDataCache=*/true);
+}
+
+/// The place that belongs to step `step` of the loop, an even one.
+void MicroKernel::prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) const {
+  Value pair = arith::DivUIOp::create(b, loc, step, arith::ConstantIndexOp::create(b, loc, 2));
+  SmallVector<Value> indices(ahead.leading);
+  indices.push_back(
+      arith::AddIOp::create(b, loc, ahead.first, arith::MulIOp::create(b, loc, pair, ahead.stride)));
+  memref::PrefetchOp::create(b, loc, ahead.memref, indices, /*isWrite=*/false, /*localityHint=*/1,
                              /*isDataCache=*/true);
 }
 

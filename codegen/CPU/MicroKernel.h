@@ -42,6 +42,14 @@ public:
     Value column;
   };
 
+  /// What is asked for meanwhile: a place of some memory for each two steps, `first` and
+  /// then every `stride` elements. It comes to the second-level cache.
+  struct Ahead {
+    Value memref;
+    SmallVector<Value> leading; ///< indices but the last
+    Value first, stride;
+  };
+
   int64_t rowVectors() const { return vectors; }
   VectorType sumType(OpBuilder &b) const {
     return VectorType::get({lanes}, integers ? Type(b.getI32Type()) : b.getF32Type());
@@ -50,7 +58,7 @@ public:
   SmallVector<Value> zeros(OpBuilder &b, int64_t rows) const;
   /// The sums after the steps [first, last); `isEven` promises an even number of them.
   SmallVector<Value> run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first, Value last,
-                         bool isEven, ValueRange sums) const;
+                         bool isEven, ValueRange sums, const Ahead *ahead = nullptr) const;
 
   /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
   static Value multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum);
@@ -68,6 +76,7 @@ private:
   SmallVector<Value> integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
                                  ValueRange sums) const;
   void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const;
+  void prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) const;
   Value broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const;
 
   Location loc;

@@ -67,24 +67,18 @@ struct Override {
   }
 };
 
-/// Cache a block of computed inputs may take on the stack: half of a second-level
-/// cache, and little of a thread's stack.
+/// A block of computed inputs stands on the stack, and takes little of a thread's.
 constexpr int64_t kScratchBytes = 512 * 1024;
-/// Cache a panel of weights may take, so that it stays for all rows of a block.
-constexpr int64_t kPanelBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 
-/// Query rows of a task of attention, and the bytes that they and their results may take:
-/// enough rows that packing keys and values costs a few percent, a little more than powers of
-/// two of them, whose last few rows would make a task. The most keys of a tile, and the bytes
-/// that packed keys and values may take. All of it stays in the second-level cache.
+/// Query rows of a task of attention and keys of a tile, at most: enough rows that packing keys
+/// and values costs a few percent, and a little more than a power of two, whose last few rows
+/// would make a task of their own.
 constexpr int64_t kAttentionRows = 516;
-constexpr int64_t kRowBytes = 258 * 1024;
 constexpr int64_t kAttentionKeys = 512;
-constexpr int64_t kAttentionBytes = 128 * 1024;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache; and a small part of a range, whose
@@ -254,6 +248,14 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return roots;
   }
 
+  /// Shares of the second-level cache, which holds all that a kernel works on for a while. A panel of weights
+  /// stays for all rows of a block, beside the next one, which is on its way, and rows that are computed.
+  /// Rows of queries with their results stay for all keys, packed keys and values for all rows.
+  int64_t panelBytes() const { return l2Bytes / 4; }
+  int64_t scratchBytes() const { return std::min<int64_t>(l2Bytes / 2, kScratchBytes); }
+  int64_t queryBytes() const { return l2Bytes / 4; }
+  int64_t keyBytes() const { return l2Bytes / 4; }
+
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
 
@@ -274,10 +276,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // Rows that are computed stand on the stack; others are read where they are.
     bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
     int64_t blockRows = root.isInteger() && lanes == 16 ? kByteBlockRows : kBlockRows;
-    int64_t fit = isComputed ? kScratchBytes / std::max<int64_t>(rowBytes, 1) : blockRows;
+    int64_t fit = isComputed ? scratchBytes() / std::max<int64_t>(rowBytes, 1) : blockRows;
     int64_t block = std::clamp(fit, rows, blockRows) / rows * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
-    int64_t most = kPanelBytes / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
+    int64_t most = panelBytes() / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
     int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / (root.depth() * columns));
     return LoweringConfigAttr::get(&getContext(), "contraction", {rows, columns}, {block, blockSteps, depth},
@@ -313,16 +315,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                 query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
     int64_t columns = lanes * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.
-    int64_t rows = std::min(kAttentionRows, kRowBytes / (headDim * 8) / 6 * 6);
+    int64_t rows = std::min<int64_t>(kAttentionRows, llvm::alignTo(queryBytes() / (headDim * 8), 6));
     int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(rows / group, 1);
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
     int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
     // Both are packed in the type they are multiplied in.
-    int64_t keyBytes = 2 * headDim * (dots ? 2 : 4);
+    int64_t bytesOfKey = 2 * headDim * (dots ? 2 : 4);
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
-      keyBytes *= 2; // rows that are computed stand beside them
-    int64_t block = std::clamp(kAttentionBytes / keyBytes, 2 * columns, kAttentionKeys) / columns * columns;
+      bytesOfKey *= 2; // rows that are computed stand beside them
+    int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, kAttentionKeys) / columns * columns;
     if (positions == 1) {
       int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
       block = std::clamp(kDecodeBytes / bytes / columns, int64_t(1), kAttentionKeys / columns) * columns;

@@ -17,7 +17,9 @@
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
+#include <algorithm>
 #include <mutex>
+#include <unistd.h>
 
 using namespace mlir::transformer;
 
@@ -94,6 +96,12 @@ static llvm::Expected<llvm::SmallVector<llvm::Triple>> candidates(llvm::StringRe
   return result;
 }
 
+/// The second-level cache of a CPU that is known by its features alone: few with AVX-512 have less than a
+/// megabyte, and others half of it is a safe guess for.
+static int64_t likelyL2Bytes(const CPUTarget &target) {
+  return target.vectorBytes() == 64 ? 1 << 20 : 1 << 19;
+}
+
 /// What of this machine generated code can use.
 static CPUTarget describeHost(const llvm::Triple &triple) {
   CPUTarget result{triple.str(), llvm::sys::getHostCPUName().str(), {}};
@@ -101,6 +109,10 @@ static CPUTarget describeHost(const llvm::Triple &triple) {
   for (llvm::StringRef feature : usefulFeatures(triple))
     if (host.lookup(feature))
       result.features.push_back(feature.str());
+  // Where the C library does not know, it says 0 or -1. Less than a core has is never real, and more is
+  // no one core's.
+  int64_t l2Bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  result.l2Bytes = l2Bytes > 0 ? std::clamp<int64_t>(l2Bytes, 1 << 18, 1 << 21) : likelyL2Bytes(result);
   return result;
 }
 
@@ -124,6 +136,7 @@ llvm::Expected<CPUTarget> CPUTarget::resolve(llvm::StringRef mcpu, llvm::StringR
     for (llvm::StringRef feature : usefulFeatures(triple))
       if ((*subtarget)->checkFeatures(("+" + feature).str()))
         result.features.push_back(feature.str());
+    result.l2Bytes = likelyL2Bytes(result);
     return result;
   }
   return makeError("unknown CPU \"" + mcpu + "\" for --mcpu" +

@@ -20,9 +20,13 @@ class OnnxRuntime(Engine):
     dtypes = ("f32", "int8")
 
     def available(self, kind, dtype):
-        if kind == "encoder" and dtype != "f32":
-            return f"has no {dtype} encoder here"
+        if kind == "encoder":  # in f32 beside all types
+            return super().available(kind, "f32")
         return super().available(kind, dtype)
+
+    def label(self, dtype):
+        is_f32 = self.model.kind == "encoder" and dtype != "f32"
+        return f"{self.name} f32" if is_f32 else super().label(dtype)
 
     def prepare(self, model, dtype, folder):
         import onnxruntime
@@ -35,7 +39,6 @@ class OnnxRuntime(Engine):
             self.past_names = write_decoder(path, model, self.options.capacity, dtype == "int8")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.options.threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def reset(self):
