@@ -67,8 +67,9 @@ struct Override {
   }
 };
 
-/// A block of computed inputs stands on the stack, and takes little of a thread's.
-constexpr int64_t kScratchBytes = 512 * 1024;
+/// Of a thread's stack, on which scratch stands: for a block of computed inputs, for rows of queries with
+/// their results, for packed keys and values.
+constexpr int64_t kScratchBytes = 512 * 1024, kAttentionBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom.
 constexpr int64_t kBlockRows = 132;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
@@ -253,8 +254,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   /// Rows of queries with their results stay for all keys, packed keys and values for all rows.
   int64_t panelBytes() const { return l2Bytes / 4; }
   int64_t scratchBytes() const { return std::min<int64_t>(l2Bytes / 2, kScratchBytes); }
-  int64_t queryBytes() const { return l2Bytes / 4; }
-  int64_t keyBytes() const { return l2Bytes / 4; }
+  int64_t queryBytes() const { return std::min<int64_t>(l2Bytes / 4, kAttentionBytes); }
+  int64_t keyBytes() const { return queryBytes(); }
 
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }

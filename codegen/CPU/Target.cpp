@@ -109,8 +109,7 @@ static CPUTarget describeHost(const llvm::Triple &triple) {
   for (llvm::StringRef feature : usefulFeatures(triple))
     if (host.lookup(feature))
       result.features.push_back(feature.str());
-  // Where the C library does not know, it says 0 or -1. Less than a core has is never real, and more is
-  // no one core's.
+  // The C library says 0 or -1 where it does not know, and virtual machines say odd things.
   int64_t l2Bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
   result.l2Bytes = l2Bytes > 0 ? std::clamp<int64_t>(l2Bytes, 1 << 18, 1 << 21) : likelyL2Bytes(result);
   return result;

@@ -3,13 +3,13 @@
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 l2-bytes=1048576" | FileCheck %s --check-prefix=MEDIUM
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 l2-bytes=2097152" | FileCheck %s --check-prefix=LARGE
 
-// Query rows of a task and keys of a tile, up to where more would help nothing.
+// Query rows of a task and keys of a tile, which stand on the stack and so have a limit.
 // SMALL: func private @attention
 // SMALL-SAME: block = [66, 128, 1, 1, 1, 256]
 // MEDIUM: func private @attention
 // MEDIUM-SAME: block = [258, 256, 1, 1, 1, 256]
 // LARGE: func private @attention
-// LARGE-SAME: block = [516, 512, 1, 1, 1, 256]
+// LARGE-SAME: block = [258, 256, 1, 1, 1, 256]
 func.func private @attention(%q: tensor<?x?x2x128xf32>, %k: tensor<?x?x2x128xf32>, %v: tensor<?x?x2x128xf32>, %o: tensor<?x?x2x128xf32>) -> tensor<?x?x2x128xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q, %k, %v scale 0.5 mask <causal> : tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32> -> tensor<?x?x2x128xf32>
   return %0 : tensor<?x?x2x128xf32>
