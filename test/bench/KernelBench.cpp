@@ -284,7 +284,7 @@ void onednnFloats(benchmark::State &state, Shape s, bool isBF16, int threads) {
 
 constexpr int64_t kWidth = 4096;
 
-void gemv(benchmark::State &state, bool isBF16, int threads) {
+void gemv(benchmark::State &state, int64_t rows, bool isBF16, int threads) {
   const char *type = isBF16 ? "bf16" : "f32";
   int64_t layers = isBF16 ? 8 : 4; // 256 MiB
   Compiled &module = compiled(text("gemv{0}", type), [&] {
@@ -306,8 +306,8 @@ void gemv(benchmark::State &state, bool isBF16, int threads) {
                                     row, body, layers),
                         weights, isBF16);
   });
-  std::vector<char> x = randomBytes(kWidth, isBF16, 3);
-  xfm_tensor input = tensorOf(x, isBF16, {1, kWidth});
+  std::vector<char> x = randomBytes(rows * kWidth, isBF16, 3);
+  xfm_tensor input = tensorOf(x, isBF16, {rows, kWidth});
   xfm_session *session = module.session(threads);
   call(session, "run", input);
   for (auto _ : state)
@@ -579,7 +579,9 @@ void addAll(int threads) {
       add("onednn/" + name + suffix, [=](benchmark::State &s) { onednnFloats(s, shape, isBF16, threads); });
 #endif
     }
-    add("xfm/" + type + "/gemv" + suffix, [=](benchmark::State &s) { gemv(s, isBF16, threads); });
+    for (int64_t rows : {1, 2, 4, 8, 16})
+      add("xfm/" + type + (rows == 1 ? "/gemv" : "/gemv/rows:" + std::to_string(rows)) + suffix,
+          [=](benchmark::State &s) { gemv(s, rows, isBF16, threads); });
     for (int64_t length : {1024, 4096})
       for (int64_t headDim : {64, 128})
         for (bool causal : {false, true})
