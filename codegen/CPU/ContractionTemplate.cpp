@@ -71,8 +71,8 @@ private:
   void multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input);
   void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value first,
                         Value row, int64_t count, Value firstStep, Value lastStep);
-  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock, Value firstStep,
-                             Value lastStep);
+  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock, int64_t rows,
+                             Value firstStep, Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
   /// The type rows are multiplied in, and that of sums.
@@ -246,22 +246,25 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value 
   }
 }
 
-/// What a register tile asks for of the weights that all rows need next, behind the steps that they
-/// need now. Each tile takes its share, so that they come from memory evenly; of few rows, which need
-/// them faster than that, a line for each two steps.
+/// What a register tile asks for of the weights that all rows need next, behind the steps that they need now.
+/// Each tile takes its share, so that they come from memory evenly: while a first tile waits for it, and
+/// while the others find theirs in the cache. One tile alone reads as fast as memory answers.
 MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock,
-                                               Value firstStep, Value lastStep) {
+                                               int64_t rows, Value firstStep, Value lastStep) {
   auto type = cast<MemRefType>(weight.getType());
-  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth();
-  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step), registerTiles);
+  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth(), most = 4;
+  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / most), registerTiles);
   stride = arith::MinUIOp::create(b, loc, stride, constant(b, line));
+  Value isAlone = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, registerTiles, constant(b, 1));
+  stride = arith::SelectOp::create(b, loc, isAlone, constant(b, 0), stride);
   Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
   Value tile = arith::DivUIOp::create(b, loc, inBlock, constant(b, tileRows));
-  Value pairs = arith::DivUIOp::create(b, loc, count, constant(b, 2));
-  Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, pairs), stride);
+  Value places =
+      arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, 2)), constant(b, most));
+  Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, places), stride);
   Value first =
       arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, count, constant(b, step)), before);
-  return {weight, {panel, firstStep}, first, stride};
+  return {weight, {panel, firstStep}, first, stride, std::min(rows, most)};
 }
 
 /// The accumulators of `count` rows from `row` on of the tile, whose first is the block's
@@ -301,7 +304,7 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value pane
     sums = SmallVector<Value>(start.getResults());
   }
   bool isEven = steps % 2 == 0 && (steps <= blockSteps || blockSteps % 2 == 0);
-  MicroKernel::Ahead ahead = aheadOf(b, weight, panel, inBlock, firstStep, lastStep);
+  MicroKernel::Ahead ahead = aheadOf(b, weight, panel, inBlock, count, firstStep, lastStep);
   sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums,
                     count > 1 ? &ahead : nullptr);
   for (auto [n, sum] : llvm::enumerate(sums))

@@ -125,14 +125,17 @@ void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indice
                              /*isDataCache=*/true);
 }
 
-/// The place that belongs to step `step` of the loop, an even one.
+/// The places that belong to step `step` of the loop, an even one.
 void MicroKernel::prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) const {
   Value pair = arith::DivUIOp::create(b, loc, step, arith::ConstantIndexOp::create(b, loc, 2));
-  SmallVector<Value> indices(ahead.leading);
-  indices.push_back(
-      arith::AddIOp::create(b, loc, ahead.first, arith::MulIOp::create(b, loc, pair, ahead.stride)));
-  memref::PrefetchOp::create(b, loc, ahead.memref, indices, /*isWrite=*/false, /*localityHint=*/1,
-                             /*isDataCache=*/true);
+  Value number = arith::MulIOp::create(b, loc, pair, arith::ConstantIndexOp::create(b, loc, ahead.places));
+  for (int64_t i = 0; i < ahead.places; ++i) {
+    SmallVector<Value> indices(ahead.leading);
+    Value distance = arith::MulIOp::create(b, loc, addIndex(b, loc, number, i), ahead.stride);
+    indices.push_back(arith::AddIOp::create(b, loc, ahead.first, distance));
+    memref::PrefetchOp::create(b, loc, ahead.memref, indices, /*isWrite=*/false, /*localityHint=*/1,
+                               /*isDataCache=*/true);
+  }
 }
 
 SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,

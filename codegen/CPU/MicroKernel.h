@@ -42,12 +42,13 @@ public:
     Value column;
   };
 
-  /// What is asked for meanwhile: a place of some memory for each two steps, `first` and
-  /// then every `stride` elements. It comes to the second-level cache.
+  /// What is asked for meanwhile: `places` of some memory for each two steps, `first` and
+  /// then every `stride` elements. They come to the second-level cache.
   struct Ahead {
     Value memref;
     SmallVector<Value> leading; ///< indices but the last
     Value first, stride;
+    int64_t places;
   };
 
   int64_t rowVectors() const { return vectors; }
