@@ -252,7 +252,9 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value 
 MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock,
                                                int64_t rows, Value firstStep, Value lastStep) {
   auto type = cast<MemRefType>(weight.getType());
-  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth(), most = 4;
+  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth();
+  // Products of integers have no registers to spare for more places.
+  int64_t most = integers ? 1 : 4;
   Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / most), registerTiles);
   stride = arith::MinUIOp::create(b, loc, stride, constant(b, line));
   Value isAlone = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, registerTiles, constant(b, 1));
