@@ -248,7 +248,8 @@ void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value 
 
 /// What a register tile asks for of the weights that all rows need next, behind the steps that they need now.
 /// Each tile takes its share, so that they come from memory evenly: while a first tile waits for it, and
-/// while the others find theirs in the cache. One tile alone reads as fast as memory answers.
+/// while the others find theirs in the cache. One or two tiles read as fast as memory answers, and a part of
+/// the next panel in the cache would only break the stream.
 MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock,
                                                int64_t rows, Value firstStep, Value lastStep) {
   auto type = cast<MemRefType>(weight.getType());
@@ -257,8 +258,8 @@ MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value
   int64_t most = integers ? 1 : 4;
   Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / most), registerTiles);
   stride = arith::MinUIOp::create(b, loc, stride, constant(b, line));
-  Value isAlone = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, registerTiles, constant(b, 1));
-  stride = arith::SelectOp::create(b, loc, isAlone, constant(b, 0), stride);
+  Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, registerTiles, constant(b, 2));
+  stride = arith::SelectOp::create(b, loc, areFew, constant(b, 0), stride);
   Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
   Value tile = arith::DivUIOp::create(b, loc, inBlock, constant(b, tileRows));
   Value places =
