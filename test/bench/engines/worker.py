@@ -1,20 +1,26 @@
 """An engine in a process of its own: its threads, its environment, its memory, and its crashes.
 
-Several engines in one process would share one OpenMP runtime or, worse, load several. A worker computes only while it
-is asked, and engines are told to sleep where they wait (`ENVIRONMENT`), so that one at a time has the cores.
+Several engines in one process would share one OpenMP runtime or, worse, load several. Each waits for work as its users
+know it, which for most is to spin for a while; so that one at a time has the cores, a worker is stopped except while it
+is asked something.
 """
 
+import atexit
+import ctypes
 import multiprocessing
 import os
 import pathlib
+import signal
 import traceback
 
-# Threads that spin for work would take a core from the engine that is measured next.
-ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0", "CT2_VERBOSE": "-1"}
+ENVIRONMENT = {"CT2_VERBOSE": "-1"}
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
 def serve(pipe, engine_class, options):
     """Answers (method, arguments) with (True, result) or (False, reason), until None comes."""
+    # A stopped process would outlive a parent that is killed.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     engine = engine_class(options)
     while (request := pipe.recv()) is not None:
         method, arguments = request
@@ -49,20 +55,34 @@ class Remote:
         os.environ.clear()
         os.environ.update(old)
         other.close()
+        # At exit Python waits for the process, which must run to end.
+        atexit.register(self.resume)
+
+    def stop(self):
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def call(self, method, *arguments):
+        self.resume()
         try:
             self.pipe.send((method, arguments))
             succeeded, result = self.pipe.recv()
         except (EOFError, BrokenPipeError):
             self.process.join()
             raise Failed(f"its process ended with status {self.process.exitcode}") from None
+        self.stop()
         if not succeeded:
             raise Failed(result)
         return result
 
     def close(self):
         """Gives its memory back."""
+        atexit.unregister(self.resume)
+        self.resume()
         try:
             self.pipe.send(None)
         except (BrokenPipeError, OSError):

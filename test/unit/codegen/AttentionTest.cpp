@@ -77,6 +77,58 @@ TEST_P(AttentionTest, KeysAndValues) {
   report(test);
 }
 
+/// Prompts of several tasks and tiles of keys, which long heads make short: 66 or 132 rows and 64 or 128
+/// keys, with a last tile that is a little longer; windows that begin in one and end in another.
+TEST_P(AttentionTest, Tiles) {
+  Heads heads{2, 1, 256};
+  struct Case {
+    const char *mask, *type, *policy; ///< of the cache, or empty
+  };
+  const Case cases[] = {{"none", "f32", ""},
+                        {"causal", "f32", "full"},
+                        {"window, 70", "f32", "ring, 310"}, // which ends within a tile
+                        {"window, 150", "f32", "ring, 310"},
+                        {"causal", "bf16", "full"},
+                        {"window, 70", "bf16", "ring, 310"}};
+  std::string text;
+  std::vector<std::string> tensors, caches;
+  for (const Case &c : cases) {
+    std::string end = std::string(" scale 0.06 mask <") + c.mask + "> : ";
+    std::string queries = shapeOf(heads.query, heads, "S", c.type),
+                keys = shapeOf(heads.key, heads, "K", c.type);
+    tensors.push_back("tiles" + std::to_string(tensors.size()));
+    text +=
+        functionText(tensors.back(), {{"q", queries}, {"k", keys}, {"v", keys}}, {{"y", queries}},
+                     "%y = transformer.attention %q, %k, %v" + end + "{q}, {k}, {v} -> {y} return %y : {y}");
+    if (!*c.policy)
+      continue;
+    caches.push_back("cached" + std::to_string(caches.size()));
+    keys = shapeOf(heads.key, heads, "S", c.type);
+    std::string held = "cache." + caches.back();
+    Signature cache{held, std::string("!transformer.kv_cache<1 x 256 x ") + c.type + ", " + c.policy + ">"};
+    text += functionText(caches.back(), {{"q", queries}, {"k", keys}, {"v", keys}, cache},
+                         {{"y", queries}, cache},
+                         "%c = transformer.cache_append %" + held + ", %k, %v : {" + held + "}, {k}, {v} " +
+                             "%y = transformer.attention %q cache %c" + end + "{q}, {" + held +
+                             "} -> {y} return %y, %c : {y}, {" + held + "}");
+  }
+  Differential test(text, GetParam());
+  ASSERT_TRUE(test.isCompiled());
+  std::vector<int64_t> lengths = {63, 64, 65, 66, 67, 80, 81, 127, 128, 129, 132, 133, 192, 193, 199, 265};
+  // A GPU's tiles have tests of their own, and emulating one takes long.
+  if (std::string(GetParam()) == "sm_80")
+    lengths = {65, 133};
+  for (const std::string &name : tensors) {
+    for (int64_t length : lengths)
+      test.check(name, {{"B", 1}, {"S", length}, {"K", length}});
+    test.check(name, {{"B", 2}, {"S", 70}, {"K", 200}});
+    test.check(name, {{"B", 2}, {"S", 200}, {"K", 70}});
+  }
+  for (const std::string &name : caches)
+    test.checkCalls({{name, 130}, {name, 1}, {name, 133}, {name, 66}, {name, 150}}, {{"B", 1}});
+  report(test);
+}
+
 TEST_P(AttentionTest, Caches) {
   std::string text;
   std::vector<std::pair<std::string, double>> names;
