@@ -412,18 +412,23 @@ void integerGemv(benchmark::State &state, bool isNarrow, int threads) {
 // Attention
 //===----------------------------------------------------------------------===//
 
-void prefill(benchmark::State &state, int64_t length, int64_t headDim, bool causal, bool isBF16,
-             int threads) {
+enum class Mask { Full, Causal, Window };
+constexpr int64_t kWindow = 512;
+
+void prefill(benchmark::State &state, int64_t length, int64_t headDim, Mask mask, bool isBF16, int threads) {
   const char *type = isBF16 ? "bf16" : "f32";
   int64_t heads = 8;
   std::string tensor = text("tensor<1x?x{0}x{1}x{2}>", heads, headDim, type);
-  Compiled &module = compiled(text("attention{0}{1}{2}", headDim, causal, type), [&] {
+  Compiled &module = compiled(text("attention{0}{1}{2}", headDim, static_cast<int>(mask), type), [&] {
     std::string dims = "{transformer.dims = [\"\", \"S\", \"\", \"\"]}";
+    std::string kind = mask == Mask::Full     ? "none"
+                       : mask == Mask::Causal ? "causal"
+                                              : text("window, {0}", kWindow);
     return new Compiled("func.func @run(%q: " + tensor + " " + dims + ", %k: " + tensor + " " + dims +
                             ", %v: " + tensor + " " + dims + ") -> (" + tensor + " " + dims +
-                            ") {\n  %y = transformer.attention %q, %k, %v scale 0.125 mask <" +
-                            (causal ? "causal" : "none") + "> : " + tensor + ", " + tensor + ", " + tensor +
-                            " -> " + tensor + "\n  return %y : " + tensor + "\n}",
+                            ") {\n  %y = transformer.attention %q, %k, %v scale 0.125 mask <" + kind +
+                            "> : " + tensor + ", " + tensor + ", " + tensor + " -> " + tensor +
+                            "\n  return %y : " + tensor + "\n}",
                         {}, isBF16);
   });
   std::vector<std::vector<char>> data;
@@ -436,7 +441,9 @@ void prefill(benchmark::State &state, int64_t length, int64_t headDim, bool caus
   call(session, "run", inputs);
   for (auto _ : state)
     call(session, "run", inputs);
-  double pairs = causal ? length * (length + 1) / 2.0 : static_cast<double>(length) * length;
+  double pairs = 0; // that are seen
+  for (int64_t i = 1; i <= length; ++i)
+    pairs += mask == Mask::Full ? length : mask == Mask::Causal ? i : std::min(i, kWindow);
   setFlops(state, 4.0 * pairs * heads * headDim);
 }
 
@@ -584,10 +591,13 @@ void addAll(int threads) {
           [=](benchmark::State &s) { gemv(s, rows, isBF16, threads); });
     for (int64_t length : {1024, 4096})
       for (int64_t headDim : {64, 128})
-        for (bool causal : {false, true})
+        for (Mask mask : {Mask::Full, Mask::Causal, Mask::Window})
           add("xfm/" + type + "/attention/" + std::to_string(length) + "x" + std::to_string(headDim) +
-                  (causal ? "/causal" : "/full") + suffix,
-              [=](benchmark::State &s) { prefill(s, length, headDim, causal, isBF16, threads); });
+                  (mask == Mask::Full     ? "/full"
+                   : mask == Mask::Causal ? "/causal"
+                                          : "/window") +
+                  suffix,
+              [=](benchmark::State &s) { prefill(s, length, headDim, mask, isBF16, threads); });
     for (int64_t headDim : {64, 128})
       for (int64_t kvHeads : {8, 4, 2, 1})
         add("xfm/" + type + "/decode_attention/" + std::to_string(8 / kvHeads) + ":1x" +
