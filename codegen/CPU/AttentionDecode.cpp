@@ -439,18 +439,19 @@ void AttentionEmitter::arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, in
     }
 }
 
-/// Asks for the part of the next tile's keys that belongs to group `g` of this tile's values, of which
-/// `columns` are multiplied from column `d` on. Memory would rest otherwise until keys are multiplied again.
+/// Asks for the part of the next tile's keys that belongs to step `step` of group `g` of this tile's values,
+/// of which `columns` are multiplied from column `d` on. Memory would rest otherwise until keys are
+/// multiplied again.
 void AttentionEmitter::prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors,
-                                        Value columns) {
-  int64_t part = tile.width * vectors * lanes;
+                                        Value columns, int64_t step) {
+  int64_t part = tile.width * vectors * lanes, steps = tile.width / depth;
   Value offset = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, d, columns),
                                        arith::MulIOp::create(b, loc, g, constant(b, part)));
   Value dim = constant(b, headDim);
   Value row = arith::AddIOp::create(b, loc, columns, arith::DivUIOp::create(b, loc, offset, dim));
   Value column = arith::RemUIOp::create(b, loc, offset, dim);
-  int64_t piece = part % headDim == 0 ? headDim : part;
-  for (int64_t i = 0; i < part / piece; ++i)
+  int64_t piece = part % headDim == 0 ? headDim : part, pieces = part / piece;
+  for (int64_t i = pieces * step / steps; i < pieces * (step + 1) / steps; ++i)
     prefetchInRange(b, key, addIndex(b, loc, row, i), column, piece);
 }
 
@@ -504,10 +505,10 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
   auto groups = scf::ForOp::create(b, loc, zero, whole, constant(b, 1), held,
                                    [&](OpBuilder &b, Location loc, Value g, ValueRange carried) {
                                      Value j = arith::MulIOp::create(b, loc, g, width);
-                                     if (op.getCache())
-                                       prefetchNextKeys(b, tile, g, d, vectors, columns);
                                      SmallVector<Value> next(carried);
                                      for (int64_t k = 0; k < tile.width; k += depth) {
+                                       if (op.getCache())
+                                         prefetchNextKeys(b, tile, g, d, vectors, columns, k / depth);
                                        SmallVector<Value> keys;
                                        for (int64_t i = 0; i < depth; ++i)
                                          keys.push_back(addIndex(b, loc, j, k + i));

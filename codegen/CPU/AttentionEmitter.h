@@ -150,7 +150,8 @@ private:
   void weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns);
   SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
   void arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, int64_t vectors, bool back);
-  void prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors, Value columns);
+  void prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors, Value columns,
+                        int64_t step);
   void addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_t vectors, Value columns);
   void addValues(OpBuilder &b, HeadTile tile, Value columns);
 

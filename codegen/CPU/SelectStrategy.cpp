@@ -83,8 +83,8 @@ constexpr int64_t kAttentionKeys = 512;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache; and a small part of a range, whose
-/// first tile nobody asks for in time.
-constexpr int64_t kDecodeBytes = 24 * 1024;
+/// first tile nobody asks for in time. Heads that share keys multiply each longer.
+constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 12 * 1024;
 
 /// Tasks of a decoding step's attention: enough for the cores of a large CPU.
 constexpr int64_t kDecodeTasks = 32;
@@ -328,7 +328,9 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, kAttentionKeys) / columns * columns;
     if (positions == 1) {
       int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
-      block = std::clamp(kDecodeBytes / bytes / columns, int64_t(1), kAttentionKeys / columns) * columns;
+      block = std::clamp((group > 1 ? kSharedDecodeBytes : kDecodeBytes) / bytes / columns, int64_t(1),
+                         kAttentionKeys / columns) *
+              columns;
     }
     return LoweringConfigAttr::get(
         &getContext(), "attention", {6, columns},
