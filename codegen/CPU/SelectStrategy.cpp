@@ -67,6 +67,9 @@ struct Override {
   }
 };
 
+/// A second-level cache that is less is none that this could plan with.
+constexpr int64_t kLeastL2Bytes = 64 * 1024;
+
 /// Of a thread's stack, on which scratch stands: for a block of computed inputs, for rows of queries with
 /// their results, for packed keys and values.
 constexpr int64_t kScratchBytes = 512 * 1024, kAttentionBytes = 256 * 1024;
@@ -103,6 +106,11 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   using SelectStrategyPassBase::SelectStrategyPassBase;
 
   void runOnOperation() override {
+    if (l2Bytes < kLeastL2Bytes) {
+      getOperation().emitError("l2-bytes: expected at least ")
+          << kLeastL2Bytes << ", but got " << l2Bytes.getValue();
+      return signalPassFailure();
+    }
     std::vector<Override> list;
     if (failed(readOverrides(list)))
       return signalPassFailure();

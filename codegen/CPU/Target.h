@@ -25,7 +25,7 @@ struct CPUTarget {
   std::string triple;
   std::string cpu;                   ///< for instruction costs, and to print
   std::vector<std::string> features; ///< LLVM's names, sorted
-  int64_t l2Bytes = 0;               ///< of a core's second-level cache
+  int64_t l2Bytes = 1 << 20;         ///< of a core's second-level cache
 
   /// `native`, or a name LLVM knows (`znver4`, `x86-64-v3`, `neoverse-n1`, …), for the
   /// triple `mtriple`. Where that is empty, a name that is no CPU of this machine's

@@ -2,6 +2,8 @@
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 l2-bytes=262144" | FileCheck %s --check-prefix=SMALL
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 l2-bytes=1048576" | FileCheck %s --check-prefix=MEDIUM
 // RUN: tfopt %s --transformer-select-strategy="vector-bytes=64 vector-registers=32 l2-bytes=2097152" | FileCheck %s --check-prefix=LARGE
+// RUN: not tfopt %s --transformer-select-strategy=l2-bytes=1000 2>&1 | FileCheck %s --check-prefix=TINY
+// TINY: error: l2-bytes: expected at least 65536, but got 1000
 
 // Query rows of a task and keys of a tile, which stand on the stack and so have a limit.
 // SMALL: func private @attention
