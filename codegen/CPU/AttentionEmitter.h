@@ -94,6 +94,7 @@ private:
   void packKeys(OpBuilder &b, Value count);
   void packValues(OpBuilder &b, Value count);
   Value loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width, int64_t left, Type as);
+  SmallVector<Value> keyIndices(const Task &of, Value row, Value column);
   Value rowsOf(OpBuilder &b, Value memref, Value first, Value count);
 
   //===--- what is read next ---===//

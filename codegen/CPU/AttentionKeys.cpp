@@ -19,15 +19,20 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Where column `column` of key or value `row` of a task's head stands in its memref.
+SmallVector<Value> AttentionEmitter::keyIndices(const Task &of, Value row, Value column) {
+  if (op.getCache())
+    return {of.batch, of.kvHead, row, column};
+  return {of.batch, row, of.kvHead, column};
+}
+
 /// `width` elements at `column` of key or value `j` of the tile, as elements of type
 /// `as`; zeros from the `left`-th on.
 Value AttentionEmitter::loadRow(OpBuilder &b, Value memref, Value j, Value column, int64_t width,
                                 int64_t left, Type as) {
   Type stored = cast<MemRefType>(memref.getType()).getElementType();
   VectorType type = vectorOf(width, stored);
-  SmallVector<Value> at{task.batch, task.kvHead, arith::AddIOp::create(b, loc, place, j), column};
-  if (!op.getCache())
-    std::swap(at[1], at[2]);
+  SmallVector<Value> at = keyIndices(task, arith::AddIOp::create(b, loc, place, j), column);
   if (isComputed(memref))
     at = {constant(b, 0), j, constant(b, 0), column};
   Value x;

@@ -39,10 +39,7 @@ void AttentionEmitter::prefetch(OpBuilder &b, Value memref, SmallVector<Value> i
 /// Asks for elements of key or value `row` of a task's head.
 void AttentionEmitter::prefetchKey(OpBuilder &b, Value memref, const Task &of, Value row, Value column,
                                    int64_t elements) {
-  SmallVector<Value> at{of.batch, of.kvHead, row, column};
-  if (!op.getCache())
-    std::swap(at[1], at[2]);
-  prefetch(b, memref, at, elements);
+  prefetch(b, memref, keyIndices(of, row, column), elements);
 }
 
 /// Asks for elements of key or value `j` of the tile, or of the last one of the range.

@@ -142,6 +142,7 @@ void AttentionEmitter::beginTask(OpBuilder &b, Value number) {
   held = length ? heldPositions(b, loc, length, appended, task.batch)
                 : indexValue(b, loc, Evaluator(context, lanes).dimSize(b, op.getKey(), 1));
   if (isSplit()) {
+    // A block is one split here.
     split = task.firstPosition;
     task.firstPosition = constant(b, 0), positions = constant(b, 1), rows = constant(b, group);
     return;

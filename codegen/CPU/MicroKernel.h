@@ -43,7 +43,8 @@ public:
   };
 
   /// What is asked for meanwhile: `places` of some memory for each two steps, `first` and
-  /// then every `stride` elements. They come to the second-level cache.
+  /// then every `stride` elements. They come to the second-level cache. Not for i4, whose
+  /// steps are not taken in twos.
   struct Ahead {
     Value memref;
     SmallVector<Value> leading; ///< indices but the last

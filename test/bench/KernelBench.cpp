@@ -279,7 +279,7 @@ void onednnFloats(benchmark::State &state, Shape s, bool isBF16, int threads) {
 #endif
 
 //===----------------------------------------------------------------------===//
-// Decoding: one row, more weights than any cache holds
+// Decoding: one row or a few, more weights than any cache holds
 //===----------------------------------------------------------------------===//
 
 constexpr int64_t kWidth = 4096;
@@ -412,23 +412,26 @@ void integerGemv(benchmark::State &state, bool isNarrow, int threads) {
 // Attention
 //===----------------------------------------------------------------------===//
 
-enum class Mask { Full, Causal, Window };
-constexpr int64_t kWindow = 512;
+struct Mask {
+  const char *name, *attribute;
+  bool isFull;
+  int64_t window; ///< keys that a position sees at most
+};
+constexpr Mask kMasks[] = {{"full", "none", true, INT64_MAX},
+                           {"causal", "causal", false, INT64_MAX},
+                           {"window", "window, 512", false, 512}};
 
 void prefill(benchmark::State &state, int64_t length, int64_t headDim, Mask mask, bool isBF16, int threads) {
   const char *type = isBF16 ? "bf16" : "f32";
   int64_t heads = 8;
   std::string tensor = text("tensor<1x?x{0}x{1}x{2}>", heads, headDim, type);
-  Compiled &module = compiled(text("attention{0}{1}{2}", headDim, static_cast<int>(mask), type), [&] {
+  Compiled &module = compiled(text("attention{0}{1}{2}", headDim, mask.name, type), [&] {
     std::string dims = "{transformer.dims = [\"\", \"S\", \"\", \"\"]}";
-    std::string kind = mask == Mask::Full     ? "none"
-                       : mask == Mask::Causal ? "causal"
-                                              : text("window, {0}", kWindow);
     return new Compiled("func.func @run(%q: " + tensor + " " + dims + ", %k: " + tensor + " " + dims +
                             ", %v: " + tensor + " " + dims + ") -> (" + tensor + " " + dims +
-                            ") {\n  %y = transformer.attention %q, %k, %v scale 0.125 mask <" + kind +
-                            "> : " + tensor + ", " + tensor + ", " + tensor + " -> " + tensor +
-                            "\n  return %y : " + tensor + "\n}",
+                            ") {\n  %y = transformer.attention %q, %k, %v scale 0.125 mask <" +
+                            mask.attribute + "> : " + tensor + ", " + tensor + ", " + tensor + " -> " +
+                            tensor + "\n  return %y : " + tensor + "\n}",
                         {}, isBF16);
   });
   std::vector<std::vector<char>> data;
@@ -443,7 +446,7 @@ void prefill(benchmark::State &state, int64_t length, int64_t headDim, Mask mask
     call(session, "run", inputs);
   double pairs = 0; // that are seen
   for (int64_t i = 1; i <= length; ++i)
-    pairs += mask == Mask::Full ? length : mask == Mask::Causal ? i : std::min(i, kWindow);
+    pairs += std::min(mask.isFull ? length : i, mask.window);
   setFlops(state, 4.0 * pairs * heads * headDim);
 }
 
@@ -591,12 +594,9 @@ void addAll(int threads) {
           [=](benchmark::State &s) { gemv(s, rows, isBF16, threads); });
     for (int64_t length : {1024, 4096})
       for (int64_t headDim : {64, 128})
-        for (Mask mask : {Mask::Full, Mask::Causal, Mask::Window})
-          add("xfm/" + type + "/attention/" + std::to_string(length) + "x" + std::to_string(headDim) +
-                  (mask == Mask::Full     ? "/full"
-                   : mask == Mask::Causal ? "/causal"
-                                          : "/window") +
-                  suffix,
+        for (Mask mask : kMasks)
+          add("xfm/" + type + "/attention/" + std::to_string(length) + "x" + std::to_string(headDim) + "/" +
+                  mask.name + suffix,
               [=](benchmark::State &s) { prefill(s, length, headDim, mask, isBF16, threads); });
     for (int64_t headDim : {64, 128})
       for (int64_t kvHeads : {8, 4, 2, 1})
