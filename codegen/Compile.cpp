@@ -32,7 +32,11 @@ static LoweringPipelineOptions pipelineOptions(const CPUTarget &target, const Lo
   options.vectorRegisters = target.vectorRegisters();
   options.nativeBF16 = target.multipliesBF16();
   options.int8Depth = target.int8Depth();
+  options.fmaPipes = target.fmaPipes;
+  options.fmaLatency = target.fmaLatency;
+  options.l1Bytes = target.l1Bytes;
   options.l2Bytes = target.l2Bytes;
+  options.cores = target.cores;
   options.nativeF16 = !target.isX86() || target.has("f16c");
   options.nativeRounding = !target.isX86() || target.has("sse4.1");
   options.chunk = lowering.chunk;

@@ -75,7 +75,11 @@ static const Phase kPhases[] = {
        strategy.vectorRegisters = options.vectorRegisters;
        strategy.nativeBF16 = options.nativeBF16;
        strategy.int8Depth = options.int8Depth;
+       strategy.fmaPipes = options.fmaPipes;
+       strategy.fmaLatency = options.fmaLatency;
+       strategy.l1Bytes = options.l1Bytes;
        strategy.l2Bytes = options.l2Bytes;
+       strategy.cores = options.cores;
        strategy.deterministic = options.deterministic;
        strategy.overrides = options.strategyFile;
        strategy.tuning = options.tuningFile;
@@ -236,8 +240,16 @@ struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
       *this, "int8-depth",
       llvm::cl::desc("products of integers that the target sums in one instruction: 4 of i8, 2 or 1 of i16"),
       llvm::cl::init(1)};
+  Option<int64_t> fmaPipes{*this, "fma-pipes",
+                           llvm::cl::desc("vectors that a core multiplies and adds in one cycle"),
+                           llvm::cl::init(2)};
+  Option<int64_t> fmaLatency{*this, "fma-latency", llvm::cl::desc("cycles until such a sum can be added to"),
+                             llvm::cl::init(4)};
+  Option<int64_t> l1Bytes{*this, "l1-bytes", llvm::cl::desc("bytes of a core's first-level data cache"),
+                          llvm::cl::init(32 << 10)};
   Option<int64_t> l2Bytes{*this, "l2-bytes", llvm::cl::desc("bytes of a core's second-level cache"),
                           llvm::cl::init(1 << 20)};
+  Option<int64_t> cores{*this, "cores", llvm::cl::desc("cores that one model has"), llvm::cl::init(8)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("positions one call computes at most"),
                         llvm::cl::init(512)};
   Option<bool> deterministic{*this, "deterministic",
@@ -260,7 +272,11 @@ void mlir::transformer::registerLoweringPipelines() {
                                               lowering.vectorRegisters = options.vectorRegisters;
                                               lowering.nativeBF16 = options.nativeBF16;
                                               lowering.int8Depth = options.int8Depth;
+                                              lowering.fmaPipes = options.fmaPipes;
+                                              lowering.fmaLatency = options.fmaLatency;
+                                              lowering.l1Bytes = options.l1Bytes;
                                               lowering.l2Bytes = options.l2Bytes;
+                                              lowering.cores = options.cores;
                                               lowering.chunk = options.chunk;
                                               lowering.deterministic = options.deterministic;
                                               lowering.strategyFile = options.strategy;

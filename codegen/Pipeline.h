@@ -18,7 +18,11 @@ struct LoweringPipelineOptions {
   int64_t vectorRegisters = 16;
   bool nativeBF16 = false;    ///< the target multiplies pairs of bf16, and rounds to it, in one instruction
   int64_t int8Depth = 1;      ///< products of integers that the target sums in one instruction
+  int64_t fmaPipes = 2;       ///< vectors that a core multiplies and adds in one cycle
+  int64_t fmaLatency = 4;     ///< cycles until such a sum can be added to
+  int64_t l1Bytes = 32 << 10; ///< of a core's first-level data cache
   int64_t l2Bytes = 1 << 20;  ///< of a core's second-level cache
+  int64_t cores = 8;          ///< that one model has
   bool nativeF16 = true;      ///< the target converts f16 in one instruction
   bool nativeRounding = true; ///< and rounds to integers
   int64_t chunk = 512;        ///< positions one call computes at most

@@ -23,6 +23,12 @@
 // rows of one register tile, so that results are written while the next is computed;
 // where k is cut into blocks, it is all rows of the block.
 //
+// The register tiles of a block are as few as can be, and equal but for one row: there
+// is a loop for each number of rows, and none computes rows that are not there. Few rows
+// (2 to 16) wait for weights more than for multiplications. Their tiles take turns on a
+// part of a panel that the first-level cache holds, and ask for the next part meanwhile,
+// so that weights come from memory once and all the time.
+//
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/MicroKernel.h"
@@ -47,10 +53,11 @@ public:
       : context(context), config(config), roots(projectionsOf(context.spec)),
         result(outputOf(context.spec)->getResult(0)), loc(roots[0].op.getLoc()),
         tileRows(config.getTile()[0]), tileColumns(config.getTile()[1]), blockRows(config.getBlock()[0]),
-        blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), lanes(config.getVector()),
-        columns(roots[0].columns()), width(roots[0].depth()) {
+        blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), fewRows(config.getBlock()[3]),
+        fewSteps(config.getBlock()[4]), lanes(config.getVector()), columns(roots[0].columns()),
+        width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
-    groupRows = steps <= blockSteps ? tileRows : blockRows;
+    groupRows = cutsSteps() ? blockRows : std::max(tileRows, fewRows);
     if (roots[0].isInteger())
       integers.emplace(roots[0].weightType().getElementType(), lanes, depth);
   }
@@ -62,23 +69,42 @@ private:
   struct Input {
     Value memref, firstRow;
   };
+  /// A register tile's rows in its block, of which it is the `number`-th, and where its sums begin.
+  struct Rows {
+    Value first, count, number, sums;
+  };
+  /// Register tiles that take turns, and the steps of k of one turn.
+  struct Turns {
+    Value tiles, steps;
+  };
 
+  /// Whether k is cut into cache blocks, for many rows and for few.
+  bool cutsSteps() const { return steps > blockSteps; }
+  bool cutsFew() const { return fewRows > 1 && steps > fewSteps; }
+  SmallVector<int64_t> countsOfRows() const;
   void setUp(OpBuilder &b);
   Input prepareInput(OpBuilder &b, Value row, Value rows);
   void emitCorrections(OpBuilder &b, Value rows, Input input);
   Value widenTo(OpBuilder &b, Value value);
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
-  void multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input);
-  void emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input, Value first,
-                        Value row, int64_t count, Value firstStep, Value lastStep);
-  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock, int64_t rows,
+  Value firstRow(OpBuilder &b, Value tile, Value rows);
+  Turns turnsOf(OpBuilder &b, Value rows);
+  void multiply(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, Value firstStep,
+                Value lastStep);
+  void emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, int64_t count,
+                        Value firstStep, Value lastStep);
+  int64_t placesAhead(int64_t rows, int64_t stepBytes) const;
+  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value tile, int64_t rows,
                              Value firstStep, Value lastStep);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
 
-  /// The type rows are multiplied in, and that of sums.
+  /// The type rows are multiplied in, and that of sums. What no instruction multiplies is widened once,
+  /// not each time that it meets a panel.
   Type rowType() {
-    return integers ? Type(integers->rowType(loc.getContext()))
-                    : getElementTypeOrSelf(roots[0].input->get().getType());
+    if (integers)
+      return integers->rowType(loc.getContext());
+    Type input = getElementTypeOrSelf(roots[0].input->get().getType());
+    return depth > 1 ? input : Float32Type::get(loc.getContext());
   }
   Type sumType() { return getElementTypeOrSelf(roots[0].op.getResult(0).getType()); }
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
@@ -93,7 +119,8 @@ private:
   SmallVector<Projection> roots;
   Value result;
   Location loc;
-  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, lanes, columns, width, steps, groupRows;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, fewRows, fewSteps, lanes, columns, width,
+      steps, groupRows;
   std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
@@ -105,6 +132,22 @@ private:
 };
 
 } // namespace
+
+/// The numbers of rows that a register tile can have, the largest first: any, or one or two where a block is
+/// all rows and it is known how many those are.
+SmallVector<int64_t> ContractionEmitter::countsOfRows() const {
+  int64_t least = 1, most = tileRows;
+  ArrayRef<int64_t> outer = cast<RankedTensorType>(result.getType()).getShape().drop_back();
+  if (llvm::none_of(outer, ShapedType::isDynamic)) {
+    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
+    if (rows <= blockRows) {
+      int64_t tiles = llvm::divideCeilSigned(rows, tileRows);
+      least = rows / tiles;
+      most = llvm::divideCeilSigned(rows, tiles);
+    }
+  }
+  return llvm::to_vector(llvm::reverse(llvm::seq_inclusive(least, most)));
+}
 
 void ContractionEmitter::setUp(OpBuilder &b) {
   Evaluator evaluator(context, lanes);
@@ -189,7 +232,9 @@ Value ContractionEmitter::widenTo(OpBuilder &b, Value value) {
     return value;
   if (auto vector = dyn_cast<VectorType>(value.getType()))
     type = vector.clone(type);
-  return arith::ExtSIOp::create(b, loc, type, value);
+  if (integers)
+    return arith::ExtSIOp::create(b, loc, type, value);
+  return arith::ExtFOp::create(b, loc, type, value);
 }
 
 void ContractionEmitter::emitCorrections(OpBuilder &b, Value rows, Input input) {
@@ -201,99 +246,118 @@ void ContractionEmitter::emitCorrections(OpBuilder &b, Value rows, Input input) 
   });
 }
 
-void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
-  forLoop(b, constant(b, 0), rows, groupRows, [&](OpBuilder &b, Value first) {
-    Value left = arith::SubIOp::create(b, loc, rows, first);
-    Value count = arith::MinUIOp::create(b, loc, left, constant(b, groupRows));
-    multiply(b, panel, first, count, input);
-    emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first), count);
-  });
+/// The block's row that a register tile of its `rows` rows begins at.
+Value ContractionEmitter::firstRow(OpBuilder &b, Value tile, Value rows) {
+  return arith::DivUIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, rows), registerTiles);
 }
 
-/// The sums of `rows` rows from the block's row `first` on.
-void ContractionEmitter::multiply(OpBuilder &b, Value panel, Value first, Value rows, Input input) {
-  Value zero = constant(b, 0);
-  Value whole =
-      arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
-  for (auto [root, tile] : llvm::zip(roots, tiles)) {
-    Value weight = context.argument(root.weight->get()), sums = tile;
-    auto allTiles = [&](OpBuilder &b, Value from, Value to) {
-      auto emitTile = [&](OpBuilder &b, Value row, int64_t count) {
-        emitRegisterTile(b, weight, panel, sums, input, first, row, count, from, to);
-      };
-      forLoop(b, zero, whole, tileRows, [&](OpBuilder &b, Value i) { emitTile(b, i, tileRows); });
-      // The rest of the rows, in tiles of powers of two.
-      Value next = whole;
-      for (int64_t count = llvm::bit_floor(static_cast<uint64_t>(tileRows - 1)); count >= 1; count /= 2) {
-        Value bit =
-            arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, rows, whole), constant(b, count));
-        Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, zero);
-        scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-          emitTile(b, next, count);
-          scf::YieldOp::create(b, loc);
-        });
-        next = arith::AddIOp::create(b, loc, next, bit);
-      }
-    };
-    if (steps <= blockSteps) {
-      allTiles(b, zero, constant(b, steps));
-      continue;
-    }
-    forLoop(b, zero, constant(b, steps), blockSteps, [&](OpBuilder &b, Value from) {
-      Value to = arith::MinUIOp::create(b, loc, addIndex(b, loc, from, blockSteps), constant(b, steps));
-      allTiles(b, from, to);
-    });
+/// Each tile alone takes all steps, so that results are written while the next is computed; or all tiles take
+/// turns, because there are too many steps or few rows.
+ContractionEmitter::Turns ContractionEmitter::turnsOf(OpBuilder &b, Value rows) {
+  Turns turns{cutsSteps() ? registerTiles : constant(b, 1), constant(b, std::min(steps, blockSteps))};
+  if (!cutsFew())
+    return turns;
+  Value few = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, rows, constant(b, fewRows));
+  Value several = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, rows, constant(b, 1));
+  Value isFew = arith::AndIOp::create(b, loc, few, several);
+  return {arith::SelectOp::create(b, loc, isFew, registerTiles, turns.tiles),
+          arith::SelectOp::create(b, loc, isFew, constant(b, fewSteps), turns.steps)};
+}
+
+void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
+  Value zero = constant(b, 0), end = constant(b, steps);
+  Turns turns = turnsOf(b, rows);
+  scf::ForOp::create(
+      b, loc, zero, registerTiles, turns.tiles, ValueRange(),
+      [&](OpBuilder &b, Location loc, Value tile, ValueRange) {
+        Value next =
+            arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, tile, turns.tiles), registerTiles);
+        Value first = firstRow(b, tile, rows), last = firstRow(b, next, rows);
+        for (size_t root = 0; root < roots.size(); ++root)
+          scf::ForOp::create(b, loc, zero, end, turns.steps, ValueRange(),
+                             [&](OpBuilder &b, Location loc, Value from, ValueRange) {
+                               Value to = arith::MinUIOp::create(
+                                   b, loc, arith::AddIOp::create(b, loc, from, turns.steps), end);
+                               forLoop(b, tile, next, 1, [&](OpBuilder &b, Value number) {
+                                 Value begin = firstRow(b, number, rows),
+                                       stop = firstRow(b, addIndex(b, loc, number, 1), rows);
+                                 multiply(b, root, panel, input,
+                                          {begin, arith::SubIOp::create(b, loc, stop, begin), number,
+                                           arith::SubIOp::create(b, loc, begin, first)},
+                                          from, to);
+                               });
+                               scf::YieldOp::create(b, loc);
+                             });
+        emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first),
+                     arith::SubIOp::create(b, loc, last, first));
+        scf::YieldOp::create(b, loc);
+      });
+}
+
+/// The sums of a register tile, by the loop for its number of rows.
+void ContractionEmitter::multiply(OpBuilder &b, size_t root, Value panel, Input input, Rows tile,
+                                  Value firstStep, Value lastStep) {
+  // The largest first: its region is that of all numbers that are no case.
+  SmallVector<int64_t> counts = countsOfRows();
+  auto choice = scf::IndexSwitchOp::create(b, loc, TypeRange(), tile.count, ArrayRef(counts).drop_front(),
+                                           counts.size() - 1);
+  for (auto [region, count] : llvm::zip_equal(choice->getRegions(), counts)) {
+    OpBuilder inside = OpBuilder::atBlockBegin(&region.emplaceBlock());
+    emitRegisterTile(inside, root, panel, input, tile, count, firstStep, lastStep);
+    scf::YieldOp::create(inside, loc);
   }
+}
+
+/// Places that a register tile asks for in two steps: all that these read where that is little beside their
+/// products, of which those of integers have no registers to spare.
+int64_t ContractionEmitter::placesAhead(int64_t rows, int64_t stepBytes) const {
+  int64_t lines = std::max<int64_t>(2 * stepBytes / 64, 1);
+  return std::min({lines, rows, integers ? int64_t(1) : int64_t(4)});
 }
 
 /// What a register tile asks for of the weights that all rows need next, behind the steps that they need now.
 /// Each tile takes its share, so that they come from memory evenly: while a first tile waits for it, and
-/// while the others find theirs in the cache. One or two tiles read as fast as memory answers, and a part of
-/// the next panel in the cache would only break the stream.
-MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value inBlock,
+/// while the others find theirs in the cache.
+MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value tile,
                                                int64_t rows, Value firstStep, Value lastStep) {
   auto type = cast<MemRefType>(weight.getType());
   int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth();
-  // Products of integers have no registers to spare for more places.
-  int64_t most = integers ? 1 : 4;
-  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / most), registerTiles);
-  stride = arith::MinUIOp::create(b, loc, stride, constant(b, line));
-  Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, registerTiles, constant(b, 2));
-  // Then it is the same line each time, which costs nothing that could be measured.
+  int64_t places = placesAhead(rows, step * 64 / line);
+  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / places), registerTiles);
+  // Tiles too few to ask for all leave it: a part of the stream in the cache would only break it. Then it is
+  // the same line each time, which costs nothing that could be measured.
+  Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, stride, constant(b, line));
   stride = arith::SelectOp::create(b, loc, areFew, constant(b, 0), stride);
   Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
-  Value tile = arith::DivUIOp::create(b, loc, inBlock, constant(b, tileRows));
-  Value places =
-      arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, 2)), constant(b, most));
-  Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, places), stride);
+  Value all = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, 2)),
+                                    constant(b, places));
+  Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, all), stride);
   Value first =
       arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, count, constant(b, step)), before);
-  return {weight, {panel, firstStep}, first, stride, std::min(rows, most)};
+  return {weight, {panel, firstStep}, first, stride, places};
 }
 
-/// The accumulators of `count` rows from `row` on of the tile, whose first is the block's
-/// row `first`, over the steps [firstStep, lastStep) of k.
-void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value panel, Value tile, Input input,
-                                          Value first, Value row, int64_t count, Value firstStep,
-                                          Value lastStep) {
+/// The accumulators of `tile`'s rows, which are `count`, over the steps [firstStep, lastStep) of k.
+void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile,
+                                          int64_t count, Value firstStep, Value lastStep) {
   MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
+  Value weight = context.argument(roots[root].weight->get());
   int64_t vectors = kernel.rowVectors();
   SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
   MicroKernel::Rows rows{input.memref, {}};
-  Value inBlock = arith::AddIOp::create(b, loc, first, row);
-  Value base = arith::AddIOp::create(b, loc, input.firstRow, inBlock);
+  Value base = arith::AddIOp::create(b, loc, input.firstRow, tile.first);
   for (int64_t i = 0; i < count; ++i) {
     rows.leading.push_back({addIndex(b, loc, base, i)});
-    tileRow.push_back(addIndex(b, loc, row, i));
+    tileRow.push_back(addIndex(b, loc, tile.sums, i));
     if (!corrections)
       continue;
-    Value start =
-        memref::LoadOp::create(b, loc, corrections, ValueRange{addIndex(b, loc, inBlock, i), constant(b, 0)});
+    Value at = addIndex(b, loc, tile.first, i);
+    Value start = memref::LoadOp::create(b, loc, corrections, ValueRange{at, constant(b, 0)});
     start = vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
     std::fill_n(sums.begin() + i * vectors, vectors, start);
   }
-  if (steps > blockSteps) {
-    // Sums of earlier cache blocks; a branch that the first block alone takes.
+  if (cutsSteps() || cutsFew()) {
+    // Sums of earlier steps.
     Value isFirst = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, firstStep, constant(b, 0));
     auto start = scf::IfOp::create(
         b, loc, isFirst, [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, sums); },
@@ -301,21 +365,21 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, Value weight, Value pane
           SmallVector<Value> held;
           for (int64_t n = 0; n < count * vectors; ++n)
             held.push_back(
-                vector::LoadOp::create(b, loc, kernel.sumType(b), tile,
+                vector::LoadOp::create(b, loc, kernel.sumType(b), tiles[root],
                                        ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)}));
           scf::YieldOp::create(b, loc, held);
         });
     sums = SmallVector<Value>(start.getResults());
   }
-  bool isEven = steps % 2 == 0 && (steps <= blockSteps || blockSteps % 2 == 0);
+  bool isEven = steps % 2 == 0 && (!cutsSteps() || blockSteps % 2 == 0) && (!cutsFew() || fewSteps % 2 == 0);
   // One row asks for what it reads itself.
   std::optional<MicroKernel::Ahead> ahead;
   if (count > 1 && !(integers && integers->parts() > 1))
-    ahead = aheadOf(b, weight, panel, inBlock, count, firstStep, lastStep);
+    ahead = aheadOf(b, weight, panel, tile.number, count, firstStep, lastStep);
   sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums,
                     ahead ? &*ahead : nullptr);
   for (auto [n, sum] : llvm::enumerate(sums))
-    vector::StoreOp::create(b, loc, sum, tile,
+    vector::StoreOp::create(b, loc, sum, tiles[root],
                             ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});
 }
 

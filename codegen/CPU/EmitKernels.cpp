@@ -77,7 +77,7 @@ LogicalResult emitKernel(func::FuncOp spec) {
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
   size_t members = llvm::StringSwitch<size_t>(config.getTemplateName())
                        .Case("attention", 6)
-                       .Case("contraction", 3)
+                       .Case("contraction", 5)
                        .Default(0);
   if (config.getTile().size() != 2 || config.getBlock().size() != members)
     return spec.emitOpError("expected a config with a tile of 2 members and a block of ")

@@ -27,39 +27,41 @@ static int64_t vectorsFor(int64_t columns, int64_t lanes, int64_t most) {
   return best;
 }
 
-static RegisterTile floatTile(const Projection &root, int64_t lanes, int64_t registers) {
-  bool manyRegisters = registers >= 32;
-  int64_t vectors = vectorsFor(root.columns(), lanes, manyRegisters ? 4 : 2);
-  return {manyRegisters && vectors < 4 ? 8 : 6, vectors};
+/// Three quarters of the registers hold sums, where eight rows are enough to read weights seldom unless the
+/// pipes need more sums to be always busy. Of 16 registers, those of more than six rows would be spilled.
+static RegisterTile floatTile(const Projection &root, const Multiplier &core) {
+  if (core.registers < 32)
+    return {6, vectorsFor(root.columns(), core.lanes, 2)};
+  int64_t vectors = vectorsFor(root.columns(), core.lanes, 4);
+  int64_t busy = llvm::divideCeilSigned(core.pipes * core.latency, vectors);
+  return {std::min(std::max<int64_t>(busy, 8), core.registers * 3 / 4 / vectors), vectors};
 }
 
 /// Unpacked i4, and products before they are added up, take registers of their own; without
 /// a third operand copies do too. Wide and low tiles would read weights faster than the
 /// second-level cache gives bytes to AVX-512.
-static RegisterTile integerTile(Projection root, int64_t lanes, int64_t registers, int64_t int8Depth) {
+static RegisterTile integerTile(const Projection &root, const Multiplier &core) {
   bool isNarrow = root.weightType().getElementType().isInteger(4);
   RegisterTile most{6, 2};
-  if (registers < 32) {
-    if (isNarrow || int8Depth == 2)
-      most.rows = lanes == 4 ? 3 : 4;
-  } else if (lanes == 16) {
+  if (core.registers < 32) {
+    if (isNarrow || core.int8Depth == 2)
+      most.rows = core.lanes == 4 ? 3 : 4;
+  } else if (core.lanes == 16) {
     most.rows = 12;
   } else if (isNarrow) {
     most.rows = 8;
   } else {
     most.vectors = 4;
   }
-  // A few rows, where it is known how many, in equal parts.
-  ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
-  if (llvm::none_of(outer, ShapedType::isDynamic)) {
-    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
-    most.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, most.rows));
-  }
-  return {most.rows, vectorsFor(root.columns(), lanes, most.vectors)};
+  return {most.rows, vectorsFor(root.columns(), core.lanes, most.vectors)};
 }
 
-RegisterTile mlir::transformer::registerTile(const Projection &root, int64_t lanes, int64_t registers,
-                                             int64_t int8Depth) {
-  return root.isInteger() ? integerTile(root, lanes, registers, int8Depth)
-                          : floatTile(root, lanes, registers);
+RegisterTile mlir::transformer::registerTile(const Projection &root, const Multiplier &core) {
+  RegisterTile tile = root.isInteger() ? integerTile(root, core) : floatTile(root, core);
+  ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op->getResult(0).getType()).getShape().drop_back();
+  if (llvm::none_of(outer, ShapedType::isDynamic)) {
+    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
+    tile.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, tile.rows));
+  }
+  return tile;
 }

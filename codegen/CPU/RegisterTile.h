@@ -18,10 +18,17 @@ struct RegisterTile {
   int64_t rows, vectors;
 };
 
-/// The tile of a contraction with packed weights, for `registers` vectors of `lanes` sums, and
-/// `int8Depth` products of integers summed in one instruction. The number of vectors is one that
-/// wastes little of the last panel, and does not depend on the number of rows.
-RegisterTile registerTile(const Projection &root, int64_t lanes, int64_t registers, int64_t int8Depth);
+/// What a core multiplies with.
+struct Multiplier {
+  int64_t registers, lanes; ///< vectors, and sums of one
+  int64_t int8Depth;        ///< products of integers that are summed in one instruction
+  int64_t pipes, latency;   ///< vectors multiplied in a cycle, and cycles until their sums can be added to
+};
+
+/// The tile of a contraction with packed weights. The number of vectors is one that wastes
+/// little of the last panel, and does not depend on the number of rows. Rows, where it is
+/// known how many, are cut in equal parts.
+RegisterTile registerTile(const Projection &root, const Multiplier &core);
 
 } // namespace mlir::transformer
 

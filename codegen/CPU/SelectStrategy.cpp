@@ -37,9 +37,9 @@ using namespace mlir::transformer;
 
 namespace {
 
-/// Handing work to another thread costs about a microsecond; a piece should be
-/// worth several, and this many scalar operations are.
-constexpr int64_t kOperationsPerPiece = 32768;
+/// Handing work to another thread costs about a microsecond; a piece should be worth
+/// that, and this many cycles of multiplications with what else a kernel does are several.
+constexpr int64_t kCyclesPerPiece = 2048;
 
 /// The product of the static loop extents among `loops` of `op`; a dynamic one
 /// counts as one.
@@ -67,30 +67,36 @@ struct Override {
   }
 };
 
-/// A second-level cache that is less is none that this could plan with.
-constexpr int64_t kLeastL2Bytes = 64 * 1024;
+/// Caches that are less are none that this could plan with.
+constexpr int64_t kLeastL1Bytes = 8 * 1024, kLeastL2Bytes = 64 * 1024;
 
 /// Of a thread's stack, on which scratch stands: for a block of computed inputs, for rows of queries with
 /// their results, for packed keys and values.
 constexpr int64_t kScratchBytes = 512 * 1024, kAttentionBytes = 256 * 1024;
-/// Rows of a block: enough to read weights from memory seldom.
-constexpr int64_t kBlockRows = 132;
+/// Rows of a block: enough to read weights from memory seldom, and the fewest where many cores want blocks.
+constexpr int64_t kBlockRows = 132, kLeastBlockRows = 24;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 
-/// Query rows of a task of attention and keys of a tile, at most: enough rows that packing keys
-/// and values costs a few percent, and a little more than a power of two, whose last few rows
-/// would make a task of their own.
-constexpr int64_t kAttentionRows = 516;
-constexpr int64_t kAttentionKeys = 512;
+/// Rows of floats that wait for weights more than for multiplications, at most.
+constexpr int64_t kFewRows = 16;
+
+/// Query rows of a task of attention, at most: enough that packing keys and values costs a few
+/// percent, and a little more than a power of two, whose last few rows would make a task of
+/// their own.
+constexpr int64_t kAttentionRows = 516, kLeastAttentionRows = 66;
+/// Of a register tile in attention.
+constexpr int64_t kAttentionTileRows = 6;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache; and a small part of a range, whose
 /// first tile nobody asks for in time. Heads that share keys multiply each longer.
 constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 12 * 1024;
 
-/// Tasks of a decoding step's attention: enough for the cores of a large CPU.
-constexpr int64_t kDecodeTasks = 32;
+/// Positions of a prompt that every core should have a task of.
+constexpr int64_t kPromptPositions = 512;
+/// Tasks of each core in a decoding step's attention, which are short.
+constexpr int64_t kDecodeTasks = 4;
 /// Keys of a range at least: several microseconds of reading.
 constexpr int64_t kSplitKeys = 256;
 
@@ -106,11 +112,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   using SelectStrategyPassBase::SelectStrategyPassBase;
 
   void runOnOperation() override {
-    if (l2Bytes < kLeastL2Bytes) {
-      getOperation().emitError("l2-bytes: expected at least ")
-          << kLeastL2Bytes << ", but got " << l2Bytes.getValue();
-      return signalPassFailure();
-    }
+    for (auto [option, least] : {std::pair<Option<int64_t> *, int64_t>(&l1Bytes, kLeastL1Bytes),
+                                 {&l2Bytes, kLeastL2Bytes},
+                                 {&cores, 1},
+                                 {&fmaPipes, 1},
+                                 {&fmaLatency, 1}})
+      if (option->getValue() < least) {
+        getOperation().emitError() << option->getArgStr() << ": expected at least " << least << ", but got "
+                                   << option->getValue();
+        return signalPassFailure();
+      }
     std::vector<Override> list;
     if (failed(readOverrides(list)))
       return signalPassFailure();
@@ -264,40 +275,68 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
   int64_t scratchBytes() const { return std::min<int64_t>(l2Bytes / 2, kScratchBytes); }
   int64_t queryBytes() const { return std::min<int64_t>(l2Bytes / 4, kAttentionBytes); }
   int64_t keyBytes() const { return queryBytes(); }
+  /// Of a panel, what register tiles of few rows read in turn while the next is on its way.
+  int64_t turnBytes() const { return l1Bytes * 3 / 8; }
+  /// Keys whose scores, of a register tile's rows, stay in the first-level cache beside what else is read
+  /// there.
+  int64_t scoredKeys() const { return l1Bytes * 3 / 8 / (kAttentionTileRows * 4); }
+
+  int64_t lanes() const { return std::max<int64_t>(vectorBytes / 4, 1); }
+
+  /// The fewest tasks of a piece, where each is so many operations on vectors.
+  int64_t grainOf(int64_t operationsPerTask) const {
+    int64_t piece = kCyclesPerPiece * fmaPipes * lanes();
+    return std::max<int64_t>(1, piece / std::max<int64_t>(operationsPerTask, 1));
+  }
+
+  /// The most rows of a task, of `least` and more, that leave every core one of a prompt's, which has `rows`
+  /// rows and of each `parts` tasks.
+  int64_t sharedRows(int64_t rows, int64_t parts, int64_t least) const {
+    return std::max(rows * parts / cores, least);
+  }
 
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
 
   LoweringConfigAttr selectContraction(ArrayRef<Projection> roots) {
-    int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     Projection root = roots[0];
     Type input = getElementTypeOrSelf(root.input->get().getType()),
          weight = root.weightType().getElementType();
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
     if (root.isInteger())
       depth = int8Depth * (weight.isInteger(4) ? 2 : 1);
-    auto [rows, vectors] = registerTile(root, lanes, vectorRegisters, int8Depth);
-    int64_t columns = vectors * lanes;
+    auto [rows, vectors] = registerTile(root, {vectorRegisters, lanes(), int8Depth, fmaPipes, fmaLatency});
+    int64_t columns = vectors * lanes();
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
-    bool isWidened = root.isInteger() && int8Depth != 4;
+    bool isWidened = root.isInteger() ? int8Depth != 4 : depth == 1 && !input.isF32();
     if (isWidened)
       rowBytes *= 2;
     // Rows that are computed stand on the stack; others are read where they are.
     bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
-    int64_t blockRows = root.isInteger() && lanes == 16 ? kByteBlockRows : kBlockRows;
+    int64_t blockRows = root.isInteger() && lanes() == 16 ? kByteBlockRows : kBlockRows;
+    blockRows =
+        std::min(blockRows, sharedRows(kPromptPositions, llvm::divideCeilSigned(root.columns(), columns),
+                                       kLeastBlockRows));
     int64_t fit = isComputed ? scratchBytes() / std::max<int64_t>(rowBytes, 1) : blockRows;
-    int64_t block = std::clamp(fit, rows, blockRows) / rows * rows;
+    int64_t block = std::max(std::min(fit, blockRows) / rows, int64_t(1)) * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
-    int64_t most = panelBytes() / (columns * depth * weight.getIntOrFloatBitWidth() / 8);
-    int64_t blockSteps = llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
-    int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / (root.depth() * columns));
-    return LoweringConfigAttr::get(&getContext(), "contraction", {rows, columns}, {block, blockSteps, depth},
-                                   lanes, grain);
+    int64_t stepBytes = columns * depth * weight.getIntOrFloatBitWidth() / 8;
+    auto inParts = [&](int64_t most) -> int64_t {
+      return llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
+    };
+    ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
+    bool areMany =
+        llvm::none_of(outer, ShapedType::isDynamic) && ShapedType::getNumElements(outer) > kFewRows;
+    int64_t fewRows = root.isInteger() || areMany ? 1 : kFewRows;
+    return LoweringConfigAttr::get(
+        &getContext(), "contraction", {rows, columns},
+        {block, inParts(panelBytes() / stepBytes), depth, fewRows, inParts(turnBytes() / stepBytes)}, lanes(),
+        grainOf(root.depth() * columns));
   }
 
   /// Ranges of keys that a decoding step attends to apart, so that there are tasks for
   /// all threads; 1 where heads are enough or there cannot be keys for two ranges.
-  static int64_t splitsOf(AttentionOp op, int64_t kvHeads) {
+  int64_t splitsOf(AttentionOp op, int64_t kvHeads) const {
     auto query = cast<RankedTensorType>(op.getQuery().getType());
     int64_t keys = std::numeric_limits<int64_t>::max();
     if (op.getMask().getKind() == MaskKind::Window)
@@ -307,11 +346,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     if (query.getDimSize(1) != 1 || keys <= kSplitKeys)
       return 1;
     int64_t batch = query.isDynamicDim(0) ? 1 : std::max<int64_t>(query.getDimSize(0), 1);
-    return std::max<int64_t>(kDecodeTasks / (batch * kvHeads), 1);
+    return std::max<int64_t>(kDecodeTasks * cores / (batch * kvHeads), 1);
   }
 
   LoweringConfigAttr selectAttention(AttentionOp op) {
-    int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     auto query = cast<RankedTensorType>(op.getQuery().getType());
     int64_t kvHeads = op.getCache() ? op.getCache().getType().getHeads()
                                     : cast<RankedTensorType>(op.getKey().getType()).getDimSize(2);
@@ -322,36 +360,37 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // The weights of the softmax are rounded to bf16 for them: not where the result is wider.
     bool dots = multipliesPairs() && getElementTypeOrSelf(op.getType()).isBF16() &&
                 query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
-    int64_t columns = lanes * (vectorRegisters >= 32 ? 4 : 2);
+    int64_t columns = lanes() * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.
-    int64_t rows = std::min<int64_t>(kAttentionRows, llvm::alignTo(queryBytes() / (headDim * 8), 6));
+    int64_t rows = llvm::alignTo(std::min(queryBytes() / (headDim * 8),
+                                          sharedRows(kPromptPositions * group, kvHeads, kLeastAttentionRows)),
+                                 kAttentionTileRows);
+    rows = std::min(rows, kAttentionRows);
     int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(rows / group, 1);
     // A few hundred keys and queries are the common case.
     int64_t operations = positions * group * headDim * 1024;
-    int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / operations);
     // Both are packed in the type they are multiplied in.
     int64_t bytesOfKey = 2 * headDim * (dots ? 2 : 4);
     if (!op.getCache() && !(isa<BlockArgument>(op.getKey()) && isa<BlockArgument>(op.getValue())))
       bytesOfKey *= 2; // rows that are computed stand beside them
-    int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, kAttentionKeys) / columns * columns;
+    int64_t most = std::max(scoredKeys(), 2 * columns);
+    int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, most) / columns * columns;
     if (positions == 1) {
       int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
       block = std::clamp((group > 1 ? kSharedDecodeBytes : kDecodeBytes) / bytes / columns, int64_t(1),
-                         kAttentionKeys / columns) *
+                         most / columns) *
               columns;
     }
     return LoweringConfigAttr::get(
-        &getContext(), "attention", {6, columns},
-        {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys}, lanes,
-        grain);
+        &getContext(), "attention", {kAttentionTileRows, columns},
+        {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys},
+        lanes(), grainOf(operations));
   }
 
   LoweringConfigAttr select(func::FuncOp func) {
     Operation *output = outputOf(func);
-    int64_t lanes = std::max<int64_t>(vectorBytes / 4, 1);
     auto config = [&](StringRef name, ArrayRef<int64_t> tile, int64_t operationsPerTask) {
-      int64_t grain = std::max<int64_t>(1, kOperationsPerPiece / std::max<int64_t>(operationsPerTask, 1));
-      return LoweringConfigAttr::get(&getContext(), name, tile, {}, lanes, grain);
+      return LoweringConfigAttr::get(&getContext(), name, tile, {}, lanes(), grainOf(operationsPerTask));
     };
     if (auto attention = dyn_cast<AttentionOp>(output))
       return selectAttention(attention);
@@ -365,7 +404,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       int64_t row = type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) ? 1 : type.getShape().back();
       int64_t passes = 0;
       func.walk([&](linalg::GenericOp) { ++passes; });
-      return config("rows", {1, lanes}, row * std::max<int64_t>(passes, 1) * 4);
+      return config("rows", {1, lanes()}, row * std::max<int64_t>(passes, 1) * 4);
     }
     // Accumulators, a column of inputs and a row of weights stay in registers.
     SmallVector<unsigned> reductions;

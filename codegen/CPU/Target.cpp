@@ -9,15 +9,20 @@
 #include "codegen/CPU/Target.h"
 
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/Sequence.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/MC/MCInstrInfo.h"
+#include "llvm/MC/MCSchedule.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/Threading.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <unistd.h>
 
@@ -96,22 +101,67 @@ static llvm::Expected<llvm::SmallVector<llvm::Triple>> candidates(llvm::StringRe
   return result;
 }
 
-/// The second-level cache of a CPU that is known by its features alone: few with AVX-512 have less than a
-/// megabyte, and others half of it is a safe guess for.
-static int64_t likelyL2Bytes(const CPUTarget &target) {
-  return target.vectorBytes() == 64 ? 1 << 20 : 1 << 19;
+/// The instruction that most of the time of products is spent in.
+static llvm::StringRef multiplyInstruction(const CPUTarget &target) {
+  if (!target.isX86())
+    return "FMLAv4f32";
+  if (!target.has("fma"))
+    return "MULPSrr";
+  return target.vectorBytes() == 64 ? "VFMADD231PSZr" : "VFMADD231PSYr";
+}
+
+/// How many products of vectors begin in a cycle and how long one takes, as LLVM's scheduling model of the
+/// CPU says.
+static void describeMultiplication(const llvm::MCSubtargetInfo &subtarget, CPUTarget &target) {
+  const llvm::MCSchedModel &model = subtarget.getSchedModel();
+  if (!model.hasInstrSchedModel())
+    return;
+  std::string message;
+  const llvm::Target *llvmTarget = llvm::TargetRegistry::lookupTarget(subtarget.getTargetTriple(), message);
+  std::unique_ptr<llvm::MCInstrInfo> instructions(llvmTarget->createMCInstrInfo());
+  auto opcodes = llvm::seq<unsigned>(0, instructions->getNumOpcodes());
+  auto found = llvm::find_if(opcodes, [&, name = multiplyInstruction(target)](unsigned opcode) {
+    return instructions->getName(opcode) == name;
+  });
+  if (found == opcodes.end())
+    return;
+  const llvm::MCSchedClassDesc &costs = *model.getSchedClassDesc(instructions->get(*found).getSchedClass());
+  if (!costs.isValid() || costs.isVariant())
+    return;
+  double cycles = llvm::MCSchedModel::getReciprocalThroughput(subtarget, costs);
+  target.fmaPipes = std::clamp<int64_t>(std::lround(1 / cycles), 1, 4);
+  target.fmaLatency = std::clamp(llvm::MCSchedModel::computeInstrLatency(subtarget, costs), 1, 8);
+}
+
+/// What follows from the features and LLVM's model of the CPU alone. Few with AVX-512 have less than a
+/// megabyte of second-level cache, and others half of it is a safe guess for.
+static void describeCPU(const llvm::MCSubtargetInfo &subtarget, CPUTarget &target) {
+  target.l2Bytes = target.vectorBytes() == 64 ? 1 << 20 : 1 << 19;
+  describeMultiplication(subtarget, target);
+}
+
+/// A size that the C library says of this machine: 0 or -1 where it does not know, and odd ones in virtual
+/// machines.
+static int64_t sizeOfHost(int name, int64_t least, int64_t most, int64_t otherwise) {
+  int64_t size = sysconf(name);
+  return size > 0 ? std::clamp(size, least, most) : otherwise;
 }
 
 /// What of this machine generated code can use.
-static CPUTarget describeHost(const llvm::Triple &triple) {
+static llvm::Expected<CPUTarget> describeHost(const llvm::Triple &triple) {
   CPUTarget result{triple.str(), llvm::sys::getHostCPUName().str(), {}};
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   for (llvm::StringRef feature : usefulFeatures(triple))
     if (host.lookup(feature))
       result.features.push_back(feature.str());
-  // The C library says 0 or -1 where it does not know, and virtual machines say odd things.
-  int64_t l2Bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  result.l2Bytes = l2Bytes > 0 ? std::clamp<int64_t>(l2Bytes, 1 << 18, 1 << 21) : likelyL2Bytes(result);
+  llvm::Expected<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget = describe(triple, result.cpu);
+  if (!subtarget)
+    return subtarget.takeError();
+  if (*subtarget)
+    describeCPU(**subtarget, result);
+  result.l1Bytes = sizeOfHost(_SC_LEVEL1_DCACHE_SIZE, 1 << 14, 1 << 18, result.l1Bytes);
+  result.l2Bytes = sizeOfHost(_SC_LEVEL2_CACHE_SIZE, 1 << 18, 1 << 21, result.l2Bytes);
+  result.cores = llvm::hardware_concurrency().compute_thread_count();
   return result;
 }
 
@@ -135,7 +185,7 @@ llvm::Expected<CPUTarget> CPUTarget::resolve(llvm::StringRef mcpu, llvm::StringR
     for (llvm::StringRef feature : usefulFeatures(triple))
       if ((*subtarget)->checkFeatures(("+" + feature).str()))
         result.features.push_back(feature.str());
-    result.l2Bytes = likelyL2Bytes(result);
+    describeCPU(**subtarget, result);
     return result;
   }
   return makeError("unknown CPU \"" + mcpu + "\" for --mcpu" +

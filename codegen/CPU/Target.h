@@ -25,7 +25,11 @@ struct CPUTarget {
   std::string triple;
   std::string cpu;                   ///< for instruction costs, and to print
   std::vector<std::string> features; ///< LLVM's names, sorted
+  int64_t l1Bytes = 32 << 10;        ///< of a core's first-level data cache
   int64_t l2Bytes = 1 << 20;         ///< of a core's second-level cache
+  int64_t cores = 8;                 ///< that one model has; of another machine than this a guess
+  int64_t fmaPipes = 2;              ///< vectors that are multiplied and added in one cycle
+  int64_t fmaLatency = 4;            ///< cycles until such a sum can be added to
 
   /// `native`, or a name LLVM knows (`znver4`, `x86-64-v3`, `neoverse-n1`, …), for the
   /// triple `mtriple`. Where that is empty, a name that is no CPU of this machine's

@@ -26,7 +26,7 @@ def medians(path, arguments):
         runs = json.load(open(out.name))["benchmarks"]
     values = {}
     for run in runs:
-        if run.get("run_type") != "aggregate":
+        if run.get("run_type") != "aggregate" and not run.get("error_occurred"):
             name = run["run_name"].split("/real_time")[0]
             values.setdefault(name, []).append(run.get("GFLOP/s", run.get("GB/s")))
     return {name: statistics.median(list) for name, list in values.items()}
@@ -38,7 +38,8 @@ def limit_of(name, values):
     if "gemv" in name or "decode_attention" in name:
         return values.get(f"read/{threads}")
     kind = "i8" if "/i8/" in name or "/i4/" in name else "bf16" if "/bf16/" in name else "f32"
-    return values.get(f"peak/{kind}/{threads}")
+    # bf16 is widened where no instruction multiplies it.
+    return values.get(f"peak/{kind}/{threads}") or (kind == "bf16" and values.get(f"peak/f32/{threads}"))
 
 
 def main():

@@ -19,7 +19,7 @@ using namespace mlir::transformer::numeric;
 
 llvm::Expected<std::unique_ptr<CompiledModule>>
 numeric::compileFor(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, int64_t chunk,
-                    const emulator::EmulatorOptions &emulation) {
+                    const emulator::EmulatorOptions &emulation, StringRef folder) {
   CompileOptions options;
   options.chunk = chunk;
   options.threads = 1;
@@ -34,11 +34,11 @@ numeric::compileFor(ModuleOp module, StringRef mcpu, ArrayRef<StringRef> keep, i
         function.erase();
     if (llvm::Error error = lowerForEmulation(*copy, options))
       return std::move(error);
-    return CompiledModule::compile(*copy, options);
+    return CompiledModule::compile(*copy, options, folder);
   } else {
     options.mcpu = mcpu.str();
   }
-  return CompiledModule::compile(module, options, "", keep, emulation);
+  return CompiledModule::compile(module, options, folder, keep, emulation);
 }
 
 bool numeric::canRun(StringRef mcpu) {

@@ -19,10 +19,11 @@ namespace mlir::transformer::numeric {
 
 /// Compiles for `mcpu`: a CPU, kEmulatedAVX512, or an architecture of a GPU, whose kernels are emulated; with
 /// "+tf32" behind it, products of f32 are in tf32.
-/// Calls of functions with caches run in pieces of `chunk` positions.
+/// Calls of functions with caches run in pieces of `chunk` positions. Files of weights are in `folder`.
 llvm::Expected<std::unique_ptr<CompiledModule>> compileFor(ModuleOp module, StringRef mcpu,
                                                            ArrayRef<StringRef> keep = {}, int64_t chunk = 512,
-                                                           const emulator::EmulatorOptions &emulation = {});
+                                                           const emulator::EmulatorOptions &emulation = {},
+                                                           StringRef folder = "");
 
 /// Whether this machine runs code for `mcpu`.
 bool canRun(StringRef mcpu);

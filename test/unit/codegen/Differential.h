@@ -42,7 +42,8 @@ std::string functionText(const std::string &name, const std::vector<Signature> &
 /// with the interpreter's in float64. Failures are GoogleTest's.
 class Differential {
 public:
-  /// For a GPU, `emulation` says how its kernels run.
+  /// For a GPU, `emulation` says how its kernels run. Weights, of floats and from "model.safetensors", are
+  /// random.
   Differential(const std::string &text, StringRef mcpu, const emulator::EmulatorOptions &emulation = {});
 
   bool isCompiled() const { return compiled != nullptr; }
@@ -71,11 +72,13 @@ private:
   /// Empty caches for `name`, and a session for as many rows and positions.
   SmallVector<KVCache> begin(StringRef name, int64_t rows, int64_t context);
   Tensor makeInput(Type type, Attribute range, ArrayRef<int64_t> shape);
+  void makeWeights(StringRef folder);
   void compareCall(StringRef function, const std::map<std::string, int64_t> &sizes,
                    SmallVector<KVCache> &caches, double tolerance);
 
   OwningOpRef<ModuleOp> module;
   std::unique_ptr<CompiledModule> compiled;
+  llvm::StringMap<Tensor> weights;
   std::mt19937_64 random{20240607};
 };
 
