@@ -49,7 +49,7 @@ def choose(kind, dtype, options, wanted):
     """The engines to measure, {class: version}; prints those that are missing. tfopt is always one."""
     chosen = {}
     for engine in ENGINES:
-        if wanted and engine is not ENGINES[0] and not any(engine.name.startswith(w) for w in wanted):
+        if wanted and not issubclass(engine, ENGINES[0]) and not any(engine.name.startswith(w) for w in wanted):
             continue
         remote = Remote(engine, options)
         try:
@@ -161,6 +161,7 @@ def parse_arguments():
     parser.add_argument("--layers", type=int, help="at most this many, to try things")
     parser.add_argument("--group", type=int, default=0, help="engines beside tfopt at a time; 0: what fits into memory")
     parser.add_argument("--llama-bench", default="", metavar="PROGRAM", help="llama.cpp's program of that name")
+    parser.add_argument("--huge-pages", action="store_true", help="measure tfopt with its weights in huge pages too")
     parser.add_argument("--int8-options", default="", help="tfopt's for 8-bit weights; without them its f32 stands beside the others' int8")
     a = parser.parse_args()
     if a.depth < 2 and a.steps:
@@ -192,7 +193,7 @@ def main():
     a = parse_arguments()
     # One position more than is needed, rounded up: a static graph's cache then has a rest in every case.
     capacity = (max(*a.prompt, a.depth + a.steps, 18) // 64 + 1) * 64
-    options = Options(a.build, a.threads, capacity, a.llama_bench, a.int8_options)
+    options = Options(a.build, a.threads, capacity, a.llama_bench, a.int8_options, a.huge_pages)
     print(f"{a.threads} threads, medians of {a.rounds} interleaved rounds, load {os.getloadavg()[0]:.1f}; allowed differences of "
           f"the largest value: {', '.join(f'{t:.0e} {d}' for d, t in TOLERANCE.items() if d in a.dtypes)}")  # fmt: skip
     for name in a.models:

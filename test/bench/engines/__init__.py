@@ -6,7 +6,9 @@ from .llama_cpp import LlamaBench, LlamaCpp, LlamaServer
 from .onnx_runtime import OnnxRuntime
 from .open_vino import OpenVino
 from .pytorch import TorchCompiled, TorchEager
-from .xfm import Xfm
+from .xfm import Xfm, XfmHugePages
 
 # The first is what others are compared with.
-ENGINES = [Xfm, OnnxRuntime, OpenVino, TorchEager, TorchCompiled, CTranslate, Iree, LlamaCpp, LlamaServer, LlamaBench]
+ENGINES = [
+    Xfm, XfmHugePages, OnnxRuntime, OpenVino, TorchEager, TorchCompiled, CTranslate, Iree, LlamaCpp, LlamaServer, LlamaBench
+]  # fmt: skip

@@ -20,6 +20,7 @@ class Options:
     capacity: int  # positions that a decoder's cache holds
     llama_bench: str = ""  # path of the program
     int8_options: str = ""  # what tfopt needs for 8-bit weights
+    huge_pages: bool = False  # tfopt's weights in huge pages are measured too
 
 
 @dataclasses.dataclass

@@ -22,14 +22,20 @@ class SessionOptions(ctypes.Structure):
                 ("context", ctypes.c_int64), ("affinity", ctypes.c_int32)]  # fmt: skip
 
 
+class OpenOptions(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_uint32), ("skip_weight_hash", ctypes.c_int32), ("profile", ctypes.c_int32),
+                ("huge_pages", ctypes.c_int32)]  # fmt: skip
+
+
 class Artifact:
     """A compiled model, open in a session of the runtime."""
 
-    def __init__(self, build, artifact, threads, context=0):
+    def __init__(self, build, artifact, threads, context=0, huge_pages=False):
         self.api = ctypes.CDLL(str(pathlib.Path(build) / "runtime" / "libxfm.so"))
         self.api.xfm_last_error.restype = ctypes.c_char_p
         model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        self.check(self.api.xfm_model_open(str(artifact).encode(), None, ctypes.byref(model)))
+        opening = OpenOptions(ctypes.sizeof(OpenOptions), 0, 0, huge_pages)
+        self.check(self.api.xfm_model_open(str(artifact).encode(), ctypes.byref(opening), ctypes.byref(model)))
         chosen = SessionOptions(ctypes.sizeof(SessionOptions), threads, 1, context, 0)
         self.check(self.api.xfm_session_create(model, ctypes.byref(chosen), ctypes.byref(self.session)))
 
@@ -53,6 +59,7 @@ class Xfm(Engine):
     name = "tfopt"
     kinds = ("decoder", "encoder")
     dtypes = ("f32", "bf16", "int8")
+    huge_pages = False
 
     def available(self, kind, dtype):
         if not (pathlib.Path(self.options.build) / "bin" / "tfopt").exists():
@@ -79,7 +86,7 @@ class Xfm(Engine):
         if not artifact.exists():
             subprocess.run([f"{self.options.build}/bin/tfopt", source, "-o", artifact, "-q", *flags], check=True)
         context = 0 if model.kind == "encoder" else self.options.capacity
-        self.artifact = Artifact(self.options.build, artifact, self.options.threads, context)
+        self.artifact = Artifact(self.options.build, artifact, self.options.threads, context, self.huge_pages)
 
     def reset(self):
         if self.model.kind == "decoder":
@@ -90,3 +97,13 @@ class Xfm(Engine):
             return self.artifact.call(b"encode", inputs, F32)
         entry = b"decode" if len(inputs) == 1 else b"prefill"
         return self.artifact.call(entry, np.array([inputs], np.int32), I32)[0]
+
+
+class XfmHugePages(Xfm):
+    """The same as `tfrun --huge-pages`: weights are copied to pages of 2 MiB when a model is opened."""
+
+    name = "tfopt, huge pages"
+    huge_pages = True
+
+    def available(self, kind, dtype):
+        return super().available(kind, dtype) if self.options.huge_pages else "no --huge-pages"
