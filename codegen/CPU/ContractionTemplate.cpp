@@ -89,6 +89,8 @@ private:
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
   Value firstRow(OpBuilder &b, Value tile, Value rows);
   Turns turnsOf(OpBuilder &b, Value rows);
+  void forParts(OpBuilder &b, Value begin, Value end, Value size,
+                function_ref<void(OpBuilder &, Value from, Value to)> body);
   void multiply(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, Value firstStep,
                 Value lastStep);
   void emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, int64_t count,
@@ -264,34 +266,34 @@ ContractionEmitter::Turns ContractionEmitter::turnsOf(OpBuilder &b, Value rows) 
           arith::SelectOp::create(b, loc, isFew, constant(b, fewSteps), turns.steps)};
 }
 
-void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
-  Value zero = constant(b, 0), end = constant(b, steps);
-  Turns turns = turnsOf(b, rows);
+/// `body` for the parts of [begin, end) that have `size` elements, the last one perhaps fewer.
+void ContractionEmitter::forParts(OpBuilder &b, Value begin, Value end, Value size,
+                                  function_ref<void(OpBuilder &, Value from, Value to)> body) {
   scf::ForOp::create(
-      b, loc, zero, registerTiles, turns.tiles, ValueRange(),
-      [&](OpBuilder &b, Location loc, Value tile, ValueRange) {
-        Value next =
-            arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, tile, turns.tiles), registerTiles);
-        Value first = firstRow(b, tile, rows), last = firstRow(b, next, rows);
-        for (size_t root = 0; root < roots.size(); ++root)
-          scf::ForOp::create(b, loc, zero, end, turns.steps, ValueRange(),
-                             [&](OpBuilder &b, Location loc, Value from, ValueRange) {
-                               Value to = arith::MinUIOp::create(
-                                   b, loc, arith::AddIOp::create(b, loc, from, turns.steps), end);
-                               forLoop(b, tile, next, 1, [&](OpBuilder &b, Value number) {
-                                 Value begin = firstRow(b, number, rows),
-                                       stop = firstRow(b, addIndex(b, loc, number, 1), rows);
-                                 multiply(b, root, panel, input,
-                                          {begin, arith::SubIOp::create(b, loc, stop, begin), number,
-                                           arith::SubIOp::create(b, loc, begin, first)},
-                                          from, to);
-                               });
-                               scf::YieldOp::create(b, loc);
-                             });
-        emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first),
-                     arith::SubIOp::create(b, loc, last, first));
+      b, loc, begin, end, size, ValueRange(), [&](OpBuilder &b, Location loc, Value from, ValueRange) {
+        Value to = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, from, size), end);
+        body(b, from, to);
         scf::YieldOp::create(b, loc);
       });
+}
+
+void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input) {
+  Value zero = constant(b, 0), one = constant(b, 1), allSteps = constant(b, steps);
+  Turns turns = turnsOf(b, rows);
+  forParts(b, zero, registerTiles, turns.tiles, [&](OpBuilder &b, Value firstTile, Value lastTile) {
+    Value first = firstRow(b, firstTile, rows), last = firstRow(b, lastTile, rows);
+    for (size_t root = 0; root < roots.size(); ++root)
+      forParts(b, zero, allSteps, turns.steps, [&](OpBuilder &b, Value from, Value to) {
+        forParts(b, firstTile, lastTile, one, [&](OpBuilder &b, Value number, Value next) {
+          Value begin = firstRow(b, number, rows), end = firstRow(b, next, rows);
+          Rows tile{begin, arith::SubIOp::create(b, loc, end, begin), number,
+                    arith::SubIOp::create(b, loc, begin, first)};
+          multiply(b, root, panel, input, tile, from, to);
+        });
+      });
+    emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first),
+                 arith::SubIOp::create(b, loc, last, first));
+  });
 }
 
 /// The sums of a register tile, by the loop for its number of rows.
