@@ -138,15 +138,11 @@ private:
 /// The numbers of rows that a register tile can have, the largest first: any, or one or two where a block is
 /// all rows and it is known how many those are.
 SmallVector<int64_t> ContractionEmitter::countsOfRows() const {
-  int64_t least = 1, most = tileRows;
-  ArrayRef<int64_t> outer = cast<RankedTensorType>(result.getType()).getShape().drop_back();
-  if (llvm::none_of(outer, ShapedType::isDynamic)) {
-    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
-    if (rows <= blockRows) {
-      int64_t tiles = llvm::divideCeilSigned(rows, tileRows);
-      least = rows / tiles;
-      most = llvm::divideCeilSigned(rows, tiles);
-    }
+  int64_t least = 1, most = tileRows, rows = roots[0].rows();
+  if (rows > 0 && rows <= blockRows) {
+    int64_t tiles = llvm::divideCeilSigned(rows, tileRows);
+    least = rows / tiles;
+    most = llvm::divideCeilSigned(rows, tiles);
   }
   return llvm::to_vector(llvm::reverse(llvm::seq_inclusive(least, most)));
 }

@@ -58,10 +58,7 @@ static RegisterTile integerTile(const Projection &root, const Multiplier &core) 
 
 RegisterTile mlir::transformer::registerTile(const Projection &root, const Multiplier &core) {
   RegisterTile tile = root.isInteger() ? integerTile(root, core) : floatTile(root, core);
-  ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op->getResult(0).getType()).getShape().drop_back();
-  if (llvm::none_of(outer, ShapedType::isDynamic)) {
-    int64_t rows = std::max<int64_t>(ShapedType::getNumElements(outer), 1);
+  if (int64_t rows = root.rows(); rows > 0)
     tile.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, tile.rows));
-  }
   return tile;
 }

@@ -324,10 +324,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     auto inParts = [&](int64_t most) -> int64_t {
       return llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
     };
-    ArrayRef<int64_t> outer = cast<RankedTensorType>(root.op.getResult(0).getType()).getShape().drop_back();
-    bool areMany =
-        llvm::none_of(outer, ShapedType::isDynamic) && ShapedType::getNumElements(outer) > kFewRows;
-    int64_t fewRows = root.isInteger() || areMany ? 1 : kFewRows;
+    int64_t fewRows = root.isInteger() || root.rows() > kFewRows ? 1 : kFewRows;
     return LoweringConfigAttr::get(
         &getContext(), "contraction", {rows, columns},
         {block, inParts(panelBytes() / stepBytes), depth, fewRows, inParts(turnBytes() / stepBytes)}, lanes(),

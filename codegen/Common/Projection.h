@@ -28,6 +28,12 @@ struct Projection {
   int64_t columns() const { return weightType().getDimSize(0); }
   int64_t depth() const { return weightType().getDimSize(1); }
   bool isInteger() const { return weightType().getElementType().isInteger(); }
+  /// M, or ShapedType::kDynamic.
+  int64_t rows() const {
+    auto outer = cast<RankedTensorType>(op->getResult(0).getType()).getShape().drop_back();
+    return llvm::any_of(outer, ShapedType::isDynamic) ? ShapedType::kDynamic
+                                                      : ShapedType::getNumElements(outer);
+  }
 
   static std::optional<Projection> match(linalg::GenericOp op);
 };
