@@ -11,7 +11,7 @@ pp128 is a prompt of 128 tokens from an empty cache to the logits of the last, t
 tokens, seq128 an encoder over 128 positions. A checkpoint is a folder of a Llama in Hugging Face's layout.
 
 usage: compare.py BUILD [--models stories15m smollm-135m tinyllama-1.1b bert-base CHECKPOINT] [--dtypes f32 bf16 int8]
-                  [--engines NAME...] [--llama-bench PROGRAM] [--threads N] [--rounds 9]
+                  [--engines NAME...] [--llama-bench PROGRAM] [--huge-pages] [--threads N] [--rounds 9]
 """
 
 import argparse

@@ -105,10 +105,13 @@ TEST_P(ContractionTest, FewRows) {
         {1, 2, 5, 7, 8, 13, 16, 17}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
 }
 
-/// Odd numbers of pairs and two products. One row of them is left out, for which LLVM calls a function to
-/// round bf16 that the emulation does not have.
+/// Odd numbers of pairs and two products.
 TEST_P(ContractionTest, FewRowsOfPairs) {
-  check({{33, 421, "bf16", "bf16", "bf16"}, {24, 422, "bf16", "bf16", "bf16", /*isGated=*/true}}, {2, 7, 16},
+  std::vector<int64_t> knownRows{2, 7, 16};
+  // For one row LLVM calls a function to round bf16 that the emulation does not have.
+  if (GetParam() != kEmulatedAVX512)
+    knownRows.push_back(1);
+  check({{33, 421, "bf16", "bf16", "bf16"}, {24, 422, "bf16", "bf16", "bf16", /*isGated=*/true}}, knownRows,
         {1, 2, 3, 5, 8, 11, 16, 17});
 }
 

@@ -9,12 +9,12 @@
 #include "test/unit/codegen/Differential.h"
 
 #include "test/numeric/Goldens.h"
+#include "test/unit/weights/Fixtures.h"
 #include "tools/driver/Driver.h"
+#include "weights/Dtype.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FormatVariadic.h"
 
 #include <gtest/gtest.h>
 
@@ -92,50 +92,29 @@ Differential::Differential(const std::string &text, StringRef mcpu,
     ADD_FAILURE() << "does not parse:\n" << text;
     return;
   }
-  SmallString<128> folder;
-  if (llvm::sys::fs::createUniqueDirectory("xfm-differential", folder)) {
-    ADD_FAILURE() << "cannot make a folder";
-    return;
-  }
-  makeWeights(folder);
+  test::TempFolder folder;
+  folder.write("model.safetensors", makeWeights());
   llvm::Expected<std::unique_ptr<CompiledModule>> result =
-      compileFor(*module, mcpu, {}, 512, emulation, folder);
+      compileFor(*module, mcpu, {}, 512, emulation, folder.str());
   if (!result)
     ADD_FAILURE() << mcpu.str() << ": " << llvm::toString(result.takeError());
   else
     compiled = std::move(*result);
-  llvm::sys::fs::remove_directories(folder);
 }
 
-void Differential::makeWeights(StringRef folder) {
-  std::string header, data;
+std::string Differential::makeWeights() {
+  test::SafetensorsBuilder file;
   for (auto weight : module->getOps<WeightOp>()) {
     auto type = cast<RankedTensorType>(weight.getType());
     Tensor tensor = makeInput(type.getElementType(), {}, type.getShape());
-    size_t begin = data.size();
-    for (double value : tensor.getFloats()) {
-      llvm::APFloat bits(value);
-      bool losesInfo = false;
-      bits.convert(cast<FloatType>(type.getElementType()).getFloatSemantics(),
-                   llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-      uint64_t word = bits.bitcastToAPInt().getZExtValue();
-      data.append(reinterpret_cast<const char *>(&word), type.getElementTypeBitWidth() / 8);
-    }
-    std::string dims;
-    for (int64_t size : type.getShape())
-      dims += (dims.empty() ? "" : ",") + std::to_string(size);
-    StringRef dtype = type.getElementType().isF32() ? "F32" : type.getElementType().isBF16() ? "BF16" : "F16";
-    header += llvm::formatv(R"({0}"{1}":{{"dtype":"{2}","shape":[{3}],"data_offsets":[{4},{5}]})",
-                            header.empty() ? "" : ",", weight.getSymName(), dtype, dims, begin, data.size());
+    ArrayRef<double> values = tensor.getFloats();
+    Dtype dtype = *dtypeFromType(type.getElementType());
+    std::string bytes(values.size() * dtypeSize(dtype), 0);
+    fromDoubles(dtype, values.data(), values.size(), bytes.data());
+    file.addBytes(weight.getSymName(), dtypeName(dtype), type.getShape().vec(), bytes);
     weights.try_emplace(weight.getSymName(), std::move(tensor));
   }
-  header = "{" + header + "}";
-  uint64_t size = header.size();
-  std::error_code code;
-  llvm::raw_fd_ostream file((folder + "/model.safetensors").str(), code);
-  EXPECT_FALSE(code) << code.message();
-  file.write(reinterpret_cast<const char *>(&size), sizeof size);
-  file << header << data;
+  return file.build();
 }
 
 Tensor Differential::makeInput(Type type, Attribute range, ArrayRef<int64_t> shape) {

@@ -72,7 +72,8 @@ private:
   /// Empty caches for `name`, and a session for as many rows and positions.
   SmallVector<KVCache> begin(StringRef name, int64_t rows, int64_t context);
   Tensor makeInput(Type type, Attribute range, ArrayRef<int64_t> shape);
-  void makeWeights(StringRef folder);
+  /// The file of the module's weights, whose values are kept for the interpreter.
+  std::string makeWeights();
   void compareCall(StringRef function, const std::map<std::string, int64_t> &sizes,
                    SmallVector<KVCache> &caches, double tolerance);
 

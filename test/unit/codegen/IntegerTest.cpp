@@ -14,12 +14,11 @@
 
 #include "test/numeric/CompiledExecutor.h"
 #include "test/unit/codegen/Differential.h"
+#include "test/unit/weights/Fixtures.h"
 #include "tools/driver/Driver.h"
 
 #include "mlir/Parser/Parser.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace mlir::transformer;
@@ -143,7 +142,6 @@ public:
   }
   /// Of any functions.
   Products(StringRef mcpu, ArrayRef<Case> cases, const std::string &text) { compile(cases, text, mcpu); }
-  ~Products() { llvm::sys::fs::remove_directories(folder); }
 
   /// Sums of `count` rows, each of which must be exact.
   void check(const Case &test, const std::string &rows, int64_t count, Values values);
@@ -164,20 +162,20 @@ private:
     return call("run_" + test.name() + "_" + (rows == "?" ? "any" : rows), inputs);
   }
 
-  SmallString<128> folder;
+  test::TempFolder folder;
   std::unique_ptr<CompiledModule> compiled;
   int64_t sums = 0;
 };
 
 void Products::compile(ArrayRef<Case> cases, const std::string &text, StringRef mcpu) {
-  EXPECT_FALSE(llvm::sys::fs::createUniqueDirectory("xfm-integers", folder));
   writeWeights(cases);
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   ASSERT_TRUE(module) << text;
   CompileOptions options;
   options.threads = 1;
   options.mcpu = mcpu.str();
-  llvm::Expected<std::unique_ptr<CompiledModule>> result = CompiledModule::compile(*module, options, folder);
+  llvm::Expected<std::unique_ptr<CompiledModule>> result =
+      CompiledModule::compile(*module, options, folder.str());
   ASSERT_TRUE(bool(result)) << mcpu.str() << ": " << llvm::toString(result.takeError());
   compiled = std::move(*result);
   if (llvm::Error error = compiled->begin(1, 0, /*threads=*/2))
@@ -185,21 +183,13 @@ void Products::compile(ArrayRef<Case> cases, const std::string &text, StringRef 
 }
 
 void Products::writeWeights(ArrayRef<Case> cases) {
-  std::string header = "{", data;
+  test::SafetensorsBuilder file;
   for (const Case &test : cases) {
-    size_t begin = data.size();
-    for (int64_t value : weightsOf(test))
-      data.push_back(static_cast<char>(value));
-    header += llvm::formatv(R"({0}"w_{1}":{{"dtype":"I8","shape":[{2},{3}],"data_offsets":[{4},{5}]})",
-                            begin ? "," : "", test.name(), test.columns, test.depth, begin, data.size());
+    std::vector<int64_t> weights = weightsOf(test);
+    file.add("w_" + test.name(), "I8", {test.columns, test.depth},
+             std::vector<int8_t>(weights.begin(), weights.end()));
   }
-  header += "}";
-  uint64_t size = header.size();
-  std::error_code code;
-  llvm::raw_fd_ostream file((folder + "/model.safetensors").str(), code);
-  ASSERT_FALSE(code);
-  file.write(reinterpret_cast<const char *>(&size), 8);
-  file << header << data;
+  folder.write("model.safetensors", file.build());
 }
 
 SmallVector<Tensor> Products::call(const std::string &name, ArrayRef<Tensor> inputs) {

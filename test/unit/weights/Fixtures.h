@@ -81,8 +81,8 @@ public:
 
   SafetensorsBuilder &addBytes(llvm::StringRef name, llvm::StringRef dtype, std::vector<int64_t> shape,
                                llvm::StringRef bytes) {
-    header[name] =
-        llvm::json::Object{{"dtype", dtype},
+    header[name.str()] = // a key that is a reference would not outlive some names
+        llvm::json::Object{{"dtype", dtype.str()},
                            {"shape", llvm::json::Array(shape)},
                            {"data_offsets", llvm::json::Array{data.size(), data.size() + bytes.size()}}};
     data += bytes;
