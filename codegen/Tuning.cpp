@@ -51,6 +51,8 @@ std::string mlir::transformer::whyNotConfig(LoweringConfigAttr config, LoweringC
     return ("expected the columns of a tile to be whole vectors of " + Twine(config.getVector())).str();
   if (config.getTemplateName() == "contraction" && block[0] % tile[0] != 0)
     return "expected the rows of a tile to divide those of a block";
+  if (config.getTemplateName() == "contraction" && !within(block.back(), 16))
+    return "expected 1 to 16 panels of one row";
   if (config.getTemplateName() == "attention") {
     if (block[1] > 8192 || block[1] % tile[1] != 0)
       return "expected the columns of a tile to divide the keys of a block, at most 8192";
@@ -66,6 +68,8 @@ TunedConfig TunedConfig::of(LoweringConfigAttr config) {
   tuned.tile.assign(config.getTile().begin(), config.getTile().end());
   tuned.block.assign(config.getBlock().begin(), config.getBlock().end());
   tuned.block.resize(2, 1);
+  if (config.getTemplateName() == "contraction")
+    tuned.rowPanels = config.getBlock().back();
   tuned.grain = config.getGrain();
   return tuned;
 }
@@ -74,6 +78,8 @@ LoweringConfigAttr TunedConfig::over(LoweringConfigAttr chosen) const {
   SmallVector<int64_t> all(block);
   if (chosen.getBlock().size() > 2)
     all.append(chosen.getBlock().begin() + 2, chosen.getBlock().end());
+  if (chosen.getTemplateName() == "contraction" && rowPanels > 0)
+    all.back() = rowPanels;
   // Tiles of keys at multiples of their own size are asked for, not measured.
   if (chosen.getTemplateName() == "attention" && all.size() > 3 && all[3] > 1)
     all[3] = all[1];
@@ -123,6 +129,7 @@ static std::optional<TunedConfig> readConfig(const json::Object &object) {
   config.tile = *tile;
   config.block = *block;
   config.grain = *grain;
+  config.rowPanels = object.getInteger("row_panels").value_or(0);
   config.name = object.getString("name").value_or("").str();
   config.speedup = object.getNumber("percent").value_or(100) / 100;
   return config;
@@ -160,13 +167,17 @@ llvm::Expected<Tuning> Tuning::read(StringRef path) {
 
 json::Object Tuning::toJson() const {
   json::Object entries;
-  for (const auto &[signature, config] : dispatches)
-    entries[signature] = json::Object{{"template", config.templateName},
-                                      {"tile", json::Array(config.tile)},
-                                      {"block", json::Array(config.block)},
-                                      {"grain", config.grain},
-                                      {"name", config.name},
-                                      {"percent", std::lround(config.speedup * 100)}};
+  for (const auto &[signature, config] : dispatches) {
+    json::Object entry{{"template", config.templateName},
+                       {"tile", json::Array(config.tile)},
+                       {"block", json::Array(config.block)},
+                       {"grain", config.grain},
+                       {"name", config.name},
+                       {"percent", std::lround(config.speedup * 100)}};
+    if (config.rowPanels > 0)
+      entry["row_panels"] = config.rowPanels;
+    entries[signature] = std::move(entry);
+  }
   return json::Object{
       {"format", 1}, {"cpu", cpu}, {"features", json::Array(features)}, {"dispatches", std::move(entries)}};
 }

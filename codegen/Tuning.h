@@ -43,6 +43,7 @@ struct TunedConfig {
   std::string templateName;
   SmallVector<int64_t> tile;  ///< rows, columns
   SmallVector<int64_t> block; ///< the first two members of a config's
+  int64_t rowPanels = 0;      ///< panels of one row, the last member of a contraction's; 0 for the chosen
   int64_t grain = 1;
   std::string name;   ///< of the dispatch in the model that was tuned
   double speedup = 1; ///< the time of the chosen config over this one's

@@ -57,8 +57,9 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Columns columns
     MicroKernel kernel(loc, lanes, vectors, depth);
     forLoop(b, from, to, vectors * lanes, [&](OpBuilder &b, Value column) {
       auto [panel, inPanel] = panelOf(b, column);
-      SmallVector<Value> sums = kernel.run(b, rows, {kt, {panel}, inPanel}, constant(b, 0),
-                                           constant(b, words), words % 2 == 0, kernel.zeros(b, tile.count));
+      SmallVector<Value> sums =
+          kernel.run(b, rows, MicroKernel::Columns{kt, {panel}, inPanel}, constant(b, 0), constant(b, words),
+                     words % 2 == 0, kernel.zeros(b, tile.count));
       for (auto [n, sum] : llvm::enumerate(sums))
         vector::StoreOp::create(
             b, loc, sum, scores,
@@ -91,9 +92,9 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Columns colu
         held.push_back(arith::MulFOp::create(b, loc, o, correction));
       }
     }
-    SmallVector<Value> sums =
-        kernel.run(b, rows, {vp, {panelOf(b, d).first}, constant(b, 0)}, firstStep, lastStep,
-                   /*isEven=*/false, held);
+    SmallVector<Value> sums = kernel.run(
+        b, rows, MicroKernel::Columns{vp, {panelOf(b, d).first}, constant(b, 0)}, firstStep, lastStep,
+        /*isEven=*/false, held);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(
           b, loc, sum, output,

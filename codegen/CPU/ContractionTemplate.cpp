@@ -27,7 +27,8 @@
 // is a loop for each number of rows, and none computes rows that are not there. Few rows
 // (2 to 16) wait for weights more than for multiplications. Their tiles take turns on a
 // part of a panel that the first-level cache holds, and ask for the next part meanwhile,
-// so that weights come from memory once and all the time.
+// so that weights come from memory once and all the time. One row takes several panels
+// together: memory gives more to several streams.
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,10 +55,10 @@ public:
         result(outputOf(context.spec)->getResult(0)), loc(roots[0].op.getLoc()),
         tileRows(config.getTile()[0]), tileColumns(config.getTile()[1]), blockRows(config.getBlock()[0]),
         blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), fewRows(config.getBlock()[3]),
-        fewSteps(config.getBlock()[4]), lanes(config.getVector()), columns(roots[0].columns()),
-        width(roots[0].depth()) {
+        fewSteps(config.getBlock()[4]), rowPanels(config.getBlock()[5]), lanes(config.getVector()),
+        columns(roots[0].columns()), width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
-    groupRows = cutsSteps() ? blockRows : std::max(tileRows, fewRows);
+    groupRows = std::max(cutsSteps() ? blockRows : std::max(tileRows, fewRows), rowPanels);
     if (roots[0].isInteger())
       integers.emplace(roots[0].weightType().getElementType(), lanes, depth);
   }
@@ -85,6 +86,7 @@ private:
   void setUp(OpBuilder &b);
   Input prepareInput(OpBuilder &b, Value row, Value rows);
   void emitCorrections(OpBuilder &b, Value rows, Input input);
+  Value correctionOf(OpBuilder &b, const MicroKernel &kernel, Value row);
   Value widenTo(OpBuilder &b, Value value);
   void emitPanel(OpBuilder &b, Value panel, Value row, Value rows, Input input);
   Value firstRow(OpBuilder &b, Value tile, Value rows);
@@ -98,7 +100,8 @@ private:
   int64_t placesAhead(int64_t rows, int64_t stepBytes) const;
   MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value tile, int64_t rows,
                              Value firstStep, Value lastStep);
-  void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows);
+  void emitRow(OpBuilder &b, Value panel, Value row, Input input);
+  void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows, Value sums);
 
   /// The type rows are multiplied in, and that of sums. What no instruction multiplies is widened once,
   /// not each time that it meets a panel.
@@ -121,8 +124,8 @@ private:
   SmallVector<Projection> roots;
   Value result;
   Location loc;
-  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, fewRows, fewSteps, lanes, columns, width,
-      steps, groupRows;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, fewRows, fewSteps, rowPanels, lanes, columns,
+      width, steps, groupRows;
   std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
@@ -193,6 +196,15 @@ void ContractionEmitter::emit(OpBuilder &b) {
     Input input = prepareInput(b, row, rows);
     if (corrections)
       emitCorrections(b, rows, input);
+    if (rowPanels > 1) {
+      Value isOne = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rows, constant(b, 1));
+      Value count = arith::SubIOp::create(b, loc, to, from);
+      Value rest = arith::RemUIOp::create(b, loc, count, constant(b, rowPanels));
+      rest = arith::SelectOp::create(b, loc, isOne, rest, count);
+      Value first = from;
+      from = arith::SubIOp::create(b, loc, to, rest);
+      forLoop(b, first, from, rowPanels, [&](OpBuilder &b, Value panel) { emitRow(b, panel, row, input); });
+    }
     forLoop(b, from, to, 1, [&](OpBuilder &b, Value panel) { emitPanel(b, panel, row, rows, input); });
   });
 }
@@ -288,7 +300,30 @@ void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value r
         });
       });
     emitEpilogue(b, panel, arith::AddIOp::create(b, loc, row, first),
-                 arith::SubIOp::create(b, loc, last, first));
+                 arith::SubIOp::create(b, loc, last, first), zero);
+  });
+}
+
+/// One row and `rowPanels` panels from `panel` on, whose sums are rows of `tiles`.
+void ContractionEmitter::emitRow(OpBuilder &b, Value panel, Value row, Input input) {
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
+  int64_t vectors = kernel.rowVectors();
+  for (auto [root, tile] : llvm::zip_equal(roots, tiles)) {
+    Value weight = context.argument(root.weight->get());
+    SmallVector<MicroKernel::Columns> streams;
+    for (int64_t i = 0; i < rowPanels; ++i)
+      streams.push_back({weight, {addIndex(b, loc, panel, i)}, constant(b, 0)});
+    SmallVector<Value> sums = kernel.zeros(b, rowPanels);
+    if (corrections)
+      std::fill(sums.begin(), sums.end(), correctionOf(b, kernel, constant(b, 0)));
+    sums = kernel.run(b, {input.memref, {{input.firstRow}}}, streams, constant(b, 0), constant(b, steps),
+                      steps % 2 == 0, sums);
+    for (auto [n, sum] : llvm::enumerate(sums))
+      vector::StoreOp::create(b, loc, sum, tile,
+                              ValueRange{constant(b, n / vectors), constant(b, n % vectors * lanes)});
+  }
+  forLoop(b, constant(b, 0), constant(b, rowPanels), 1, [&](OpBuilder &b, Value i) {
+    emitEpilogue(b, arith::AddIOp::create(b, loc, panel, i), row, constant(b, 1), i);
   });
 }
 
@@ -335,6 +370,12 @@ MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value
   return {weight, {panel, firstStep}, first, stride, places};
 }
 
+/// What the sums of row `row` of the block start from.
+Value ContractionEmitter::correctionOf(OpBuilder &b, const MicroKernel &kernel, Value row) {
+  Value start = memref::LoadOp::create(b, loc, corrections, ValueRange{row, constant(b, 0)});
+  return vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
+}
+
 /// The accumulators of `tile`'s rows, which are `count`, over the steps [firstStep, lastStep) of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile,
                                           int64_t count, Value firstStep, Value lastStep) {
@@ -349,10 +390,8 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel
     tileRow.push_back(addIndex(b, loc, tile.sums, i));
     if (!corrections)
       continue;
-    Value at = addIndex(b, loc, tile.first, i);
-    Value start = memref::LoadOp::create(b, loc, corrections, ValueRange{at, constant(b, 0)});
-    start = vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
-    std::fill_n(sums.begin() + i * vectors, vectors, start);
+    std::fill_n(sums.begin() + i * vectors, vectors,
+                correctionOf(b, kernel, addIndex(b, loc, tile.first, i)));
   }
   if (cutsSteps() || cutsFew()) {
     // Sums of earlier steps.
@@ -374,14 +413,15 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel
   std::optional<MicroKernel::Ahead> ahead;
   if (count > 1 && !(integers && integers->parts() > 1))
     ahead = aheadOf(b, weight, panel, tile.number, count, firstStep, lastStep);
-  sums = kernel.run(b, rows, {weight, {panel}, constant(b, 0)}, firstStep, lastStep, isEven, sums,
-                    ahead ? &*ahead : nullptr);
+  sums = kernel.run(b, rows, MicroKernel::Columns{weight, {panel}, constant(b, 0)}, firstStep, lastStep,
+                    isEven, sums, ahead ? &*ahead : nullptr);
   for (auto [n, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, loc, sum, tiles[root],
                             ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});
 }
 
-void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows) {
+/// The rest of the dispatch for some rows, whose sums stand in `tiles` from row `sums` on.
+void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows, Value sums) {
   Evaluator evaluator(context, lanes);
   int64_t rank = cast<RankedTensorType>(result.getType()).getRank();
   SmallVector<bool> varies(rank, false);
@@ -396,12 +436,12 @@ void ContractionEmitter::emitEpilogue(OpBuilder &b, Value panel, Value row, Valu
   forLoop(b, constant(b, 0), rows, 1, [&](OpBuilder &b, Value i) {
     SmallVector<Value> indices = delinearize(b, loc, arith::AddIOp::create(b, loc, row, i), leading);
     indices.push_back(Value());
+    Value tileRow = arith::AddIOp::create(b, loc, sums, i);
     auto element = [&](OpBuilder &b, Value at, Value mask) {
       for (auto [root, tile] : llvm::zip(roots, tiles)) {
-        Value sum =
-            vectors
-                ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, sumType()), tile, ValueRange{i, at}))
-                : Value(memref::LoadOp::create(b, loc, tile, ValueRange{i, at}));
+        Value sum = vectors ? Value(vector::LoadOp::create(b, loc, vectorOf(lanes, sumType()), tile,
+                                                           ValueRange{tileRow, at}))
+                            : Value(memref::LoadOp::create(b, loc, tile, ValueRange{tileRow, at}));
         evaluator.setKnown(root.op.getResult(0), sum);
       }
       evaluator.setMask(mask);

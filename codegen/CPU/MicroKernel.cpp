@@ -18,8 +18,8 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// How far ahead of one row's products weights are asked for: a page.
-static constexpr int64_t kAheadBytes = 4096;
+/// How far ahead of one row's products weights are asked for: a page. And what is asked for at a time.
+static constexpr int64_t kAheadBytes = 4096, kLineBytes = 64;
 
 SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType(b)));
@@ -46,36 +46,47 @@ Value MicroKernel::opaqueIndex(OpBuilder &b, Location loc, Value index, bool sta
   return arith::IndexCastOp::create(b, loc, b.getIndexType(), out.getRes());
 }
 
-SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first,
+SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, ArrayRef<Columns> panels, Value first,
                                     Value last, bool isEven, ValueRange sums, const Ahead *ahead) const {
   // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
   Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
-  auto single = [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
-    scf::YieldOp::create(b, loc, step(b, rows, columns, at, carried));
+  // Several panels are streams enough for the processor's own prefetching.
+  bool asksAhead = rows.leading.size() == 1 && panels.size() == 1;
+  size_t share = sums.size() / panels.size();
+  auto steps = [&](OpBuilder &b, Value at, ValueRange carried, int64_t count) {
+    SmallVector<Value> all;
+    // Panel by panel, which leaves registers for the sums of all of them.
+    for (auto [i, columns] : llvm::enumerate(panels)) {
+      SmallVector<Value> next(carried.slice(i * share, share));
+      for (int64_t n = 0; n < count; ++n) {
+        // In front of the steps it would keep loads of AArch64 in pairs that spill.
+        if (n == 1 && ahead)
+          prefetchAhead(b, *ahead, arith::SubIOp::create(b, loc, at, first));
+        next = step(b, rows, columns, addIndex(b, loc, at, n), next, {n, asksAhead});
+      }
+      all.append(next);
+    }
+    return all;
+  };
+  auto loop = [&](Value from, Value to, Value by, int64_t count, ValueRange carried) {
+    return scf::ForOp::create(b, loc, from, to, by, carried,
+                              [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+                                scf::YieldOp::create(b, loc, steps(b, at, carried, count));
+                              })
+        .getResults();
   };
   // A step of i4 is two already.
   bool isNarrow = integers && integers->parts() > 1;
   assert(!(isNarrow && ahead) && "nothing is asked for in steps of i4");
   if (isNarrow)
-    return scf::ForOp::create(b, loc, first, last, one, sums, single).getResults();
+    return loop(first, last, one, 1, sums);
   Value even = last;
   if (!isEven) {
     Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), one);
     even = arith::SubIOp::create(b, loc, last, odd);
   }
-  auto pairs = scf::ForOp::create(b, loc, first, even, two, sums,
-                                  [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
-                                    SmallVector<Value> next = step(b, rows, columns, at, carried);
-                                    // In front of the steps it would keep loads of AArch64 in pairs that
-                                    // spill.
-                                    if (ahead)
-                                      prefetchAhead(b, *ahead, arith::SubIOp::create(b, loc, at, first));
-                                    next = step(b, rows, columns, addIndex(b, loc, at, 1), next);
-                                    scf::YieldOp::create(b, loc, next);
-                                  });
-  if (isEven)
-    return pairs.getResults();
-  return scf::ForOp::create(b, loc, even, last, one, pairs.getResults(), single).getResults();
+  ValueRange pairs = loop(first, even, two, 2, sums);
+  return isEven ? pairs : loop(even, last, one, 1, pairs);
 }
 
 /// The element a[row, at], or the `count` neighbours of a dot product, in every lane.
@@ -141,7 +152,7 @@ void MicroKernel::prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) co
 }
 
 SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
-                                     ValueRange sums) const {
+                                     ValueRange sums, Turn turn) const {
   Type element = cast<MemRefType>(columns.memref.getType()).getElementType();
   Value first = columns.column;
   int64_t width = integers ? integers->columnBytes() : depth, bits = element.getIntOrFloatBitWidth();
@@ -153,8 +164,10 @@ SmallVector<Value> MicroKernel::step(OpBuilder &b, const Rows &rows, const Colum
     indices.append({at, addIndex(b, loc, first, v * lanes * width)});
     Value values =
         vector::LoadOp::create(b, loc, VectorType::get({lanes * width}, element), columns.memref, indices);
-    if (rows.leading.size() == 1)
-      prefetch(b, columns.memref, indices, kAheadBytes * 8 / (vectors * lanes * width * bits));
+    // Each line once, where the loads of a turn begin in it.
+    int64_t bytes = lanes * width * bits / 8;
+    if (turn.asksAhead && (turn.number * vectors + v) * bytes % kLineBytes == 0)
+      prefetch(b, columns.memref, indices, kAheadBytes / (vectors * bytes));
     loaded.push_back(depth > 1 ? values : widen(b, loc, values));
   }
   if (integers)

@@ -58,8 +58,9 @@ public:
   }
   /// Sums of `rows` rows, all zero.
   SmallVector<Value> zeros(OpBuilder &b, int64_t rows) const;
-  /// The sums after the steps [first, last); `isEven` promises an even number of them.
-  SmallVector<Value> run(OpBuilder &b, const Rows &rows, const Columns &columns, Value first, Value last,
+  /// The sums after the steps [first, last); `isEven` promises an even number of them. Several panels of
+  /// columns have their sums one behind the other.
+  SmallVector<Value> run(OpBuilder &b, const Rows &rows, ArrayRef<Columns> panels, Value first, Value last,
                          bool isEven, ValueRange sums, const Ahead *ahead = nullptr) const;
 
   /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
@@ -73,8 +74,14 @@ public:
   static Value opaqueIndex(OpBuilder &b, Location loc, Value index, bool staysInLoop = false);
 
 private:
-  SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at,
-                          ValueRange sums) const;
+  /// Of steps that one turn of the loop takes: which one it is, and whether it asks for what later ones read.
+  struct Turn {
+    int64_t number;
+    bool asksAhead;
+  };
+
+  SmallVector<Value> step(OpBuilder &b, const Rows &rows, const Columns &columns, Value at, ValueRange sums,
+                          Turn turn) const;
   SmallVector<Value> integerStep(OpBuilder &b, const Rows &rows, ValueRange stored, Value at,
                                  ValueRange sums) const;
   void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t steps) const;

@@ -56,8 +56,20 @@ static RegisterTile integerTile(const Projection &root, const Multiplier &core) 
   return {most.rows, vectorsFor(root.columns(), core.lanes, most.vectors)};
 }
 
+/// Panels that one row is multiplied with together. Memory gives more to several streams than to one, where
+/// prefetchers begin anew on each page, and one row's few sums would wait for each other; half of the
+/// registers hold sums. Of 32 registers a row's tile is wide, and i4 is bound by its instructions.
+static int64_t panelsOfRow(const Projection &root, const Multiplier &core, int64_t vectors) {
+  bool isNarrow = root.weightType().getElementType().isInteger(4);
+  if (!root.mayBeOneRow() || core.registers >= 32 || isNarrow)
+    return 1;
+  int64_t panels = llvm::divideCeilSigned(root.columns(), vectors * core.lanes);
+  return std::clamp<int64_t>(core.registers / 2 / vectors, 1, panels);
+}
+
 RegisterTile mlir::transformer::registerTile(const Projection &root, const Multiplier &core) {
   RegisterTile tile = root.isInteger() ? integerTile(root, core) : floatTile(root, core);
+  tile.rowPanels = panelsOfRow(root, core, tile.vectors);
   if (int64_t rows = root.rows(); rows > 0)
     tile.rows = llvm::divideCeilSigned(rows, llvm::divideCeilSigned(rows, tile.rows));
   return tile;

@@ -13,9 +13,9 @@
 
 namespace mlir::transformer {
 
-/// Rows and vectors of a register tile.
+/// Rows and vectors of a register tile; of one row, how many tiles are multiplied together.
 struct RegisterTile {
-  int64_t rows, vectors;
+  int64_t rows, vectors, rowPanels = 1;
 };
 
 /// What a core multiplies with.

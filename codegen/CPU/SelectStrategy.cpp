@@ -305,7 +305,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t depth = multipliesPairs() && input.isBF16() && weight.isBF16() ? 2 : 1;
     if (root.isInteger())
       depth = int8Depth * (weight.isInteger(4) ? 2 : 1);
-    auto [rows, vectors] = registerTile(root, {vectorRegisters, lanes(), int8Depth, fmaPipes, fmaLatency});
+    auto [rows, vectors, rowPanels] =
+        registerTile(root, {vectorRegisters, lanes(), int8Depth, fmaPipes, fmaLatency});
     int64_t columns = vectors * lanes();
     int64_t rowBytes = root.depth() * input.getIntOrFloatBitWidth() / 8;
     bool isWidened = root.isInteger() ? int8Depth != 4 : depth == 1 && !input.isF32();
@@ -325,10 +326,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       return llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
     };
     int64_t fewRows = root.isInteger() || root.rows() > kFewRows ? 1 : kFewRows;
-    return LoweringConfigAttr::get(
-        &getContext(), "contraction", {rows, columns},
-        {block, inParts(panelBytes() / stepBytes), depth, fewRows, inParts(turnBytes() / stepBytes)}, lanes(),
-        grainOf(root.depth() * columns));
+    return LoweringConfigAttr::get(&getContext(), "contraction", {rows, columns},
+                                   {block, inParts(panelBytes() / stepBytes), depth, fewRows,
+                                    inParts(turnBytes() / stepBytes), rowPanels},
+                                   lanes(), grainOf(root.depth() * columns));
   }
 
   /// Ranges of keys that a decoding step attends to apart, so that there are tasks for

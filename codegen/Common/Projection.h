@@ -34,6 +34,13 @@ struct Projection {
     return llvm::any_of(outer, ShapedType::isDynamic) ? ShapedType::kDynamic
                                                       : ShapedType::getNumElements(outer);
   }
+  /// Whether M may be 1 while a model decodes: it is 1, or only the number of sequences is unknown.
+  bool mayBeOneRow() const {
+    if (rows() != ShapedType::kDynamic)
+      return rows() == 1;
+    auto shape = cast<RankedTensorType>(op->getResult(0).getType()).getShape();
+    return llvm::all_of(shape.drop_front().drop_back(), [](int64_t size) { return size == 1; });
+  }
 
   static std::optional<Projection> match(linalg::GenericOp op);
 };

@@ -536,10 +536,10 @@ void int8Peak(benchmark::State &state, int threads) {
   setFlops(state, operations);
 }
 
-void bandwidth(benchmark::State &state, int threads) {
-  double bytes = runRead(threads); // the first touches its buffer
+void bandwidth(benchmark::State &state, Reading how, int threads) {
+  double bytes = runRead(how, threads); // the first touches its buffer
   for (auto _ : state)
-    bytes = runRead(threads);
+    bytes = runRead(how, threads);
   state.counters["GB/s"] = benchmark::Counter(bytes / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
@@ -607,7 +607,8 @@ void addAll(int threads) {
             [=](benchmark::State &s) { decode(s, kvHeads, headDim, isBF16, threads); });
   }
   addIntegers(suffix, threads);
-  add("read" + suffix, [=](benchmark::State &s) { bandwidth(s, threads); });
+  for (auto [name, how] : {std::pair("read/ahead", Reading::Ahead), {"read/streams", Reading::Streams}})
+    add(name + suffix, [=, how = how](benchmark::State &s) { bandwidth(s, how, threads); });
 }
 
 } // namespace

@@ -8,8 +8,10 @@
 
 #include "test/bench/Limits.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -124,25 +126,53 @@ double runInt8Peak(int) { return 0; }
 
 #endif
 
-static constexpr int kAhead = 512; ///< words: 4 KiB
+/// A cache line, as the widest registers there are.
+using Line = uint64_t __attribute__((vector_size(64)));
+constexpr int64_t kAhead = 4096 / sizeof(Line);
+constexpr int64_t kStreams = 4;
+/// Of each stream in turn, so that its sums do not wait for each other.
+constexpr int64_t kLinesInTurn = 2;
 
-/// Sums 64-bit words in eight independent chains.
-static void read(const uint64_t *begin, const uint64_t *end) {
-  uint64_t sums[8] = {};
-  for (; begin + 8 <= end; begin += 8) {
-    // One core's loads alone do not fill the memory's queue on every processor.
-    __builtin_prefetch(begin + kAhead);
-    for (int i = 0; i < 8; ++i)
-      sums[i] += begin[i];
-  }
-  for (uint64_t sum : sums)
-    sink += sum;
+template <bool asksAhead, int64_t streams>
+__attribute__((always_inline)) static inline void readLines(const Line *begin, int64_t lines) {
+  Line sums[streams][kLinesInTurn] = {};
+  int64_t part = lines / streams;
+  for (int64_t i = 0; i + kLinesInTurn <= part; i += kLinesInTurn)
+    for (int64_t s = 0; s < streams; ++s)
+      for (int64_t k = 0; k < kLinesInTurn; ++k) {
+        const Line *line = begin + s * part + i + k;
+        if (asksAhead)
+          __builtin_prefetch(line + kAhead);
+        sums[s][k] += *line;
+      }
+  for (auto &ofStream : sums)
+    for (Line &sum : ofStream)
+      sink += sum[0] + sum[7];
 }
 
-double runRead(int threads) {
-  static const std::vector<uint64_t> buffer((size_t(1) << 30) / sizeof(uint64_t), 1);
+#if defined(__x86_64__)
+#define WIDE __attribute__((target("avx2")))
+static bool isWide() { return __builtin_cpu_supports("avx2"); }
+#else
+#define WIDE
+static bool isWide() { return true; }
+#endif
+
+WIDE static void readAhead(const Line *begin, int64_t lines) { readLines<true, 1>(begin, lines); }
+WIDE static void readStreams(const Line *begin, int64_t lines) { readLines<false, kStreams>(begin, lines); }
+static void readNarrow(const Line *begin, int64_t lines) { readLines<true, 1>(begin, lines); }
+
+double runRead(Reading how, int threads) {
+  struct Buffer {
+    int64_t lines = (int64_t(1) << 30) / sizeof(Line);
+    Line *data = static_cast<Line *>(std::aligned_alloc(4096, lines * sizeof(Line)));
+    Buffer() { std::fill_n(reinterpret_cast<uint64_t *>(data), lines * 8, 1); }
+  };
+  static const Buffer buffer;
+  auto *read = !isWide() ? readNarrow : how == Reading::Ahead ? readAhead : readStreams;
   onThreads(threads, [=](int i) {
-    read(buffer.data() + buffer.size() * i / threads, buffer.data() + buffer.size() * (i + 1) / threads);
+    int64_t first = buffer.lines * i / threads, last = buffer.lines * (i + 1) / threads;
+    read(buffer.data + first, last - first);
   });
-  return static_cast<double>(buffer.size() * sizeof(uint64_t));
+  return static_cast<double>(buffer.lines) * sizeof(Line);
 }

@@ -24,7 +24,11 @@ double runPeak(bool isBF16, int threads);
 /// The same for dot products of bytes.
 double runInt8Peak(int threads);
 
+/// How memory is read: as one stream whose lines are asked for a page ahead, or as several streams without
+/// that. Which of them is given more depends on the processor.
+enum class Reading { Ahead, Streams };
+
 /// Reads 1 GiB once, on `threads` threads. Returns the bytes read.
-double runRead(int threads);
+double runRead(Reading how, int threads);
 
 #endif // TEST_BENCH_LIMITS_H

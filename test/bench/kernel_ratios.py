@@ -36,7 +36,7 @@ def limit_of(name, values):
     """The limit that bounds a kernel: bandwidth where it streams memory, multiplications elsewhere."""
     threads = name.rsplit("/", 1)[1]
     if "gemv" in name or "decode_attention" in name:
-        return values.get(f"read/{threads}")
+        return max(values[f"read/{how}/{threads}"] for how in ("ahead", "streams"))
     kind = "i8" if "/i8/" in name or "/i4/" in name else "bf16" if "/bf16/" in name else "f32"
     # bf16 is widened where no instruction multiplies it.
     return values.get(f"peak/{kind}/{threads}") or (kind == "bf16" and values.get(f"peak/f32/{threads}"))

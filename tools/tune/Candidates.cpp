@@ -35,6 +35,7 @@ public:
 
   void addTiles();
   void addRows();
+  void addRowPanels();
   void addSteps();
   void addGrains();
 
@@ -55,7 +56,7 @@ private:
 
 } // namespace
 
-/// What else is in the config keeps its size: the rows of a block, the bytes of a panel.
+/// What else is in the config keeps its size: the rows of a block, the bytes of a panel, the sums of one row.
 void Candidates::addTile(int64_t rows, int64_t vectors) {
   int64_t columns = vectors * base.getVector();
   if (limits.keepsColumns && columns != chosen.getTile()[1])
@@ -67,8 +68,10 @@ void Candidates::addTile(int64_t rows, int64_t vectors) {
         padded > limits.columns + limits.columns / 3)
       return;
     block[0] = std::max(block[0] / rows, int64_t(1)) * rows;
-    if (columns != base.getTile()[1])
+    if (columns != base.getTile()[1]) {
       block[1] = std::clamp<int64_t>(block[1] * base.getTile()[1] / columns / 2 * 2, 2, allSteps());
+      block.back() = std::max<int64_t>(block.back() * base.getTile()[1] / columns, 1);
+    }
   } else {
     block[1] = llvm::alignTo(block[1], columns);
   }
@@ -90,8 +93,21 @@ void Candidates::addTiles() {
   }
 }
 
+/// Panels that one row is multiplied with together, whose sums have registers.
+void Candidates::addRowPanels() {
+  SmallVector<int64_t> block(base.getBlock());
+  int64_t vectors = base.getTile()[1] / base.getVector();
+  for (int64_t panels : {2, 4, 1, 3, 6, 8})
+    if (panels * vectors <= limits.registers * 3 / 4) {
+      block.back() = panels;
+      add(base.getTile(), block, base.getGrain());
+    }
+}
+
 void Candidates::addRows() {
   SmallVector<int64_t> block(base.getBlock());
+  if (!limits.manyRows && isContraction())
+    return addRowPanels();
   if (!limits.manyRows || block[0] == 1)
     return;
   int64_t unit = isContraction() ? base.getTile()[0] : 1;

@@ -167,7 +167,7 @@ func.func private @append(%n: index, %k: tensor<?x?x2x8xf32>, %c: !transformer.k
 // CHECK: arith.maximumf
 // CHECK-NOT: arith.maximumf
 func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index
   %m = tensor.dim %x, %c0 : tensor<?x16xf32>
@@ -216,7 +216,7 @@ func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #tran
 // CHECK: %{{.*}}:4 = scf.for
 // CHECK: memref.prefetch %[[W]]{{.*}}, locality<1>
 func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 4, 8], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 4, 8, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x32xf32>) -> tensor<?x32xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<32x16xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x32xf32>) {
@@ -226,6 +226,42 @@ func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.
     linalg.yield %s : f32
   } -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// One row is multiplied with two panels at a time, which nothing is asked for ahead: their sums are carried together. What
+// is left of the panels, or all of them where there are more rows, goes one by one.
+// CHECK: func private @streams(%{{.*}}: memref<?x16xf32>, %[[W:.*]]: memref<3x16x16xf32>
+// CHECK-DAG: %[[TILE:.*]] = memref.alloca() {{.*}} : memref<2x16xf32>
+// CHECK: %[[ONE:.*]] = arith.cmpi eq, %{{.*}}, %{{.*}} : index
+// CHECK: %[[COUNT:.*]] = arith.subi
+// CHECK: %[[REST:.*]] = arith.remui %[[COUNT]]
+// CHECK: %[[LEFT:.*]] = arith.select %[[ONE]], %[[REST]], %[[COUNT]] : index
+// CHECK: %[[MIDDLE:.*]] = arith.subi %{{.*}}, %[[LEFT]] : index
+// CHECK: scf.for %[[PANEL:.*]] = %{{.*}} to %[[MIDDLE]] step %{{.*}} {
+// CHECK: %[[SECOND:.*]] = arith.addi %[[PANEL]]
+// CHECK: %[[SUMS:.*]]:4 = scf.for
+// CHECK-NOT: prefetch
+// CHECK-COUNT-4: vector.load %[[W]][%[[PANEL]],
+// CHECK-COUNT-4: vector.load %[[W]][%[[SECOND]],
+// CHECK: vector.store %[[SUMS]]#3, %[[TILE]]
+// CHECK: scf.for %{{.*}} = %[[MIDDLE]] to
+// CHECK: scf.index_switch
+func.func private @streams(%x: tensor<?x16xf32>, %w: tensor<48x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x48xf32>) -> tensor<?x48xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x48xf32>) -> tensor<?x48xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<48x16xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x48xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x48xf32>
+  return %0 : tensor<?x48xf32>
 }
 
 // -----
@@ -244,7 +280,7 @@ func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.
 // CHECK: memref.load %[[SCRATCH]]
 // CHECK: vector.fma
 func.func private @widened(%x: tensor<3x16xbf16>, %w: tensor<32x16xbf16, #transformer.packed<16 x 1>>, %o: tensor<3x32xf32>) -> tensor<3x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<3x32xf32>) -> tensor<3x32xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<3x16xbf16>, tensor<32x16xbf16, #transformer.packed<16 x 1>>) outs(%f : tensor<3x32xf32>) {
@@ -286,7 +322,7 @@ func.func @entry(%x: tensor<?xf32>) -> tensor<?xf32> {
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%{{.*}}, %[[WEIGHTS]], %{{.*}})
 // CHECK: vector.store %{{.*}}, %[[TILE]]
 func.func private @bytes(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4], vector = 16, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4, 1], vector = 16, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>) outs(%f : tensor<?x32xi32>) {
@@ -313,7 +349,7 @@ func.func private @bytes(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.
 // CHECK: %[[WEIGHTS:.*]] = arith.extsi %[[BYTES]] : vector<16xi8> to vector<16xi16>
 // CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[WEIGHTS]], %{{.*}})
 func.func private @pairs(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<8 x 2>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 8], block = [8, 8, 2, 1, 8], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 8], block = [8, 8, 2, 1, 8, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<8 x 2>>) outs(%f : tensor<?x32xi32>) {
@@ -340,7 +376,7 @@ func.func private @pairs(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.
 // CHECK: %[[HIGH:.*]] = arith.shrui %[[BYTES]], %{{.*}} : vector<16xi8>
 // CHECK: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}, %[[HIGH]], %{{.*}})
 func.func private @halves(%x: tensor<?x16xi8>, %w: tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 4], block = [8, 2, 8, 1, 2], vector = 4, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 4], block = [8, 2, 8, 1, 2, 1], vector = 4, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>) outs(%f : tensor<?x32xi32>) {
