@@ -159,6 +159,11 @@ bool AttentionEmitter::copiesKeys(HeadTile tile) {
   return words % tile.width != 0 || (stored != operand && tile.width < lanes);
 }
 
+/// Whether all tiles of heads multiply the same blocks of copied keys: then each is copied once.
+bool AttentionEmitter::sharesCopies() {
+  return group > mostHeads() && group % mostHeads() == 0 && copiesKeys(tileOfHeads({}, {}, mostHeads()));
+}
+
 /// keyBlock[i] = key j + i of the tile, for `count` keys.
 void AttentionEmitter::copyKeys(OpBuilder &b, Value j, Value count) {
   forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value i) {
@@ -192,9 +197,14 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
   auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
     if (ahead) {
       // A step's part of the values of these keys, and of the keys two blocks on: a range's first tile
-      // had nobody to ask for them.
-      int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
-      Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
+      // had nobody to ask for them. Tiles of heads that share a block take turns.
+      int64_t steps = stepsOf(tile) * (sharesCopies() ? group / tile.heads : 1);
+      int64_t part = llvm::divideCeilSigned(count * headDim, steps);
+      Value step = at;
+      if (sharesCopies())
+        step = arith::AddIOp::create(
+            b, loc, arith::MulIOp::create(b, loc, tile.number, constant(b, stepsOf(tile))), at);
+      Value offset = arith::MulIOp::create(b, loc, step, constant(b, part));
       prefetchInRange(b, value, ahead, offset, part);
       prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
     }
@@ -311,28 +321,48 @@ void AttentionEmitter::scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Valu
   }
 }
 
+/// `body` for blocks of `size` keys from `j` on, and with a `rest` for the fewer that are left.
+void AttentionEmitter::forKeyBlocks(OpBuilder &b, Value columns, int64_t size,
+                                    function_ref<void(OpBuilder &, Value j, Value rest)> body) {
+  Value rest = arith::RemUIOp::create(b, loc, columns, constant(b, size));
+  Value whole = arith::SubIOp::create(b, loc, columns, rest);
+  forLoop(b, constant(b, 0), whole, size, [&](OpBuilder &b, Value j) { body(b, j, Value()); });
+  Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(b, 0));
+  scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
+    body(b, whole, rest);
+    scf::YieldOp::create(b, loc);
+  });
+}
+
 /// scores[tile, v, g] = scores of keys g * width .. of the heads of vector v.
 void AttentionEmitter::scoreTile(OpBuilder &b, Value begin, Value columns) {
   forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
     for (int64_t v = 0; v < tile.vectors; ++v)
       vector::StoreOp::create(b, loc, splat(b, kHidden), tileMaxima,
                               ValueRange{tile.number, constant(b, v), constant(b, 0)});
-    Value size = constant(b, keysTogether(tile));
-    Value rest = arith::RemUIOp::create(b, loc, columns, size);
-    Value whole = arith::SubIOp::create(b, loc, columns, rest);
-    forLoop(b, constant(b, 0), whole, keysTogether(tile), [&](OpBuilder &b, Value j) {
-      Value rows = keyBlock;
-      if (copiesKeys(tile))
-        copyKeys(b, j, size);
-      else
-        rows = rowsOf(b, key, j, size);
-      scoreBlock(b, tile, begin, j, rows, Value());
+  });
+  auto copy = [&](OpBuilder &b, Value j, Value rest, int64_t size) {
+    copyKeys(b, j, rest ? rest : constant(b, size));
+  };
+  auto score = [&](OpBuilder &b, HeadTile tile, Value j, Value rest, Value rows) {
+    Value exist = rest ? arith::IndexCastOp::create(b, loc, b.getI32Type(), rest) : Value();
+    scoreBlock(b, tile, begin, j, rows, exist);
+  };
+  if (sharesCopies()) {
+    int64_t size = keysTogether(tileOfHeads({}, {}, mostHeads()));
+    forKeyBlocks(b, columns, size, [&](OpBuilder &b, Value j, Value rest) {
+      copy(b, j, rest, size);
+      forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) { score(b, tile, j, rest, keyBlock); });
     });
-    Value any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(b, 0));
-    scf::IfOp::create(b, loc, any, [&](OpBuilder &b, Location loc) {
-      copyKeys(b, whole, rest);
-      scoreBlock(b, tile, begin, whole, keyBlock, arith::IndexCastOp::create(b, loc, b.getI32Type(), rest));
-      scf::YieldOp::create(b, loc);
+    return;
+  }
+  forHeadTiles(b, [&](OpBuilder &b, HeadTile tile) {
+    int64_t size = keysTogether(tile);
+    forKeyBlocks(b, columns, size, [&](OpBuilder &b, Value j, Value rest) {
+      bool isCopied = rest || copiesKeys(tile);
+      if (isCopied)
+        copy(b, j, rest, size);
+      score(b, tile, j, rest, isCopied ? keyBlock : rowsOf(b, key, j, constant(b, size)));
     });
   });
 }

@@ -141,12 +141,15 @@ private:
     return std::max<int64_t>(accumulators() / tile.vectors / tile.width, 1) * tile.width;
   }
   bool copiesKeys(HeadTile tile);
+  bool sharesCopies();
   void copyKeys(OpBuilder &b, Value j, Value count);
   Value repeatWords(OpBuilder &b, HeadTile tile, Value rows, int64_t i, Value column);
   SmallVector<Value> multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count, Value ahead);
   SmallVector<Value> addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width);
   Value finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Value score, Value key);
   void scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows, Value exist);
+  void forKeyBlocks(OpBuilder &b, Value columns, int64_t size,
+                    function_ref<void(OpBuilder &, Value j, Value rest)> body);
   void scoreTile(OpBuilder &b, Value begin, Value columns);
   void weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns);
   SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
