@@ -131,15 +131,16 @@ def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowerin
     the register tile (rows, columns), `vector` the elements of a vector, `grain`
     the least number of tasks worth handing to another thread. `block` of a contraction
     is the rows of a task, the steps of k between two stores of the accumulators,
-    the k that a step sums (2 for dot products of bf16 pairs), and how many rows are so
-    few that all their register tiles take turns, with the steps of a turn. That of an attention is
-    the query positions of a task, the keys of a tile, the k that a step sums, the
-    positions that tiles begin at multiples of, and the ranges that the keys of one
-    position are split into, with the least keys of each.
+    the k that a step sums (2 for dot products of bf16 pairs), how many rows are so
+    few that all their register tiles take turns, with the steps of a turn, and the panels
+    that one row is multiplied with together. That of an attention is the query positions
+    of a task, the keys of a tile, the k that a step sums, the positions that tiles begin
+    at multiples of, and the ranges that the keys of one position are split into, with the
+    least keys of each.
 
     ```mlir
     #transformer.lowering_config<template = "rows", tile = [1, 16], vector = 16, grain = 8>
-    #transformer.lowering_config<template = "contraction", tile = [6, 64], block = [132, 1024, 2, 16, 64], vector = 16, grain = 1>
+    #transformer.lowering_config<template = "contraction", tile = [6, 64], block = [132, 1024, 2, 16, 64, 1], vector = 16, grain = 1>
     ```
   }];
   let parameters = (ins
