@@ -198,12 +198,12 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
     if (ahead) {
       // A step's part of the values of these keys, and of the keys two blocks on: a range's first tile
       // had nobody to ask for them. Tiles of heads that share a block take turns.
-      int64_t steps = stepsOf(tile) * (sharesCopies() ? group / tile.heads : 1);
-      int64_t part = llvm::divideCeilSigned(count * headDim, steps);
+      int64_t tiles = sharesCopies() ? group / tile.heads : 1, steps = stepsOf(tile);
+      int64_t part = llvm::divideCeilSigned(count * headDim, steps * tiles);
       Value step = at;
-      if (sharesCopies())
-        step = arith::AddIOp::create(
-            b, loc, arith::MulIOp::create(b, loc, tile.number, constant(b, stepsOf(tile))), at);
+      if (tiles > 1)
+        step =
+            arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, tile.number, constant(b, steps)), at);
       Value offset = arith::MulIOp::create(b, loc, step, constant(b, part));
       prefetchInRange(b, value, ahead, offset, part);
       prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);

@@ -8,10 +8,8 @@
 
 #include "test/bench/Limits.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -163,16 +161,11 @@ WIDE static void readStreams(const Line *begin, int64_t lines) { readLines<false
 static void readNarrow(const Line *begin, int64_t lines) { readLines<true, 1>(begin, lines); }
 
 double runRead(Reading how, int threads) {
-  struct Buffer {
-    int64_t lines = (int64_t(1) << 30) / sizeof(Line);
-    Line *data = static_cast<Line *>(std::aligned_alloc(4096, lines * sizeof(Line)));
-    Buffer() { std::fill_n(reinterpret_cast<uint64_t *>(data), lines * 8, 1); }
-  };
-  static const Buffer buffer;
+  static const std::vector<Line> buffer((size_t(1) << 30) / sizeof(Line), Line{1, 1, 1, 1, 1, 1, 1, 1});
   auto *read = !isWide() ? readNarrow : how == Reading::Ahead ? readAhead : readStreams;
   onThreads(threads, [=](int i) {
-    int64_t first = buffer.lines * i / threads, last = buffer.lines * (i + 1) / threads;
-    read(buffer.data + first, last - first);
+    int64_t lines = buffer.size(), first = lines * i / threads, last = lines * (i + 1) / threads;
+    read(buffer.data() + first, last - first);
   });
-  return static_cast<double>(buffer.lines) * sizeof(Line);
+  return static_cast<double>(buffer.size() * sizeof(Line));
 }

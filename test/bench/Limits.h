@@ -25,7 +25,8 @@ double runPeak(bool isBF16, int threads);
 double runInt8Peak(int threads);
 
 /// How memory is read: as one stream whose lines are asked for a page ahead, or as several streams without
-/// that. Which of them is given more depends on the processor.
+/// that. Which of them is given more depends on the processor; x86-64 without AVX2 has too few registers for
+/// streams and reads ahead for both.
 enum class Reading { Ahead, Streams };
 
 /// Reads 1 GiB once, on `threads` threads. Returns the bytes read.

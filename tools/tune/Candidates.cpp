@@ -70,7 +70,8 @@ void Candidates::addTile(int64_t rows, int64_t vectors) {
     block[0] = std::max(block[0] / rows, int64_t(1)) * rows;
     if (columns != base.getTile()[1]) {
       block[1] = std::clamp<int64_t>(block[1] * base.getTile()[1] / columns / 2 * 2, 2, allSteps());
-      block.back() = std::max<int64_t>(block.back() * base.getTile()[1] / columns, 1);
+      if (!limits.manyRows)
+        block.back() = std::max<int64_t>(block.back() * base.getTile()[1] / columns, 1);
     }
   } else {
     block[1] = llvm::alignTo(block[1], columns);
