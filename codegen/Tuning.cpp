@@ -58,6 +58,8 @@ std::string mlir::transformer::whyNotConfig(LoweringConfigAttr config, LoweringC
       return "expected the columns of a tile to divide the keys of a block, at most 8192";
     if ((block[0] == 1) != (chosen.getBlock()[0] == 1))
       return "one position or several is not a choice";
+    if (block.back() < 0 || block.back() > (block[0] == 1))
+      return "expected 0 or, of one position, 1 for keys by rows";
   }
   return "";
 }
@@ -70,6 +72,8 @@ TunedConfig TunedConfig::of(LoweringConfigAttr config) {
   tuned.block.resize(2, 1);
   if (config.getTemplateName() == "contraction")
     tuned.rowPanels = config.getBlock().back();
+  if (config.getTemplateName() == "attention")
+    tuned.keysByRows = config.getBlock().back();
   tuned.grain = config.getGrain();
   return tuned;
 }
@@ -80,6 +84,8 @@ LoweringConfigAttr TunedConfig::over(LoweringConfigAttr chosen) const {
     all.append(chosen.getBlock().begin() + 2, chosen.getBlock().end());
   if (chosen.getTemplateName() == "contraction" && rowPanels > 0)
     all.back() = rowPanels;
+  if (chosen.getTemplateName() == "attention" && keysByRows >= 0)
+    all.back() = keysByRows;
   // Tiles of keys at multiples of their own size are asked for, not measured.
   if (chosen.getTemplateName() == "attention" && all.size() > 3 && all[3] > 1)
     all[3] = all[1];
@@ -130,6 +136,7 @@ static std::optional<TunedConfig> readConfig(const json::Object &object) {
   config.block = *block;
   config.grain = *grain;
   config.rowPanels = object.getInteger("row_panels").value_or(0);
+  config.keysByRows = object.getInteger("keys_by_rows").value_or(-1);
   config.name = object.getString("name").value_or("").str();
   config.speedup = object.getNumber("percent").value_or(100) / 100;
   return config;
@@ -176,6 +183,8 @@ json::Object Tuning::toJson() const {
                        {"percent", std::lround(config.speedup * 100)}};
     if (config.rowPanels > 0)
       entry["row_panels"] = config.rowPanels;
+    if (config.keysByRows >= 0)
+      entry["keys_by_rows"] = config.keysByRows;
     entries[signature] = std::move(entry);
   }
   return json::Object{

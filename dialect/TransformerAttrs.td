@@ -135,8 +135,9 @@ def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowerin
     few that all their register tiles take turns, with the steps of a turn, and the panels
     that one row is multiplied with together. That of an attention is the query positions
     of a task, the keys of a tile, the k that a step sums, the positions that tiles begin
-    at multiples of, and the ranges that the keys of one position are split into, with the
-    least keys of each.
+    at multiples of, the ranges that the keys of one position are split into, with the
+    least keys of each, and whether one position multiplies a whole key after the other (1)
+    or several together, a few words of each (0).
 
     ```mlir
     #transformer.lowering_config<template = "rows", tile = [1, 16], vector = 16, grain = 8>

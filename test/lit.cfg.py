@@ -9,7 +9,7 @@ config.name = "xfm"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
 # GoogleTest reads these.
-config.excludes = ["unit", "numeric", "goldens", "bench", "fuzz", "lib"]
+config.excludes = ["Inputs", "unit", "numeric", "goldens", "bench", "fuzz", "lib"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = config.xfm_test_dir
 

@@ -17,9 +17,9 @@
 // for several keys and several vectors of heads at a time, in registers. The width is
 // what 16 bytes hold: a load that every target repeats along a vector, while words
 // loaded one by one meet in the same bank of the cache. One head alone takes whole
-// vectors. The lanes of a head are added up by a tree over `width` keys, which leaves
-// scores [heads, width keys], on which the softmax works lane by lane: all heads see
-// the same keys. Values are multiplied as in the micro-kernel, some heads times some
+// vectors, and where the config says so (`byRows`) one key after the other. The lanes of a head are added up
+// by a tree over `width` keys, which leaves scores [heads, width keys], on which the softmax works lane by
+// lane: all heads see the same keys. Values are multiplied as in the micro-kernel, some heads times some
 // vectors, with dot products of pairs of neighbouring keys.
 //
 // What bounds it, for g heads of D elements of n bytes per key: 2 g D multiplications
@@ -46,11 +46,16 @@ using namespace mlir::transformer;
 // Heads in lanes
 //===----------------------------------------------------------------------===//
 
+/// How many keys before it is copied one is asked for.
+static constexpr int64_t kCopiesAhead = 8;
+
 /// Accumulators of a product: half of the registers.
 int64_t AttentionEmitter::accumulators() const { return std::max<int64_t>(tileColumns / lanes * 4, 4); }
 
 /// How the lanes of a vector are shared by `heads` of them.
 AttentionEmitter::HeadTile AttentionEmitter::tileOfHeads(Value number, Value first, int64_t heads) const {
+  if (byRows)
+    return {number, first, heads, lanes, heads};
   // Words of 16 bytes, or more where there are fewer heads than that leaves room for.
   int64_t room = lanes / static_cast<int64_t>(llvm::PowerOf2Ceil(heads));
   int64_t width = std::min(lanes, std::max<int64_t>(room, 4));
@@ -85,15 +90,16 @@ void AttentionEmitter::allocateDecode(function_ref<Value(ArrayRef<int64_t>, Type
     // The tail of a tile of keys is a whole block.
     groups = std::max(groups, (blockKeys + keysTogether(tile)) / tile.width + 1);
   }
-  q = scratch({tiles, vectors, steps, lanes * depth}, operand);
+  q = scratch({tiles, steps, vectors, lanes * depth}, operand);
   qRows = scratch({group, queryDim}, operand);
   keyBlock = scratch({keys, queryDim}, operand);
+  if (byRows)
+    rowSums = scratch({keys, vectors, lanes}, f32);
   scores = scratch({tiles, vectors, groups, lanes}, f32);
   weights = depth > 1 ? scratch({tiles, vectors, groups, lanes}, operand) : scores;
   tileMaxima = scratch({tiles, vectors, lanes}, f32);
   laneMaxima = scratch({tiles, vectors, lanes}, f32);
   laneSums = scratch({tiles, vectors, lanes}, f32);
-  corrections = scratch({vectors, lanes}, f32);
 }
 
 /// The queries of the task in the order of lanes, from their rows.
@@ -110,7 +116,7 @@ void AttentionEmitter::arrangeQueries(OpBuilder &b) {
           x = vector::LoadOp::create(b, loc, type, qRows,
                                      ValueRange{addIndex(b, loc, tile.first, r), column});
         vector::StoreOp::create(
-            b, loc, x, q, ValueRange{tile.number, constant(b, r / rows), step, constant(b, r % rows * size)});
+            b, loc, x, q, ValueRange{tile.number, step, constant(b, r / rows), constant(b, r % rows * size)});
       }
     });
     for (int64_t v = 0; v < tile.vectors; ++v) {
@@ -168,6 +174,10 @@ bool AttentionEmitter::sharesCopies() {
 void AttentionEmitter::copyKeys(OpBuilder &b, Value j, Value count) {
   forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value i) {
     Value at = arith::AddIOp::create(b, loc, j, i);
+    if (op.getCache()) {
+      prefetchInRange(b, value, at, constant(b, 0), headDim);
+      prefetchInRange(b, key, addIndex(b, loc, at, kCopiesAhead), constant(b, 0), headDim);
+    }
     for (int64_t d = 0; d < queryDim; d += lanes) {
       Value x = d < headDim ? loadRow(b, key, at, constant(b, d), lanes, headDim - d, operand)
                             : arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes, operand)));
@@ -193,18 +203,15 @@ Value AttentionEmitter::repeatWords(OpBuilder &b, HeadTile tile, Value rows, int
 /// head added up: for each vector of heads one for every `width` keys.
 SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count,
                                                   Value ahead) {
+  if (byRows)
+    return multiplyRows(b, tile, rows, count, ahead);
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
   auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
     if (ahead) {
       // A step's part of the values of these keys, and of the keys two blocks on: a range's first tile
-      // had nobody to ask for them. Tiles of heads that share a block take turns.
-      int64_t tiles = sharesCopies() ? group / tile.heads : 1, steps = stepsOf(tile);
-      int64_t part = llvm::divideCeilSigned(count * headDim, steps * tiles);
-      Value step = at;
-      if (tiles > 1)
-        step =
-            arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, tile.number, constant(b, steps)), at);
-      Value offset = arith::MulIOp::create(b, loc, step, constant(b, part));
+      // had nobody to ask for them.
+      int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
+      Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
       prefetchInRange(b, value, ahead, offset, part);
       prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
     }
@@ -212,7 +219,7 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
     SmallVector<Value> queries, next;
     for (int64_t v = 0; v < tile.vectors; ++v)
       queries.push_back(vector::LoadOp::create(b, loc, vectorOf(lanes * depth, operand), q,
-                                               ValueRange{tile.number, constant(b, v), at, constant(b, 0)}));
+                                               ValueRange{tile.number, at, constant(b, v), constant(b, 0)}));
     for (int64_t i = 0; i < count; ++i) {
       Value words = repeatWords(b, tile, rows, i, column);
       for (int64_t v = 0; v < tile.vectors; ++v)
@@ -232,6 +239,67 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
     for (int64_t i = 0; i < count; ++i)
       sums.push_back(loop.getResult(i * tile.vectors + v));
     llvm::append_range(groups, addLanes(b, sums, tile.width));
+  }
+  return groups;
+}
+
+/// The same, a whole key after the other: each vector of a key is loaded once for all heads of the tile.
+SmallVector<Value> AttentionEmitter::multiplyRows(OpBuilder &b, HeadTile tile, Value rows, int64_t count,
+                                                  Value ahead) {
+  Type stored = cast<MemRefType>(rows.getType()).getElementType();
+  int64_t size = lanes * depth, steps = stepsOf(tile);
+  // The sums of one head would wait for each other.
+  int64_t chains = std::min<int64_t>(accumulators() / tile.heads, 4);
+  while (steps % chains != 0)
+    --chains;
+  Value zero = constant(b, 0);
+  bool holdsQueries = steps * tile.heads <= accumulators();
+  forLoop(b, zero, constant(b, count), 1, [&](OpBuilder &b, Value i) {
+    if (ahead)
+      prefetchInRange(b, value, arith::AddIOp::create(b, loc, ahead, i), zero, headDim);
+    // Queries that have no registers would be loaded before the loop, and spilled.
+    Value first = holdsQueries ? zero : MicroKernel::opaqueIndex(b, loc, zero, /*staysInLoop=*/true);
+    auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
+      SmallVector<Value> next;
+      for (int64_t c = 0; c < chains; ++c) {
+        Value place = addIndex(b, loc, at, c);
+        Value column = arith::MulIOp::create(b, loc, place, constant(b, size));
+        Value x = vector::LoadOp::create(b, loc, vectorOf(size, stored), rows, ValueRange{i, column});
+        if (stored != operand)
+          x = widen(b, loc, x);
+        place = arith::AddIOp::create(b, loc, first, place);
+        for (int64_t h = 0; h < tile.heads; ++h) {
+          Value y = vector::LoadOp::create(b, loc, vectorOf(size, operand), q,
+                                           ValueRange{tile.number, place, constant(b, h), zero});
+          next.push_back(MicroKernel::multiplyAdd(b, loc, depth, y, x, carried[c * tile.heads + h]));
+        }
+      }
+      return next;
+    };
+    SmallVector<Value> sums(tile.heads * chains, splat(b, 0.0));
+    if (holdsQueries)
+      for (int64_t at = 0; at < steps; at += chains)
+        sums = step(b, constant(b, at), sums);
+    else
+      sums = scf::ForOp::create(b, loc, zero, constant(b, steps), constant(b, chains), sums,
+                                [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
+                                  scf::YieldOp::create(b, loc, step(b, at, carried));
+                                })
+                 .getResults();
+    for (int64_t h = 0; h < tile.heads; ++h) {
+      Value sum = sums[h];
+      for (int64_t c = 1; c < chains; ++c)
+        sum = arith::AddFOp::create(b, loc, sum, sums[c * tile.heads + h]);
+      vector::StoreOp::create(b, loc, sum, rowSums, ValueRange{i, constant(b, h), zero});
+    }
+  });
+  SmallVector<Value> groups;
+  for (int64_t h = 0; h < tile.heads; ++h) {
+    SmallVector<Value> sums;
+    for (int64_t i = 0; i < count; ++i)
+      sums.push_back(vector::LoadOp::create(b, loc, f32Vector(b), rowSums,
+                                            ValueRange{constant(b, i), constant(b, h), zero}));
+    llvm::append_range(groups, addLanes(b, sums, lanes));
   }
   return groups;
 }
@@ -292,8 +360,8 @@ Value AttentionEmitter::finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Valu
 /// and what they make of the maxima of the tile.
 void AttentionEmitter::scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows,
                                   Value exist) {
-  // Rows of a cache lie one behind the other.
-  Value ahead = op.getCache() && !exist ? j : Value(), zero = constant(b, 0);
+  // Rows of a cache lie one behind the other; who copies keys has asked for what is next.
+  Value ahead = op.getCache() && !exist && !copiesKeys(tile) ? j : Value(), zero = constant(b, 0);
   SmallVector<Value> all = multiplyKeys(b, tile, rows, keysTogether(tile), ahead);
   Value number = arith::DivUIOp::create(b, loc, j, constant(b, tile.width));
   int64_t groups = keysTogether(tile) / tile.width;
@@ -371,7 +439,8 @@ void AttentionEmitter::scoreTile(OpBuilder &b, Value begin, Value columns) {
 // Weights and values
 //===----------------------------------------------------------------------===//
 
-/// The weights of vector `v` of heads from its scores, and new maxima, sums and corrections.
+/// The weights of vector `v` of heads from its scores, and new maxima and sums. What was summed before is
+/// corrected only where a maximum is new: after the first few tiles that is rare.
 void AttentionEmitter::weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns) {
   Value zero = constant(b, 0);
   SmallVector<Value> at{tile.number, constant(b, v), zero};
@@ -384,16 +453,24 @@ void AttentionEmitter::weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value 
   }
   Value before = vector::LoadOp::create(b, loc, f32Vector(b), laneMaxima, at);
   most = maximum(b, before, most);
-  vector::StoreOp::create(b, loc, most, laneMaxima, at);
   Value scale = splat(b, factor());
-  Value correction = emitExp2(
-      b, loc, arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most), scale), kExp2);
-  vector::StoreOp::create(b, loc, correction, corrections, ValueRange{at[1], zero});
+  Value larger = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, most, before);
+  Value isNew = vector::ReductionOp::create(b, loc, vector::CombiningKind::OR, larger);
+  scf::IfOp::create(b, loc, isNew, [&](OpBuilder &b, Location loc) {
+    Value correction = emitExp2(
+        b, loc, arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most), scale), kExp2);
+    vector::StoreOp::create(b, loc, most, laneMaxima, at);
+    Value sum = vector::LoadOp::create(b, loc, f32Vector(b), laneSums, at);
+    vector::StoreOp::create(b, loc, arith::MulFOp::create(b, loc, sum, correction), laneSums, at);
+    correctOutputs(b, tile, v, correction);
+    scf::YieldOp::create(b, loc);
+  });
   Value shift = arith::MulFOp::create(b, loc, most, scale);
   auto contract = arith::FastMathFlags::contract;
   Value groups = arith::CeilDivUIOp::create(b, loc, columns, constant(b, tile.width));
+  Value sum = vector::LoadOp::create(b, loc, f32Vector(b), laneSums, at);
   auto summed = scf::ForOp::create(
-      b, loc, zero, groups, constant(b, 1), ValueRange{splat(b, 0.0)},
+      b, loc, zero, groups, constant(b, 1), ValueRange{sum},
       [&](OpBuilder &b, Location loc, Value g, ValueRange carried) {
         Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{at[0], at[1], g, zero});
         Value x =
@@ -403,9 +480,20 @@ void AttentionEmitter::weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value 
         vector::StoreOp::create(b, loc, stored, weights, ValueRange{at[0], at[1], g, zero});
         scf::YieldOp::create(b, loc, Value(arith::AddFOp::create(b, loc, carried[0], p)));
       });
-  Value sum = vector::LoadOp::create(b, loc, f32Vector(b), laneSums, at);
-  sum = arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, sum, correction), summed.getResult(0));
-  vector::StoreOp::create(b, loc, sum, laneSums, at);
+  vector::StoreOp::create(b, loc, summed.getResult(0), laneSums, at);
+}
+
+/// Multiplies what the heads of vector `v` have summed by the correction in their lanes.
+void AttentionEmitter::correctOutputs(OpBuilder &b, HeadTile tile, int64_t v, Value correction) {
+  int64_t rows = lanes / tile.width;
+  for (int64_t r = 0; r < rows && v * rows + r < tile.heads; ++r) {
+    Value factor = splat(b, vector::ExtractOp::create(b, loc, correction, r * tile.width));
+    Value row = addIndex(b, loc, tile.first, v * rows + r);
+    forLoop(b, constant(b, 0), constant(b, paddedDim), lanes, [&](OpBuilder &b, Value d) {
+      Value o = vector::LoadOp::create(b, loc, f32Vector(b), output, ValueRange{row, d});
+      vector::StoreOp::create(b, loc, arith::MulFOp::create(b, loc, o, factor), output, ValueRange{row, d});
+    });
+  }
 }
 
 /// Which elements of two vectors of columns are in the first, or the second, of what `loadValues` makes of
@@ -485,7 +573,7 @@ void AttentionEmitter::prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Va
     prefetchInRange(b, key, addIndex(b, loc, row, i), column, piece);
 }
 
-/// output = correction * output + weights * values, for some vectors of columns.
+/// output += weights * values, for some vectors of columns.
 void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_t vectors, Value columns) {
   Value zero = constant(b, 0);
   Value values = copiesValues ? vp : rowsOf(b, value, zero, columns);
@@ -499,13 +587,8 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
     return {i / heads, i % heads * tile.width};
   };
   for (int64_t i = 0; i < tile.heads; ++i) {
-    auto [vector, lane] = laneOf(i);
-    Value correction = splat(
-        b, memref::LoadOp::create(b, loc, corrections, ValueRange{constant(b, vector), constant(b, lane)}));
-    for (int64_t v = 0; v < vectors; ++v) {
-      Value o = vector::LoadOp::create(b, loc, f32Vector(b), output, outputAt(i, v));
-      held.push_back(arith::MulFOp::create(b, loc, o, correction));
-    }
+    for (int64_t v = 0; v < vectors; ++v)
+      held.push_back(vector::LoadOp::create(b, loc, f32Vector(b), output, outputAt(i, v)));
   }
   arrangeSums(b, held, vectors, /*back=*/false);
   // The weight of head i for the key, or pair of keys, at `place` of its lanes.
@@ -537,7 +620,7 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
                                      Value j = arith::MulIOp::create(b, loc, g, width);
                                      SmallVector<Value> next(carried);
                                      for (int64_t k = 0; k < tile.width; k += depth) {
-                                       if (op.getCache())
+                                       if (op.getCache() && !byRows)
                                          prefetchNextKeys(b, tile, g, d, vectors, columns, k / depth);
                                        SmallVector<Value> keys;
                                        for (int64_t i = 0; i < depth; ++i)

@@ -127,6 +127,8 @@ private:
   int64_t accumulators() const;
   /// Heads of a whole tile: as many as leave accumulators for the keys of a tree.
   int64_t mostHeads() const {
+    if (byRows)
+      return accumulators();
     return std::max<int64_t>(accumulators() / 4, 1) * std::max<int64_t>(lanes / 4, 1);
   }
   HeadTile tileOfHeads(Value number, Value first, int64_t heads) const;
@@ -138,6 +140,8 @@ private:
   int64_t stepsOf(HeadTile tile) const { return llvm::divideCeilSigned(words, tile.width); }
   /// Keys whose sums are in registers: a multiple of the width.
   int64_t keysTogether(HeadTile tile) const {
+    if (byRows)
+      return lanes;
     return std::max<int64_t>(accumulators() / tile.vectors / tile.width, 1) * tile.width;
   }
   bool copiesKeys(HeadTile tile);
@@ -145,6 +149,7 @@ private:
   void copyKeys(OpBuilder &b, Value j, Value count);
   Value repeatWords(OpBuilder &b, HeadTile tile, Value rows, int64_t i, Value column);
   SmallVector<Value> multiplyKeys(OpBuilder &b, HeadTile tile, Value rows, int64_t count, Value ahead);
+  SmallVector<Value> multiplyRows(OpBuilder &b, HeadTile tile, Value rows, int64_t count, Value ahead);
   SmallVector<Value> addLanes(OpBuilder &b, SmallVector<Value> sums, int64_t width);
   Value finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Value score, Value key);
   void scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows, Value exist);
@@ -152,6 +157,7 @@ private:
                     function_ref<void(OpBuilder &, Value j, Value rest)> body);
   void scoreTile(OpBuilder &b, Value begin, Value columns);
   void weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns);
+  void correctOutputs(OpBuilder &b, HeadTile tile, int64_t v, Value correction);
   SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
   void arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, int64_t vectors, bool back);
   void prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors, Value columns,
@@ -204,6 +210,7 @@ private:
   int64_t heads, kvHeads, group, headDim, words, paddedDim, queryDim;
   int64_t valueDepth; ///< keys that one step of the product with values sums
   bool copiesValues;
+  bool byRows;                ///< decoding multiplies one key after the other
   Type operand, valueOperand; ///< of what is multiplied: bf16 for dot products, else f32
   Value query, key, value, length, appended;
   Value keyRows, valueRows; ///< where keys and values of a tile are computed; null for arguments
@@ -212,10 +219,11 @@ private:
   /// output [rows, D], maximum, sum and correction [rows]. Rows of which one element each is
   /// read at a time are a little longer: else they would meet in one bank of the cache.
   Value q, kt, vp, scores, weights, output, maxima, sums, corrections;
-  /// Of decoding: queries as rows [heads, D], in q [tiles, vectors, steps, lanes]; a few keys
-  /// [keys, D]; scores and weights are [tiles, vectors, keys / width, lanes], maxima of the
-  /// tile of keys, maxima and sums of lanes [tiles, vectors, lanes].
-  Value qRows, keyBlock, tileMaxima, laneMaxima, laneSums;
+  /// Of decoding: queries as rows [heads, D], in q [tiles, steps, vectors, lanes]; a few keys
+  /// [keys, D], and where they come one after the other their sums [keys, heads, lanes]; scores
+  /// and weights are [tiles, vectors, keys / width, lanes], maxima of the tile of keys, maxima
+  /// and sums of lanes [tiles, vectors, lanes].
+  Value qRows, keyBlock, rowSums, tileMaxima, laneMaxima, laneSums;
   /// Of the current task.
   Task task, following;
   Value rows, held, positions, split;

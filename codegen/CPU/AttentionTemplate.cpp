@@ -51,6 +51,7 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   }
   group = heads / kvHeads;
   words = headDim / depth;
+  byRows = isDecode() && config.getBlock()[6] != 0;
   paddedDim = llvm::alignTo(headDim, lanes);
   Type f32 = Float32Type::get(op.getContext()), bf16 = BFloat16Type::get(op.getContext());
   operand = depth > 1 ? bf16 : f32;

@@ -75,8 +75,10 @@ LogicalResult emitKernel(func::FuncOp spec) {
                       .Default(nullptr);
   if (!emit)
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
-  size_t members =
-      llvm::StringSwitch<size_t>(config.getTemplateName()).Cases({"attention", "contraction"}, 6).Default(0);
+  size_t members = llvm::StringSwitch<size_t>(config.getTemplateName())
+                       .Case("attention", 7)
+                       .Case("contraction", 6)
+                       .Default(0);
   if (config.getTile().size() != 2 || config.getBlock().size() != members)
     return spec.emitOpError("expected a config with a tile of 2 members and a block of ")
            << members << ", but got " << config;

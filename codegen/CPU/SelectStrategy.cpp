@@ -90,8 +90,11 @@ constexpr int64_t kAttentionTileRows = 6;
 
 /// Bytes of the keys of a decoding step's tile: with their values, and the next keys on
 /// their way, a fraction of the second-level cache; and a small part of a range, whose
-/// first tile nobody asks for in time. Heads that share keys multiply each longer.
-constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 12 * 1024;
+/// first tile nobody asks for in time. Heads that share keys multiply each longer. Where keys
+/// are multiplied one after the other, they and their values are two streams by turns.
+constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 8 * 1024, kRowDecodeBytes = 4 * 1024;
+/// Heads with which a key is multiplied as it is read; more load too many queries for it.
+constexpr int64_t kMostHeadsByRows = 2;
 
 /// Positions of a prompt that every core should have a task of.
 constexpr int64_t kPromptPositions = 512;
@@ -373,16 +376,16 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       bytesOfKey *= 2; // rows that are computed stand beside them
     int64_t most = std::max(scoredKeys(), 2 * columns);
     int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, most) / columns * columns;
+    bool byRows = positions == 1 && vectorRegisters < 32 && group <= kMostHeadsByRows;
     if (positions == 1) {
       int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
-      block = std::clamp((group > 1 ? kSharedDecodeBytes : kDecodeBytes) / bytes / columns, int64_t(1),
-                         most / columns) *
-              columns;
+      int64_t ofTile = byRows ? kRowDecodeBytes : group > 1 ? kSharedDecodeBytes : kDecodeBytes;
+      block = std::clamp(ofTile / bytes / columns, int64_t(1), most / columns) * columns;
     }
-    return LoweringConfigAttr::get(
-        &getContext(), "attention", {kAttentionTileRows, columns},
-        {positions, block, dots ? 2 : 1, deterministic ? block : 1, splitsOf(op, kvHeads), kSplitKeys},
-        lanes(), grainOf(operations));
+    return LoweringConfigAttr::get(&getContext(), "attention", {kAttentionTileRows, columns},
+                                   {positions, block, dots ? 2 : 1, deterministic ? block : 1,
+                                    splitsOf(op, kvHeads), kSplitKeys, byRows},
+                                   lanes(), grainOf(operations));
   }
 
   LoweringConfigAttr select(func::FuncOp func) {

@@ -36,6 +36,7 @@ public:
   void addTiles();
   void addRows();
   void addRowPanels();
+  void addKeyOrders();
   void addSteps();
   void addGrains();
 
@@ -105,8 +106,19 @@ void Candidates::addRowPanels() {
     }
 }
 
+/// One position that reads its keys in the other order, in tiles as long and in short ones.
+void Candidates::addKeyOrders() {
+  SmallVector<int64_t> block(base.getBlock());
+  block.back() = 1 - block.back();
+  add(base.getTile(), block, base.getGrain());
+  block[1] = base.getTile()[1];
+  add(base.getTile(), block, base.getGrain());
+}
+
 void Candidates::addRows() {
   SmallVector<int64_t> block(base.getBlock());
+  if (!isContraction() && block[0] == 1)
+    return addKeyOrders();
   if (!limits.manyRows && isContraction())
     return addRowPanels();
   if (!limits.manyRows || block[0] == 1)

@@ -72,7 +72,7 @@ func.func private @unpacked(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: ten
 
 // -----
 
-// expected-error @+1 {{expected a config with a tile of 2 members and a block of 6, but got #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>}}
+// expected-error @+1 {{expected a config with a tile of 2 members and a block of 7, but got #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>}}
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x2x8xf32>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>} {
   %0 = transformer.attention %q, %k, %k scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xf32>

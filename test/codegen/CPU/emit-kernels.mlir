@@ -125,9 +125,31 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // CHECK: vector.fma
 // CHECK: vector.store %{{.*}}, %[[O]]
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1, 1, 256], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1, 1, 256, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !transformer.kv_cache<2 x 8 x bf16, full> -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
+}
+
+// -----
+
+// One position, keys one after the other: each is read from its first element to its last and multiplied with both heads, and
+// its value is asked for meanwhile. Sums are corrected only where a maximum is new.
+// CHECK: func private @by_rows(%{{.*}}: memref<?x1x2x64xf32>, %[[K:.*]]: memref<?x1x?x64xf32>, %[[V:.*]]: memref<?x1x?x64xf32>,
+// CHECK: %[[KEYS:.*]] = memref.subview %[[K]]
+// CHECK: scf.for %[[KEY:.*]] = %{{.*}} to %c8
+// CHECK-NOT: memref.prefetch %[[K]]
+// CHECK: memref.prefetch %[[V]]
+// CHECK: llvm.inline_asm has_side_effects
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: %[[X:.*]] = vector.load %[[KEYS]][%[[KEY]],
+// CHECK: vector.fma %{{.*}}, %[[X]]
+// CHECK: vector.fma %{{.*}}, %[[X]]
+// CHECK: %[[NEW:.*]] = vector.reduction <or>
+// CHECK: scf.if %[[NEW]]
+func.func private @by_rows(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<1 x 64 x f32, full>, %o: tensor<?x1x2x64xf32>) -> tensor<?x1x2x64xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [1, 16, 1, 1, 1, 256, 1], vector = 8, grain = 1>} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<1 x 64 x f32, full> -> tensor<?x1x2x64xf32>
+  return %0 : tensor<?x1x2x64xf32>
 }
 
 // -----

@@ -67,6 +67,23 @@ func.func private @attention(%q: tensor<?x?x2x8xf32>, %k: tensor<?x?x2x8xf32>, %
   return %0 : tensor<?x?x2x8xf32>
 }
 
+// One position where there are 16 registers: keys one after the other for one head or two.
+// CHECK: func private @attend
+// CHECK-SAME: template = "attention", tile = [6, 16], block = [1, 16, 1, 1, 16, 256, 1]
+// WIDE: func private @attend
+// WIDE-SAME: template = "attention", tile = [6, 64], block = [1, 64, 1, 1, 16, 256, 0]
+func.func private @attend(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<2 x 64 x f32, full>, %o: tensor<?x1x2x64xf32>) -> tensor<?x1x2x64xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<2 x 64 x f32, full> -> tensor<?x1x2x64xf32>
+  return %0 : tensor<?x1x2x64xf32>
+}
+
+// CHECK: func private @grouped
+// CHECK-SAME: block = [1, {{[0-9]+}}, 1, 1, 16, 256, 0]
+func.func private @grouped(%q: tensor<?x1x6x64xf32>, %c: !transformer.kv_cache<2 x 64 x f32, full>, %o: tensor<?x1x6x64xf32>) -> tensor<?x1x6x64xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x6x64xf32>, !transformer.kv_cache<2 x 64 x f32, full> -> tensor<?x1x6x64xf32>
+  return %0 : tensor<?x1x6x64xf32>
+}
+
 // CHECK: func private @append
 // CHECK-SAME: template = "cache_append"
 func.func private @append(%k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x 8 x f32, full>) -> !transformer.kv_cache<2 x 8 x f32, full> attributes {transformer.dispatch} {

@@ -184,6 +184,11 @@ constexpr SplitCase kSplitCases[] = {
     {"many", "full", "causal", "", "bf16", {19, 1, 34}},
     {"single", "full", "causal", "", "bf16", {1, 1, 32}},
     {"eighteen", "full", "causal", " softcap 2.5", "bf16", {1, 1, 18}},
+    // Keys one after the other, for one head and two, with four sums of each, three and one.
+    {"long", "full", "causal", "", "f32", {1, 1, 64}},
+    {"pair", "full", "causal", " softcap 2.5", "bf16", {2, 1, 64}},
+    {"threes", "full", "window, 700", "", "bf16", {2, 2, 24}},
+    {"fives", "ring, 600", "window, 600", "", "f32", {4, 2, 40}},
     // Not split: a window of no more keys than a range has, heads enough.
     {"short", "ring, 40", "window, 40", "", "bf16", {8, 1, 16}},
     {"enough", "full", "window, 50", "", "f32", {35, 35, 4}},
@@ -229,30 +234,36 @@ TEST_P(AttentionTest, Splits) {
   report(test);
 }
 
-/// Keys that a bias of -inf hides, in whole splits and in all of them, count nothing.
+/// Keys that a bias of -inf hides, in whole splits and in all of them, count nothing: for heads that share
+/// keys in a vector, and for two that meet a key after the other.
 TEST_P(AttentionTest, HiddenSplits) {
-  Heads heads{4, 1, 8};
-  std::string text = functionText("hidden",
-                                  {{"q", shapeOf(4, heads, "1", "f32")},
-                                   {"k", shapeOf(1, heads, "K", "f32")},
-                                   {"v", shapeOf(1, heads, "K", "f32")},
-                                   {"bias", "1, 4, 1, K, f32"}},
-                                  {{"y", shapeOf(4, heads, "1", "f32")}},
-                                  "%y = transformer.attention %q, %k, %v bias %bias scale 0.3 mask <none> : "
-                                  "{q}, {k}, {v}, {bias} -> {y} return %y : {y}");
+  constexpr Heads cases[] = {{4, 1, 8}, {2, 1, 16}};
+  std::string text;
+  for (const Heads &heads : cases) {
+    std::string number = std::to_string(heads.query);
+    text += functionText("hidden" + number,
+                         {{"q", shapeOf(heads.query, heads, "1", "f32")},
+                          {"k", shapeOf(1, heads, "K", "f32")},
+                          {"v", shapeOf(1, heads, "K", "f32")},
+                          {"bias", "1, " + number + ", 1, K, f32"}},
+                         {{"y", shapeOf(heads.query, heads, "1", "f32")}},
+                         "%y = transformer.attention %q, %k, %v bias %bias scale 0.3 mask <none> : "
+                         "{q}, {k}, {v}, {bias} -> {y} return %y : {y}");
+  }
   Differential test(text, GetParam());
   ASSERT_TRUE(test.isCompiled());
-  for (int64_t keys : {1, 256, 257, 600, 1500})
-    for (int64_t visible : {int64_t(0), keys / 3, keys}) {
-      test.override = [&](llvm::StringRef name, llvm::MutableArrayRef<double> values) {
-        // Head h sees the keys from the end of h quarters of them on, up to `visible`.
-        if (name == "bias")
-          for (auto [i, value] : llvm::enumerate(values))
-            if (int64_t key = i % keys, head = i / keys; key < keys * head / 4 || key >= visible)
-              value = -INFINITY;
-      };
-      test.check("hidden", {{"B", 1}, {"K", keys}});
-    }
+  for (const Heads &heads : cases)
+    for (int64_t keys : {1, 256, 257, 600, 1500})
+      for (int64_t visible : {int64_t(0), keys / 3, keys}) {
+        test.override = [&](llvm::StringRef name, llvm::MutableArrayRef<double> values) {
+          // Head h sees the keys from the end of h of their parts on, up to `visible`.
+          if (name == "bias")
+            for (auto [i, value] : llvm::enumerate(values))
+              if (int64_t key = i % keys, head = i / keys; key < keys * head / heads.query || key >= visible)
+                value = -INFINITY;
+        };
+        test.check("hidden" + std::to_string(heads.query), {{"B", 1}, {"K", keys}});
+      }
   report(test);
 }
 
