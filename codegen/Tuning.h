@@ -44,8 +44,7 @@ struct TunedConfig {
   SmallVector<int64_t> tile;  ///< rows, columns
   SmallVector<int64_t> block; ///< the first two members of a config's
   int64_t rowPanels = 0;      ///< panels of one row, the last member of a contraction's; 0 for the chosen
-  int64_t keysByRows =
-      -1; ///< whether one position reads a key after the other, the last of an attention's; -1 for the chosen
+  int64_t keysByRows = -1;    ///< order of one position's keys, the last of an attention's; -1 for the chosen
   int64_t grain = 1;
   std::string name;   ///< of the dispatch in the model that was tuned
   double speedup = 1; ///< the time of the chosen config over this one's

@@ -17,10 +17,11 @@
 // for several keys and several vectors of heads at a time, in registers. The width is
 // what 16 bytes hold: a load that every target repeats along a vector, while words
 // loaded one by one meet in the same bank of the cache. One head alone takes whole
-// vectors, and where the config says so (`byRows`) one key after the other. The lanes of a head are added up
-// by a tree over `width` keys, which leaves scores [heads, width keys], on which the softmax works lane by
-// lane: all heads see the same keys. Values are multiplied as in the micro-kernel, some heads times some
-// vectors, with dot products of pairs of neighbouring keys.
+// vectors, and heads that read by rows (`byRows`) too: each key is then multiplied from
+// its first word to its last before the next. The lanes of a head are added up by a tree
+// over `width` keys, which leaves scores [heads, width keys], on which the softmax works
+// lane by lane: all heads see the same keys. Values are multiplied as in the micro-kernel,
+// some heads times some vectors, with dot products of pairs of neighbouring keys.
 //
 // What bounds it, for g heads of D elements of n bytes per key: 2 g D multiplications
 // in registers beside 2 D n bytes of memory. AVX2 multiplies 16 elements a cycle, so 8
