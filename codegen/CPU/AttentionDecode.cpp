@@ -362,7 +362,7 @@ Value AttentionEmitter::finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Valu
 void AttentionEmitter::scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows,
                                   Value exist) {
   // Rows of a cache lie one behind the other; who copies keys has asked for what is next.
-  Value ahead = op.getCache() && !exist && !copiesKeys(tile) ? j : Value(), zero = constant(b, 0);
+  Value ahead = op.getCache() && rows != keyBlock ? j : Value(), zero = constant(b, 0);
   SmallVector<Value> all = multiplyKeys(b, tile, rows, keysTogether(tile), ahead);
   Value number = arith::DivUIOp::create(b, loc, j, constant(b, tile.width));
   int64_t groups = keysTogether(tile) / tile.width;
@@ -587,10 +587,9 @@ void AttentionEmitter::addValueTile(OpBuilder &b, HeadTile tile, Value d, int64_
     int64_t heads = lanes / tile.width;
     return {i / heads, i % heads * tile.width};
   };
-  for (int64_t i = 0; i < tile.heads; ++i) {
+  for (int64_t i = 0; i < tile.heads; ++i)
     for (int64_t v = 0; v < vectors; ++v)
       held.push_back(vector::LoadOp::create(b, loc, f32Vector(b), output, outputAt(i, v)));
-  }
   arrangeSums(b, held, vectors, /*back=*/false);
   // The weight of head i for the key, or pair of keys, at `place` of its lanes.
   auto weightOf = [&](OpBuilder &b, Value g, int64_t i, Value place) -> Value {

@@ -138,7 +138,8 @@ private:
   void settleLanes(OpBuilder &b);
   void decodeTile(OpBuilder &b, Value begin, Value columns);
   int64_t stepsOf(HeadTile tile) const { return llvm::divideCeilSigned(words, tile.width); }
-  /// Keys whose sums are in registers: a multiple of the width.
+  /// Keys of which each lane of a width adds up one: as many as have their sums in registers, a multiple of
+  /// the width; by rows, where sums wait in memory, the width.
   int64_t keysTogether(HeadTile tile) const {
     if (byRows)
       return lanes;
