@@ -111,7 +111,7 @@ private:
   void emitRowTile(OpBuilder &b, RowTile rows, Value begin, Value end);
   void computeScores(OpBuilder &b, RowTile rows, Columns columns);
   void softmaxRows(OpBuilder &b, RowTile tile, Value begin, Columns columns);
-  Value largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns, Value before,
+  Value largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Value from, Value to, Value before,
                      bool isMasked);
   void updateMaximum(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns);
   void weighRow(OpBuilder &b, Value row, Value inTile, Columns columns);

@@ -77,11 +77,12 @@ Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
   return arith::SelectOp::create(b, loc, larger, x, y);
 }
 
-/// The largest score of one row, of which those that it does not see are hidden.
-Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns,
+/// The largest score of the vectors [from, to) of one row, and of those in `before`; keys that the row does
+/// not see are hidden where it may not see all.
+Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Value from, Value to,
                                      Value before, bool isMasked) {
   auto largest = scf::ForOp::create(
-      b, loc, columns.first, columns.last, constant(b, lanes), ValueRange{splat(b, before)},
+      b, loc, from, to, constant(b, lanes), before,
       [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
         Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
         Value key = arith::AddIOp::create(b, loc, begin, j);
@@ -93,26 +94,36 @@ Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Valu
           vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
         scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
       });
-  return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF, largest.getResult(0), Value(),
-                                     arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  return largest.getResult(0);
 }
 
-/// The new maximum of one row and the correction of what it has.
+/// The new maximum of one row and the correction of what it has. Only the vectors where its range of keys
+/// begins and ends are compared with it.
 void AttentionEmitter::updateMaximum(OpBuilder &b, Value row, Value inTile, Value begin, Columns columns) {
   auto [low, high] = rangeOf(b, row);
   Value before = memref::LoadOp::create(b, loc, maxima, row);
-  Value end = arith::AddIOp::create(b, loc, begin, columns.last);
-  Value first = arith::AddIOp::create(b, loc, begin, columns.first);
-  high = arith::MinSIOp::create(b, loc, high, tileEnd);
-  Value seesAll =
-      arith::AndIOp::create(b, loc, arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, end, high),
-                            arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, low, first));
-  auto yield = [&](bool isMasked) {
-    return [&, isMasked](OpBuilder &b, Location loc) {
-      scf::YieldOp::create(b, loc, largestScore(b, row, inTile, begin, columns, before, isMasked));
-    };
+  // Of the tile's columns; a row may see none of them.
+  auto column = [&](Value key) -> Value {
+    Value at = arith::SubIOp::create(b, loc, key, begin);
+    at = arith::MaxSIOp::create(b, loc, at, columns.first);
+    return arith::MinSIOp::create(b, loc, at, columns.last);
   };
-  Value most = scf::IfOp::create(b, loc, seesAll, yield(false), yield(true)).getResult(0);
+  auto whole = [&](Value keys) -> Value {
+    return arith::SubIOp::create(b, loc, keys, arith::RemUIOp::create(b, loc, keys, constant(b, lanes)));
+  };
+  Value begins = columns.first;
+  Value ends = whole(column(arith::MinSIOp::create(b, loc, high, tileEnd)));
+  Value largest = splat(b, before);
+  if (op.getMask().getKind() == MaskKind::Window) {
+    begins = whole(addIndex(b, loc, column(low), lanes - 1));
+    ends = arith::MaxUIOp::create(b, loc, begins, ends);
+    largest = largestScore(b, row, inTile, begin, columns.first, begins, largest, /*isMasked=*/true);
+  }
+  largest = largestScore(b, row, inTile, begin, begins, ends, largest, /*isMasked=*/false);
+  largest = largestScore(b, row, inTile, begin, ends, columns.last, largest, /*isMasked=*/true);
+  Value most =
+      vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF, largest, Value(),
+                                  arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
   Value less = arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most),
                                      constantF32(b, loc, factor()));
   memref::StoreOp::create(b, loc, emitExp2(b, loc, less, kExp2), corrections, inTile);

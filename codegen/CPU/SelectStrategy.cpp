@@ -70,9 +70,9 @@ struct Override {
 /// Caches that are less are none that this could plan with.
 constexpr int64_t kLeastL1Bytes = 8 * 1024, kLeastL2Bytes = 64 * 1024;
 
-/// Of a thread's stack, on which scratch stands: for a block of computed inputs, for rows of queries with
-/// their results, for packed keys and values.
-constexpr int64_t kScratchBytes = 512 * 1024, kAttentionBytes = 256 * 1024;
+/// Of a thread's stack, on which scratch stands: for a block of computed inputs or rows of queries with
+/// their results, and for packed keys and values.
+constexpr int64_t kScratchBytes = 512 * 1024, kPackedKeyBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom, and the fewest where many cores want blocks.
 constexpr int64_t kBlockRows = 132, kLeastBlockRows = 24;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
@@ -273,11 +273,12 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
 
   /// Shares of the second-level cache, which holds all that a kernel works on for a while. A panel of weights
   /// stays for all rows of a block, beside the next one, which is on its way, and rows that are computed.
-  /// Rows of queries with their results stay for all keys, packed keys and values for all rows.
+  /// Packed keys and values stay for all rows of queries; those and their results pass once for a tile of
+  /// keys, from front to back, and may come from farther away.
   int64_t panelBytes() const { return l2Bytes / 4; }
   int64_t scratchBytes() const { return std::min<int64_t>(l2Bytes / 2, kScratchBytes); }
-  int64_t queryBytes() const { return std::min<int64_t>(l2Bytes / 4, kAttentionBytes); }
-  int64_t keyBytes() const { return queryBytes(); }
+  int64_t queryBytes() const { return std::min<int64_t>(l2Bytes, kScratchBytes); }
+  int64_t keyBytes() const { return std::min<int64_t>(l2Bytes / 4, kPackedKeyBytes); }
   /// Of a panel, what register tiles of few rows read in turn while the next is on its way.
   int64_t turnBytes() const { return l1Bytes * 3 / 8; }
   /// Keys whose scores, of a register tile's rows, stay in the first-level cache beside what else is read
