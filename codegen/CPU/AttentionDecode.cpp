@@ -47,9 +47,6 @@ using namespace mlir::transformer;
 // Heads in lanes
 //===----------------------------------------------------------------------===//
 
-/// How many keys before it is copied one is asked for.
-static constexpr int64_t kCopiesAhead = 8;
-
 /// Accumulators of a product: half of the registers.
 int64_t AttentionEmitter::accumulators() const { return std::max<int64_t>(tileColumns / lanes * 4, 4); }
 
@@ -175,10 +172,6 @@ bool AttentionEmitter::sharesCopies() {
 void AttentionEmitter::copyKeys(OpBuilder &b, Value j, Value count) {
   forLoop(b, constant(b, 0), count, 1, [&](OpBuilder &b, Value i) {
     Value at = arith::AddIOp::create(b, loc, j, i);
-    if (op.getCache()) {
-      prefetchInRange(b, value, at, constant(b, 0), headDim);
-      prefetchInRange(b, key, addIndex(b, loc, at, kCopiesAhead), constant(b, 0), headDim);
-    }
     for (int64_t d = 0; d < queryDim; d += lanes) {
       Value x = d < headDim ? loadRow(b, key, at, constant(b, d), lanes, headDim - d, operand)
                             : arith::ConstantOp::create(b, loc, b.getZeroAttr(vectorOf(lanes, operand)));
@@ -207,15 +200,24 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
   if (byRows)
     return multiplyRows(b, tile, rows, count, ahead);
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
+  // Each step asks for its part of what comes next, so that memory is never asked for more lines than it has
+  // room for, while products wait. A turn of the loop is as many steps as have a line to ask for.
+  int64_t steps = stepsOf(tile), turn = 1;
+  int64_t share = llvm::divideCeilSigned(count * headDim, tilesThatAsk());
+  int64_t part = llvm::divideCeilSigned(share, steps);
+  while (ahead && part * turn < elementsOfLine(value) && turn < 4 && steps % (2 * turn) == 0)
+    turn *= 2;
+  auto ask = [&](OpBuilder &b, Value at) {
+    Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
+    if (tilesThatAsk() > 1)
+      offset = arith::AddIOp::create(b, loc, offset,
+                                     arith::MulIOp::create(b, loc, tile.number, constant(b, share)));
+    prefetchInRange(b, value, ahead, offset, part * turn);
+    // A range's first tile had nobody to ask for its keys; who copies them reads a row after the other.
+    if (rows != keyBlock)
+      prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part * turn);
+  };
   auto step = [&](OpBuilder &b, Value at, ValueRange carried) {
-    if (ahead) {
-      // A step's part of the values of these keys, and of the keys two blocks on: a range's first tile
-      // had nobody to ask for them.
-      int64_t part = llvm::divideCeilSigned(count * headDim, stepsOf(tile));
-      Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
-      prefetchInRange(b, value, ahead, offset, part);
-      prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part);
-    }
     Value column = arith::MulIOp::create(b, loc, at, constant(b, tile.width * depth));
     SmallVector<Value> queries, next;
     for (int64_t v = 0; v < tile.vectors; ++v)
@@ -229,10 +231,15 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
     }
     return next;
   };
-  auto loop = scf::ForOp::create(b, loc, constant(b, 0), constant(b, stepsOf(tile)), constant(b, 1),
+  auto loop = scf::ForOp::create(b, loc, constant(b, 0), constant(b, steps), constant(b, turn),
                                  SmallVector<Value>(count * tile.vectors, none),
                                  [&](OpBuilder &b, Location loc, Value at, ValueRange carried) {
-                                   scf::YieldOp::create(b, loc, step(b, at, carried));
+                                   if (ahead)
+                                     ask(b, at);
+                                   SmallVector<Value> next(carried);
+                                   for (int64_t i = 0; i < turn; ++i)
+                                     next = step(b, addIndex(b, loc, at, i), next);
+                                   scf::YieldOp::create(b, loc, next);
                                  });
   SmallVector<Value> groups;
   for (int64_t v = 0; v < tile.vectors; ++v) {
@@ -361,8 +368,8 @@ Value AttentionEmitter::finishLanes(OpBuilder &b, HeadTile tile, int64_t v, Valu
 /// and what they make of the maxima of the tile.
 void AttentionEmitter::scoreBlock(OpBuilder &b, HeadTile tile, Value begin, Value j, Value rows,
                                   Value exist) {
-  // Rows of a cache lie one behind the other; who copies keys has asked for what is next.
-  Value ahead = op.getCache() && rows != keyBlock ? j : Value(), zero = constant(b, 0);
+  // Rows of a cache lie one behind the other.
+  Value ahead = op.getCache() ? j : Value(), zero = constant(b, 0);
   SmallVector<Value> all = multiplyKeys(b, tile, rows, keysTogether(tile), ahead);
   Value number = arith::DivUIOp::create(b, loc, j, constant(b, tile.width));
   int64_t groups = keysTogether(tile) / tile.width;
@@ -497,18 +504,25 @@ void AttentionEmitter::correctOutputs(OpBuilder &b, HeadTile tile, int64_t v, Va
   }
 }
 
-/// Which elements of two vectors of columns are in the first, or the second, of what `loadValues` makes of
-/// them: of each 8 columns the first 4, or the last.
-static SmallVector<int64_t> halvesOfBlocks(int64_t lanes, bool second) {
+/// Whether `loadValues` makes two vectors of one load of each key: of pairs of keys for dot products, as 16
+/// bytes are interleaved with 16 bytes in one instruction, and of bf16 that becomes f32, as words of which
+/// each element is one half (vectors of 16 bytes have instructions that widen a half of one).
+bool AttentionEmitter::loadsTwoVectors() {
+  bool isBF16 = cast<MemRefType>(value.getType()).getElementType().isBF16();
+  return depth > 1 || (isBF16 && !copiesValues && lanes > 4);
+}
+
+/// Which of two vectors of columns are in the first, or the second, of those: of each 8 columns the first 4,
+/// or the last; or every other column.
+SmallVector<int64_t> AttentionEmitter::columnsOfHalf(bool second) const {
   SmallVector<int64_t> columns;
   for (int64_t lane = 0; lane < lanes; ++lane)
-    columns.push_back(lane / 4 * 8 + lane % 4 + (second ? 4 : 0));
+    columns.push_back(depth > 1 ? lane / 4 * 8 + lane % 4 + (second ? 4 : 0) : 2 * lane + second);
   return columns;
 }
 
-/// Vectors of the values of keys j .. j + depth - 1 of `rows` at column `d`. For dot products they are pairs
-/// of keys, and two vectors are made of one load for each key, as 16 bytes are interleaved with 16 bytes in
-/// one instruction: their columns are `halvesOfBlocks`. An odd last vector has its own.
+/// Vectors of the values of keys j .. j + depth - 1 of `rows` at column `d`, two by two as `columnsOfHalf`
+/// says where they are loaded so. An odd last vector has its own columns.
 SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d,
                                                 int64_t vectors) {
   Type stored = cast<MemRefType>(rows.getType()).getElementType();
@@ -516,40 +530,49 @@ SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueR
     return vector::LoadOp::create(b, loc, vectorOf(count * lanes, stored), rows,
                                   ValueRange{j, addIndex(b, loc, d, v * lanes)});
   };
+  VectorType words = vectorOf(lanes, b.getI32Type());
+  auto bits = [&](uint32_t value) -> Value {
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(words, APInt(32, value)));
+  };
   SmallVector<Value> loaded;
-  if (depth == 1) {
-    for (int64_t v = 0; v < vectors; ++v)
-      loaded.push_back(widen(b, loc, load(keys[0], v, 1)));
-    return loaded;
-  }
-  for (int64_t v = 0; v + 1 < vectors; v += 2) {
-    Value first = load(keys[0], v, 2), second = load(keys[1], v, 2);
-    for (bool half : {false, true}) {
-      SmallVector<int64_t> order;
-      for (int64_t column : halvesOfBlocks(lanes, half))
-        order.append({column, 2 * lanes + column});
-      loaded.push_back(vector::ShuffleOp::create(b, loc, first, second, order));
+  for (int64_t v = 0; v + 1 < vectors && loadsTwoVectors(); v += 2) {
+    if (depth > 1) {
+      Value first = load(keys[0], v, 2), second = load(keys[1], v, 2);
+      for (bool half : {false, true}) {
+        SmallVector<int64_t> order;
+        for (int64_t column : columnsOfHalf(half))
+          order.append({column, 2 * lanes + column});
+        loaded.push_back(vector::ShuffleOp::create(b, loc, first, second, order));
+      }
+      continue;
     }
+    Value word = vector::BitCastOp::create(b, loc, words, load(keys[0], v, 2));
+    for (Value half : {Value(arith::ShLIOp::create(b, loc, word, bits(16))),
+                       Value(arith::AndIOp::create(b, loc, word, bits(0xffff0000)))})
+      loaded.push_back(vector::BitCastOp::create(b, loc, f32Vector(b), half));
   }
-  if (vectors % 2 != 0)
+  for (int64_t v = loaded.size(); v < vectors; ++v)
     loaded.push_back(
-        vector::InterleaveOp::create(b, loc, load(keys[0], vectors - 1, 1), load(keys[1], vectors - 1, 1)));
+        depth > 1 ? Value(vector::InterleaveOp::create(b, loc, load(keys[0], v, 1), load(keys[1], v, 1)))
+                  : widen(b, loc, load(keys[0], v, 1)));
   return loaded;
 }
 
 /// Sums in the order of columns, in the order of `loadValues`, or back.
 void AttentionEmitter::arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, int64_t vectors, bool back) {
-  if (depth == 1)
+  if (!loadsTwoVectors())
     return;
   SmallVector<int64_t> orders[2];
   for (bool half : {false, true})
-    orders[half] = halvesOfBlocks(lanes, half);
-  if (back)
-    for (bool half : {false, true})
-      for (int64_t lane = 0; lane < lanes; ++lane) {
-        int64_t column = half * lanes + lane;
-        orders[half][lane] = column / 8 * 4 + column % 4 + (column & 4 ? lanes : 0);
-      }
+    orders[half].resize(lanes);
+  for (bool half : {false, true})
+    for (auto [lane, column] : llvm::enumerate(columnsOfHalf(half))) {
+      int64_t place = half * lanes + static_cast<int64_t>(lane);
+      if (back)
+        orders[column / lanes][column % lanes] = place;
+      else
+        orders[half][lane] = column;
+    }
   for (size_t i = 0; i < sums.size(); i += vectors)
     for (int64_t v = 0; v + 1 < vectors; v += 2) {
       Value first = sums[i + v], second = sums[i + v + 1];
@@ -563,15 +586,18 @@ void AttentionEmitter::arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, in
 /// multiplied again.
 void AttentionEmitter::prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors,
                                         Value columns, int64_t step) {
-  int64_t part = tile.width * vectors * lanes, steps = tile.width / depth;
-  Value offset = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, d, columns),
-                                       arith::MulIOp::create(b, loc, g, constant(b, part)));
-  Value dim = constant(b, headDim);
-  Value row = arith::AddIOp::create(b, loc, columns, arith::DivUIOp::create(b, loc, offset, dim));
-  Value column = arith::RemUIOp::create(b, loc, offset, dim);
-  int64_t piece = part % headDim == 0 ? headDim : part, pieces = part / piece;
-  for (int64_t i = pieces * step / steps; i < pieces * (step + 1) / steps; ++i)
-    prefetchInRange(b, key, addIndex(b, loc, row, i), column, piece);
+  int64_t tiles = tilesThatAsk(), steps = tile.width / depth, line = elementsOfLine(key);
+  int64_t part = llvm::divideCeilSigned(tile.width * vectors * lanes, tiles);
+  Value first = d;
+  if (tiles > 1)
+    first =
+        arith::AddIOp::create(b, loc, d, arith::MulIOp::create(b, loc, tile.number, constant(b, headDim)));
+  first = arith::DivUIOp::create(b, loc, arith::MulIOp::create(b, loc, first, columns), constant(b, tiles));
+  Value offset = arith::AddIOp::create(b, loc, first, arith::MulIOp::create(b, loc, g, constant(b, part)));
+  // The lines that begin in this step's piece of the part.
+  int64_t from = llvm::alignTo(part * step / steps, line), to = part * (step + 1) / steps;
+  if (from < to)
+    prefetchInRange(b, key, columns, addIndex(b, loc, offset, from), to - from);
 }
 
 /// output += weights * values, for some vectors of columns.

@@ -98,10 +98,14 @@ private:
   Value rowsOf(OpBuilder &b, Value memref, Value first, Value count);
 
   //===--- what is read next ---===//
+  /// Elements of what memory is asked for at a time, 64 bytes.
+  static int64_t elementsOfLine(Value memref) {
+    return 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
+  }
   void prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t elements,
                 bool isWritten = false);
   void prefetchKey(OpBuilder &b, Value memref, const Task &of, Value row, Value column, int64_t elements);
-  void prefetchInRange(OpBuilder &b, Value memref, Value j, Value column, int64_t elements);
+  void prefetchInRange(OpBuilder &b, Value memref, Value j, Value offset, int64_t elements);
   void prefetchQuery(OpBuilder &b, const Task &of, Value row);
   void prefetchResult(OpBuilder &b, Value row);
   void findNext(OpBuilder &b, Value begin, Value end);
@@ -131,6 +135,8 @@ private:
       return accumulators();
     return std::max<int64_t>(accumulators() / 4, 1) * std::max<int64_t>(lanes / 4, 1);
   }
+  /// Tiles of heads that share what they ask for: all, where they are alike.
+  int64_t tilesThatAsk() const { return group % mostHeads() == 0 ? group / mostHeads() : 1; }
   HeadTile tileOfHeads(Value number, Value first, int64_t heads) const;
   void forHeadTiles(OpBuilder &b, function_ref<void(OpBuilder &, HeadTile)> body);
   void allocateDecode(function_ref<Value(ArrayRef<int64_t>, Type)> scratch);
@@ -159,6 +165,8 @@ private:
   void scoreTile(OpBuilder &b, Value begin, Value columns);
   void weighLanes(OpBuilder &b, HeadTile tile, int64_t v, Value columns);
   void correctOutputs(OpBuilder &b, HeadTile tile, int64_t v, Value correction);
+  bool loadsTwoVectors();
+  SmallVector<int64_t> columnsOfHalf(bool second) const;
   SmallVector<Value> loadValues(OpBuilder &b, Value rows, ValueRange keys, Value d, int64_t vectors);
   void arrangeSums(OpBuilder &b, MutableArrayRef<Value> sums, int64_t vectors, bool back);
   void prefetchNextKeys(OpBuilder &b, HeadTile tile, Value g, Value d, int64_t vectors, Value columns,

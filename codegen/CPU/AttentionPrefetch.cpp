@@ -28,9 +28,8 @@ using namespace mlir::transformer;
 /// Asks for `elements` elements of `memref` from `indices` on.
 void AttentionEmitter::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t elements,
                                 bool isWritten) {
-  int64_t line = 512 / cast<MemRefType>(memref.getType()).getElementTypeBitWidth();
   Value column = indices.back();
-  for (int64_t d = 0; d < elements; d += line) {
+  for (int64_t d = 0; d < elements; d += elementsOfLine(memref)) {
     indices.back() = addIndex(b, loc, column, d);
     memref::PrefetchOp::create(b, loc, memref, indices, isWritten, /*localityHint=*/1, /*isDataCache=*/true);
   }
@@ -42,11 +41,13 @@ void AttentionEmitter::prefetchKey(OpBuilder &b, Value memref, const Task &of, V
   prefetch(b, memref, keyIndices(of, row, column), elements);
 }
 
-/// Asks for elements of key or value `j` of the tile, or of the last one of the range.
-void AttentionEmitter::prefetchInRange(OpBuilder &b, Value memref, Value j, Value column, int64_t elements) {
-  Value last = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, place, left), constant(b, 1));
-  Value row = arith::MinUIOp::create(b, loc, arith::AddIOp::create(b, loc, place, j), last);
-  prefetchKey(b, memref, task, row, column, elements);
+/// Asks for elements of a cache from `offset` elements behind the first of key or value `j` of the tile on,
+/// or of the last one of the range. Rows of a cache lie one behind the other.
+void AttentionEmitter::prefetchInRange(OpBuilder &b, Value memref, Value j, Value offset, int64_t elements) {
+  Value dim = constant(b, headDim);
+  Value at = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, j, dim), offset);
+  Value last = arith::MulIOp::create(b, loc, addIndex(b, loc, left, -1), dim);
+  prefetchKey(b, memref, task, place, arith::MinUIOp::create(b, loc, at, last), elements);
 }
 
 /// Asks for the query of a task's row, where it is not computed.

@@ -81,19 +81,19 @@ Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
 /// not see are hidden where it may not see all.
 Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Value from, Value to,
                                      Value before, bool isMasked) {
-  auto largest = scf::ForOp::create(
-      b, loc, from, to, constant(b, lanes), before,
-      [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
-        Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
-        Value key = arith::AddIOp::create(b, loc, begin, j);
-        if (isGeneral())
-          s = finishScore(b, s, row, key);
-        if (isMasked)
-          s = hideScore(b, s, row, key);
-        if (isGeneral() || isMasked)
-          vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
-        scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
-      });
+  auto largest = scf::ForOp::create(b, loc, from, to, constant(b, lanes), before,
+                                    [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
+                                      Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores,
+                                                                       ValueRange{inTile, j});
+                                      Value key = arith::AddIOp::create(b, loc, begin, j);
+                                      if (isGeneral())
+                                        s = finishScore(b, s, row, key);
+                                      if (isMasked)
+                                        s = hideScore(b, s, row, key);
+                                      if (isGeneral() || isMasked)
+                                        vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
+                                      scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
+                                    });
   return largest.getResult(0);
 }
 
@@ -121,9 +121,8 @@ void AttentionEmitter::updateMaximum(OpBuilder &b, Value row, Value inTile, Valu
   }
   largest = largestScore(b, row, inTile, begin, begins, ends, largest, /*isMasked=*/false);
   largest = largestScore(b, row, inTile, begin, ends, columns.last, largest, /*isMasked=*/true);
-  Value most =
-      vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF, largest, Value(),
-                                  arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+  Value most = vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF, largest, Value(),
+                                           arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
   Value less = arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, before, most),
                                      constantF32(b, loc, factor()));
   memref::StoreOp::create(b, loc, emitExp2(b, loc, less, kExp2), corrections, inTile);

@@ -111,7 +111,8 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // -----
 
 // attention: a cache is its keys, values, length and what was appended since. Keys are transposed into scratch,
-// tile by tile, values copied beside them; scores and output are register tiles of the same kernel.
+// tile by tile, values copied beside them; scores and output are register tiles of the same kernel. Only where a row's range
+// ends are keys compared with it.
 // CHECK: func private @attention(%{{.*}}: memref<?x?x4x8xf32>, %[[K:.*]]: memref<?x2x?x8xbf16>, %[[V:.*]]: memref<?x2x?x8xbf16>, %[[N:.*]]: memref<?xi32>, %[[MORE:.*]]: index, %[[O:.*]]: memref<?x?x4x8xf32>, %{{.*}}: index, %{{.*}}: index)
 // CHECK-SAME: transformer.grid = array<i64: 5, 0, 1, 1, 5, 2, 2, 1, 5, 1, 4, 1>
 // CHECK: memref.load %[[N]]
@@ -120,6 +121,11 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // CHECK: vector.shuffle
 // CHECK: vector.load %[[V]]
 // CHECK: vector.fma
+// CHECK: %[[SEEN:[0-9]+]] = scf.for %{{.*}} to %[[ENDS:.*]] step
+// CHECK-NOT: arith.cmpi
+// CHECK: scf.for %{{.*}} = %[[ENDS]] to %{{.*}} iter_args(%{{.*}} = %[[SEEN]])
+// CHECK: arith.cmpi slt
+// CHECK: vector.reduction <maximumf>
 // CHECK: math.roundeven
 // CHECK: arith.shli
 // CHECK: vector.fma
@@ -150,6 +156,31 @@ func.func private @by_rows(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<1
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [1, 16, 1, 1, 1, 256, 1], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<1 x 64 x f32, full> -> tensor<?x1x2x64xf32>
   return %0 : tensor<?x1x2x64xf32>
+}
+
+// -----
+
+// One position of heads in two tiles that share keys, which are widened once for both. What is asked for comes a line at a time,
+// each tile's half: values while scores are summed, the next tile's keys while values are. Values of bf16 are halves of words.
+// CHECK: func private @widened_keys(%{{.*}}: memref<?x1x8x64xf32>, %[[K:.*]]: memref<?x1x?x64xbf16>, %[[V:.*]]: memref<?x1x?x64xbf16>,
+// CHECK: vector.load %[[K]]
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.for %[[TILE:.*]] = %{{.*}} to %c2
+// CHECK: %{{.*}}:8 = scf.for %{{.*}} to %c16{{.*}} step %c4
+// CHECK: arith.muli %[[TILE]], %c128
+// CHECK: memref.prefetch %[[V]]
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.yield
+// CHECK: %{{.*}}:8 = scf.for
+// CHECK: memref.prefetch %[[K]]
+// CHECK: %[[WORDS:.*]] = vector.bitcast %{{.*}} : vector<16xbf16> to vector<8xi32>
+// CHECK: arith.shli %[[WORDS]]
+// CHECK: arith.andi %[[WORDS]]
+// CHECK: vector.fma
+func.func private @widened_keys(%q: tensor<?x1x8x64xf32>, %c: !transformer.kv_cache<1 x 64 x bf16, full>, %o: tensor<?x1x8x64xf32>) -> tensor<?x1x8x64xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 64, 1, 1, 1, 256, 0], vector = 8, grain = 1>} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x8x64xf32>, !transformer.kv_cache<1 x 64 x bf16, full> -> tensor<?x1x8x64xf32>
+  return %0 : tensor<?x1x8x64xf32>
 }
 
 // -----

@@ -11,20 +11,20 @@
 // TINY: error: l2-bytes: expected at least 65536, but got 1000
 // NONE: error: cores: expected at least 1, but got 0
 
-// Query rows of a task and keys of a tile, which stand on the stack and so have a limit. All cores have a task of 512
+// Query rows of a task, which pass with their results, and keys of a tile, which stay; both stand on the stack and so have a limit. All cores have a task of 512
 // positions, but none is too small. Decoding has four ranges of keys for each core.
 // SMALL: func private @attention
-// SMALL-SAME: block = [66, 128, 1, 1, 1, 256, 0]
+// SMALL-SAME: block = [258, 128, 1, 1, 1, 256, 0]
 // MEDIUM: func private @attention
-// MEDIUM-SAME: block = [258, 256, 1, 1, 1, 256, 0]
+// MEDIUM-SAME: block = [516, 256, 1, 1, 1, 256, 0]
 // LARGE: func private @attention
-// LARGE-SAME: block = [258, 256, 1, 1, 1, 256, 0]
+// LARGE-SAME: block = [516, 256, 1, 1, 1, 256, 0]
 // CORES: func private @attention
 // CORES-SAME: block = [132, 256, 1, 1, 1, 256, 0]
 // MANY: func private @attention
 // MANY-SAME: block = [66, 256, 1, 1, 1, 256, 0]
 // SMALL: func private @narrow
-// SMALL-SAME: block = [258, 256,
+// SMALL-SAME: block = [516, 256,
 // MEDIUM: func private @narrow
 // MEDIUM-SAME: block = [516, 512,
 // LARGE: func private @narrow
