@@ -203,18 +203,21 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
   // Each step asks for its part of what comes next, so that memory is never asked for more lines than it has
   // room for, while products wait. A turn of the loop is as many steps as have a line to ask for.
   int64_t steps = stepsOf(tile), turn = 1;
-  int64_t share = llvm::divideCeilSigned(count * headDim, tilesThatAsk());
+  // Of copied keys, whose rows are read one after the other, tiles of heads ask for values alone, each for
+  // its share. Else the first tile asks for all: it waits for the keys.
+  bool isCopied = rows == keyBlock;
+  int64_t tiles = isCopied ? tilesThatAsk() : 1, share = llvm::divideCeilSigned(count * headDim, tiles);
   int64_t part = llvm::divideCeilSigned(share, steps);
   while (ahead && part * turn < elementsOfLine(value) && turn < 4 && steps % (2 * turn) == 0)
     turn *= 2;
   auto ask = [&](OpBuilder &b, Value at) {
     Value offset = arith::MulIOp::create(b, loc, at, constant(b, part));
-    if (tilesThatAsk() > 1)
+    if (tiles > 1)
       offset = arith::AddIOp::create(b, loc, offset,
                                      arith::MulIOp::create(b, loc, tile.number, constant(b, share)));
     prefetchInRange(b, value, ahead, offset, part * turn);
-    // A range's first tile had nobody to ask for its keys; who copies them reads a row after the other.
-    if (rows != keyBlock)
+    // A range's first tile had nobody to ask for its keys.
+    if (!isCopied)
       prefetchInRange(b, key, addIndex(b, loc, ahead, 2 * count), offset, part * turn);
   };
   auto step = [&](OpBuilder &b, Value at, ValueRange carried) {

@@ -189,6 +189,8 @@ constexpr SplitCase kSplitCases[] = {
     {"pair", "full", "causal", " softcap 2.5", "bf16", {2, 1, 64}},
     {"threes", "full", "window, 700", "", "bf16", {2, 2, 24}},
     {"fives", "ring, 600", "window, 600", "", "f32", {4, 2, 40}},
+    // Columns of bf16 two vectors at a time, and a last one alone.
+    {"alone", "full", "causal", "", "bf16", {4, 1, 40}},
     // Not split: a window of no more keys than a range has, heads enough.
     {"short", "ring, 40", "window, 40", "", "bf16", {8, 1, 16}},
     {"enough", "full", "window, 50", "", "f32", {35, 35, 4}},
