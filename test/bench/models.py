@@ -20,7 +20,8 @@ def make_decoder(name, dtype, folder, layers=None):
     else:
         command = [sys.executable, str(MAKE_CHECKPOINT), "--preset", name, folder, "--dtype", dtype]
         command += ["--layers", str(layers)] if layers else []
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            raise SystemExit(f"{name}: could not be made (the lines above say why); expected a preset or a folder with a config.json")
     config = json.loads(pathlib.Path(folder, "config.json").read_text())
     if config.get("model_type") != "llama" or config.get("rope_scaling"):
         raise SystemExit(f"{name}: expected a llama without scaled positions, which the graphs here are for")
