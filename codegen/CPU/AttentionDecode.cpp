@@ -200,8 +200,8 @@ SmallVector<Value> AttentionEmitter::multiplyKeys(OpBuilder &b, HeadTile tile, V
   if (byRows)
     return multiplyRows(b, tile, rows, count, ahead);
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(f32Vector(b)));
-  // Each step asks for its part of what comes next, so that memory is never asked for more lines than it has
-  // room for, while products wait. A turn of the loop is as many steps as have a line to ask for.
+  // Each step asks for its part of what comes next: more lines in one go than a processor has places for
+  // would make products wait. A turn of the loop is as many steps as have a line to ask for.
   int64_t steps = stepsOf(tile), turn = 1;
   // Of copied keys, whose rows are read one after the other, tiles of heads ask for values alone, each for
   // its share. Else the first tile asks for all: it waits for the keys.
@@ -515,8 +515,8 @@ bool AttentionEmitter::loadsTwoVectors() {
   return depth > 1 || (isBF16 && !copiesValues && lanes > 4);
 }
 
-/// Which of two vectors of columns are in the first, or the second, of those: of each 8 columns the first 4,
-/// or the last; or every other column.
+/// Which of two vectors of columns are in the first, or the second, of those: of each 8 the first 4 or the
+/// last 4 where they are of pairs of keys, else the even or the odd ones.
 SmallVector<int64_t> AttentionEmitter::columnsOfHalf(bool second) const {
   SmallVector<int64_t> columns;
   for (int64_t lane = 0; lane < lanes; ++lane)

@@ -81,20 +81,18 @@ Value AttentionEmitter::maximum(OpBuilder &b, Value x, Value y) {
 /// not see are hidden where it may not see all.
 Value AttentionEmitter::largestScore(OpBuilder &b, Value row, Value inTile, Value begin, Value from, Value to,
                                      Value before, bool isMasked) {
-  auto largest = scf::ForOp::create(b, loc, from, to, constant(b, lanes), before,
-                                    [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
-                                      Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores,
-                                                                       ValueRange{inTile, j});
-                                      Value key = arith::AddIOp::create(b, loc, begin, j);
-                                      if (isGeneral())
-                                        s = finishScore(b, s, row, key);
-                                      if (isMasked)
-                                        s = hideScore(b, s, row, key);
-                                      if (isGeneral() || isMasked)
-                                        vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
-                                      scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
-                                    });
-  return largest.getResult(0);
+  auto next = [&](OpBuilder &b, Location loc, Value j, ValueRange carried) {
+    Value s = vector::LoadOp::create(b, loc, f32Vector(b), scores, ValueRange{inTile, j});
+    Value key = arith::AddIOp::create(b, loc, begin, j);
+    if (isGeneral())
+      s = finishScore(b, s, row, key);
+    if (isMasked)
+      s = hideScore(b, s, row, key);
+    if (isGeneral() || isMasked)
+      vector::StoreOp::create(b, loc, s, scores, ValueRange{inTile, j});
+    scf::YieldOp::create(b, loc, maximum(b, carried[0], s));
+  };
+  return scf::ForOp::create(b, loc, from, to, constant(b, lanes), before, next).getResult(0);
 }
 
 /// The new maximum of one row and the correction of what it has. Only the vectors where its range of keys
