@@ -533,10 +533,7 @@ SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueR
     return vector::LoadOp::create(b, loc, vectorOf(count * lanes, stored), rows,
                                   ValueRange{j, addIndex(b, loc, d, v * lanes)});
   };
-  VectorType words = vectorOf(lanes, b.getI32Type());
-  auto bits = [&](uint32_t value) -> Value {
-    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(words, APInt(32, value)));
-  };
+  auto bits = [&](int32_t value) { return splat(b, Value(arith::ConstantIntOp::create(b, loc, value, 32))); };
   SmallVector<Value> loaded;
   for (int64_t v = 0; v + 1 < vectors && loadsTwoVectors(); v += 2) {
     if (depth > 1) {
@@ -549,9 +546,9 @@ SmallVector<Value> AttentionEmitter::loadValues(OpBuilder &b, Value rows, ValueR
       }
       continue;
     }
-    Value word = vector::BitCastOp::create(b, loc, words, load(keys[0], v, 2));
+    Value word = vector::BitCastOp::create(b, loc, vectorOf(lanes, b.getI32Type()), load(keys[0], v, 2));
     for (Value half : {Value(arith::ShLIOp::create(b, loc, word, bits(16))),
-                       Value(arith::AndIOp::create(b, loc, word, bits(0xffff0000)))})
+                       Value(arith::AndIOp::create(b, loc, word, bits(~0xffff)))})
       loaded.push_back(vector::BitCastOp::create(b, loc, f32Vector(b), half));
   }
   for (int64_t v = loaded.size(); v < vectors; ++v)

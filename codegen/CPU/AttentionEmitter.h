@@ -188,6 +188,10 @@ private:
                function_ref<void(OpBuilder &, Value)> body) {
     transformer::forLoop(b, loc, from, to, step, body);
   }
+  /// The largest multiple of `unit` that is no more than `x`.
+  Value roundDown(OpBuilder &b, Value x, Value unit) {
+    return arith::SubIOp::create(b, loc, x, arith::RemUIOp::create(b, loc, x, unit));
+  }
   void forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body);
   /// The panel of packed keys that holds column `j` of a tile, and where in it.
   std::pair<Value, Value> panelOf(OpBuilder &b, Value j) {

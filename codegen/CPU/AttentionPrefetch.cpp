@@ -91,8 +91,7 @@ void AttentionEmitter::findNext(OpBuilder &b, Value begin, Value end) {
     Value row =
         arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, begin, origin), constant(b, group));
     row = arith::MaxSIOp::create(b, loc, row, zero);
-    firstComputed =
-        arith::SubIOp::create(b, loc, row, arith::RemUIOp::create(b, loc, row, constant(b, tileRows)));
+    firstComputed = roundDown(b, row, constant(b, tileRows));
   }
   Value some =
       arith::MaxSIOp::create(b, loc, arith::SubIOp::create(b, loc, rows, firstComputed), constant(b, 1));

@@ -106,14 +106,11 @@ void AttentionEmitter::updateMaximum(OpBuilder &b, Value row, Value inTile, Valu
     at = arith::MaxSIOp::create(b, loc, at, columns.first);
     return arith::MinSIOp::create(b, loc, at, columns.last);
   };
-  auto whole = [&](Value keys) -> Value {
-    return arith::SubIOp::create(b, loc, keys, arith::RemUIOp::create(b, loc, keys, constant(b, lanes)));
-  };
   Value begins = columns.first;
-  Value ends = whole(column(arith::MinSIOp::create(b, loc, high, tileEnd)));
+  Value ends = roundDown(b, column(arith::MinSIOp::create(b, loc, high, tileEnd)), constant(b, lanes));
   Value largest = splat(b, before);
   if (op.getMask().getKind() == MaskKind::Window) {
-    begins = whole(addIndex(b, loc, column(low), lanes - 1));
+    begins = roundDown(b, addIndex(b, loc, column(low), lanes - 1), constant(b, lanes));
     ends = arith::MaxUIOp::create(b, loc, begins, ends);
     largest = largestScore(b, row, inTile, begin, columns.first, begins, largest, /*isMasked=*/true);
   }

@@ -70,8 +70,7 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
 /// Whole register tiles, then tiles of powers of two for the rest.
 void AttentionEmitter::forRowTiles(OpBuilder &b, function_ref<void(OpBuilder &, RowTile)> body) {
   Value zero = constant(b, 0);
-  Value whole =
-      arith::SubIOp::create(b, loc, rows, arith::RemUIOp::create(b, loc, rows, constant(b, tileRows)));
+  Value whole = roundDown(b, rows, constant(b, tileRows));
   bool fits = blockPositions * group >= tileRows;
   if (fits)
     forLoop(b, zero, whole, tileRows, [&](OpBuilder &b, Value row) { body(b, {row, tileRows}); });
@@ -259,12 +258,9 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
   // results may not depend on the block, tiles end at multiples of their size.
   bool isRing = op.getCache() && op.getCache().getType().getPolicy() == CachePolicy::Ring;
   Value capacity = isRing ? Value(memref::DimOp::create(b, loc, key, 2)) : Value();
-  auto floor = [&](OpBuilder &b, Value x, Value unit) -> Value {
-    return arith::SubIOp::create(b, loc, x, arith::RemUIOp::create(b, loc, x, unit));
-  };
   if (keyAlignment > 1) {
-    Value aligned = floor(b, low, constant(b, keyAlignment));
-    low = isRing ? Value(arith::MaxSIOp::create(b, loc, aligned, floor(b, low, capacity))) : aligned;
+    Value aligned = roundDown(b, low, constant(b, keyAlignment));
+    low = isRing ? Value(arith::MaxSIOp::create(b, loc, aligned, roundDown(b, low, capacity))) : aligned;
   }
   scf::WhileOp::create(
       b, loc, TypeRange(low.getType()), ValueRange(low),
@@ -274,7 +270,7 @@ void AttentionEmitter::walkKeys(OpBuilder &b, Value low, Value high) {
       },
       [&](OpBuilder &b, Location loc, ValueRange carried) {
         Value begin = carried[0];
-        Value base = keyAlignment > 1 ? floor(b, begin, constant(b, keyAlignment)) : begin;
+        Value base = keyAlignment > 1 ? roundDown(b, begin, constant(b, keyAlignment)) : begin;
         Value end = addIndex(b, loc, base, blockKeys);
         if (mostKeys > blockKeys) {
           Value fits = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sle, high,

@@ -11,8 +11,8 @@
 // TINY: error: l2-bytes: expected at least 65536, but got 1000
 // NONE: error: cores: expected at least 1, but got 0
 
-// Query rows of a task, which pass with their results, and keys of a tile, which stay; both stand on the stack and so have a limit. All cores have a task of 512
-// positions, but none is too small. Decoding has four ranges of keys for each core.
+// Query rows of a task, which pass with their results, and keys of a tile, which stay; both stand on the stack and so
+// have a limit. All cores have a task of 512 positions, but none is too small. Decoding has four ranges of keys for each core.
 // SMALL: func private @attention
 // SMALL-SAME: block = [258, 128, 1, 1, 1, 256, 0]
 // MEDIUM: func private @attention

@@ -77,7 +77,7 @@ TEST_P(AttentionTest, KeysAndValues) {
   report(test);
 }
 
-/// Prompts of several tasks and tiles of keys, which long heads make short: 66 or 132 rows and 64 or 128
+/// Prompts of several tasks and tiles of keys, which long heads make short: 132 or 258 rows and 64 or 128
 /// keys, with a last tile that is a little longer; windows that begin in one and end in another.
 TEST_P(AttentionTest, Tiles) {
   Heads heads{2, 1, 256};
