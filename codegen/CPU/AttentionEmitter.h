@@ -218,7 +218,7 @@ private:
   KernelContext &context;
   AttentionOp op;
   Location loc;
-  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth, keyAlignment;
+  int64_t lanes, tileRows, tileColumns, blockPositions, blockKeys, depth, keyAlignment, unroll;
   int64_t mostKeys; ///< of a tile: a last one may be a little longer
   int64_t heads, kvHeads, group, headDim, words, paddedDim, queryDim;
   int64_t valueDepth; ///< keys that one step of the product with values sums

@@ -54,12 +54,12 @@ void AttentionEmitter::computeScores(OpBuilder &b, RowTile tile, Columns columns
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({addIndex(b, loc, tile.first, i)});
   auto loop = [&](Value from, Value to, int64_t vectors) {
-    MicroKernel kernel(loc, lanes, vectors, depth);
+    MicroKernel kernel(loc, lanes, vectors, depth, unroll);
     forLoop(b, from, to, vectors * lanes, [&](OpBuilder &b, Value column) {
       auto [panel, inPanel] = panelOf(b, column);
       SmallVector<Value> sums =
           kernel.run(b, rows, MicroKernel::Columns{kt, {panel}, inPanel}, constant(b, 0), constant(b, words),
-                     words % 2 == 0, kernel.zeros(b, tile.count));
+                     words % unroll == 0, kernel.zeros(b, tile.count));
       for (auto [n, sum] : llvm::enumerate(sums))
         vector::StoreOp::create(
             b, loc, sum, scores,
@@ -81,7 +81,7 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Columns colu
   for (int64_t i = 0; i < tile.count; ++i)
     rows.leading.push_back({constant(b, i)});
   auto emitColumns = [&](OpBuilder &b, Value d, int64_t vectors) {
-    MicroKernel kernel(loc, lanes, vectors, valueDepth);
+    MicroKernel kernel(loc, lanes, vectors, valueDepth, unroll);
     SmallVector<Value> held;
     for (int64_t i = 0; i < tile.count; ++i) {
       Value correction = splat(b, memref::LoadOp::create(b, loc, corrections, constant(b, i)));
@@ -94,7 +94,7 @@ void AttentionEmitter::accumulateValues(OpBuilder &b, RowTile tile, Columns colu
     }
     SmallVector<Value> sums = kernel.run(
         b, rows, MicroKernel::Columns{vp, {panelOf(b, d).first}, constant(b, 0)}, firstStep, lastStep,
-        /*isEven=*/false, held);
+        /*isWhole=*/false, held);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(
           b, loc, sum, output,

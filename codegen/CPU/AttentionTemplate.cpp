@@ -32,7 +32,7 @@ static constexpr int64_t kQueryRowsAhead = 64;
 AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, LoweringConfigAttr config)
     : context(context), op(op), loc(op.getLoc()), lanes(config.getVector()), tileRows(config.getTile()[0]),
       tileColumns(config.getTile()[1]), blockPositions(config.getBlock()[0]), blockKeys(config.getBlock()[1]),
-      depth(config.getBlock()[2]), keyAlignment(config.getBlock()[3]) {
+      depth(config.getBlock()[2]), keyAlignment(config.getBlock()[3]), unroll(config.getBlock()[6]) {
   auto type = cast<RankedTensorType>(op.getQuery().getType());
   heads = type.getDimSize(2);
   headDim = type.getDimSize(3);
@@ -51,7 +51,7 @@ AttentionEmitter::AttentionEmitter(KernelContext &context, AttentionOp op, Lower
   }
   group = heads / kvHeads;
   words = headDim / depth;
-  byRows = isDecode() && config.getBlock()[6] != 0;
+  byRows = isDecode() && config.getBlock()[7] != 0;
   paddedDim = llvm::alignTo(headDim, lanes);
   Type f32 = Float32Type::get(op.getContext()), bf16 = BFloat16Type::get(op.getContext());
   operand = depth > 1 ? bf16 : f32;

@@ -46,6 +46,11 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
+/// Steps of k in a turn of loops that wait for more than for instructions.
+static constexpr int64_t kFewUnroll = 2;
+static constexpr int64_t kLineBytes = 64;
+static constexpr int64_t kPageBytes = 4096;
+
 namespace {
 
 class ContractionEmitter {
@@ -55,8 +60,8 @@ public:
         result(outputOf(context.spec)->getResult(0)), loc(roots[0].op.getLoc()),
         tileRows(config.getTile()[0]), tileColumns(config.getTile()[1]), blockRows(config.getBlock()[0]),
         blockSteps(config.getBlock()[1]), depth(config.getBlock()[2]), fewRows(config.getBlock()[3]),
-        fewSteps(config.getBlock()[4]), rowPanels(config.getBlock()[5]), lanes(config.getVector()),
-        columns(roots[0].columns()), width(roots[0].depth()) {
+        fewSteps(config.getBlock()[4]), unroll(config.getBlock()[5]), rowPanels(config.getBlock()[6]),
+        lanes(config.getVector()), columns(roots[0].columns()), width(roots[0].depth()) {
     steps = llvm::divideCeilSigned(width, depth);
     groupRows = std::max(cutsSteps() ? blockRows : std::max(tileRows, fewRows), rowPanels);
     if (roots[0].isInteger())
@@ -79,10 +84,21 @@ private:
     Value tiles, steps;
   };
 
+  /// A loop over k for a register tile of `rows` rows.
+  struct Loop {
+    int64_t rows;
+    bool isOfMany; ///< register tiles, see below
+  };
+
   /// Whether k is cut into cache blocks, for many rows and for few.
   bool cutsSteps() const { return steps > blockSteps; }
   bool cutsFew() const { return fewRows > 1 && steps > fewSteps; }
-  SmallVector<int64_t> countsOfRows() const;
+  /// Of the rows of a block, if that is known.
+  std::optional<int64_t> knownTiles() const;
+  int64_t tilesOfMany() const;
+  int64_t linesOf(int64_t steps) const;
+  int64_t stepsOfTurn(Loop loop) const { return loop.isOfMany ? unroll : kFewUnroll; }
+  SmallVector<Loop> loops() const;
   void setUp(OpBuilder &b);
   Input prepareInput(OpBuilder &b, Value row, Value rows);
   void emitCorrections(OpBuilder &b, Value rows, Input input);
@@ -95,11 +111,11 @@ private:
                 function_ref<void(OpBuilder &, Value from, Value to)> body);
   void multiply(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, Value firstStep,
                 Value lastStep);
-  void emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, int64_t count,
+  void emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile, Loop loop,
                         Value firstStep, Value lastStep);
-  int64_t placesAhead(int64_t rows, int64_t stepBytes) const;
-  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value tile, int64_t rows,
-                             Value firstStep, Value lastStep);
+  int64_t placesAhead(Loop loop) const;
+  MicroKernel::Ahead aheadOf(OpBuilder &b, Value weight, Value panel, Value tile, Loop loop, Value firstStep,
+                             Value lastStep);
   void emitRow(OpBuilder &b, Value panel, Value row, Input input);
   void emitEpilogue(OpBuilder &b, Value panel, Value row, Value rows, Value sums);
 
@@ -110,6 +126,13 @@ private:
       return integers->rowType(loc.getContext());
     Type input = getElementTypeOrSelf(roots[0].input->get().getType());
     return depth > 1 ? input : Float32Type::get(loc.getContext());
+  }
+  /// The distance of the scratch's rows. Those a whole number of pages apart would meet in one set of the
+  /// first-level cache.
+  int64_t scratchWidth() {
+    int64_t elementBytes = rowType().getIntOrFloatBitWidth() / 8;
+    bool meets = steps * depth * elementBytes % kPageBytes == 0;
+    return steps * depth + (meets ? kLineBytes / elementBytes : 0);
   }
   Type sumType() { return getElementTypeOrSelf(roots[0].op.getResult(0).getType()); }
   Value constant(OpBuilder &b, int64_t v) { return arith::ConstantIndexOp::create(b, loc, v); }
@@ -124,8 +147,8 @@ private:
   SmallVector<Projection> roots;
   Value result;
   Location loc;
-  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, fewRows, fewSteps, rowPanels, lanes, columns,
-      width, steps, groupRows;
+  int64_t tileRows, tileColumns, blockRows, blockSteps, depth, fewRows, fewSteps, unroll, rowPanels, lanes,
+      columns, width, steps, groupRows;
   std::optional<IntegerProducts> integers;
 
   SmallVector<OpFoldResult> leading; ///< sizes of the result's dimensions but the last
@@ -138,16 +161,39 @@ private:
 
 } // namespace
 
-/// The numbers of rows that a register tile can have, the largest first: any, or one or two where a block is
-/// all rows and it is known how many those are.
-SmallVector<int64_t> ContractionEmitter::countsOfRows() const {
-  int64_t least = 1, most = tileRows, rows = roots[0].rows();
-  if (rows > 0 && rows <= blockRows) {
-    int64_t tiles = llvm::divideCeilSigned(rows, tileRows);
-    least = rows / tiles;
-    most = llvm::divideCeilSigned(rows, tiles);
+std::optional<int64_t> ContractionEmitter::knownTiles() const {
+  int64_t rows = roots[0].rows();
+  return rows > 0 && rows <= blockRows ? std::optional(llvm::divideCeilSigned(rows, tileRows)) : std::nullopt;
+}
+
+/// Lines of a panel of weights that so many steps read.
+int64_t ContractionEmitter::linesOf(int64_t steps) const {
+  int64_t bits = roots[0].weightType().getElementTypeBitWidth();
+  return std::max<int64_t>(steps * tileColumns * depth * bits / 8 / kLineBytes, 1);
+}
+
+/// The register tiles of a block with which one line of the weights that come next, in each turn of a tile,
+/// is all of them: a longer turn then holds little but products.
+int64_t ContractionEmitter::tilesOfMany() const { return linesOf(unroll); }
+
+/// The loops over k, of which a register tile takes one. It can have any number of rows, or one or two where
+/// it is known how many a block has. Where long turns pay, whole tiles and those of a row less, which are all
+/// but a few of a block of many, have such a loop. The largest comes first.
+SmallVector<ContractionEmitter::Loop> ContractionEmitter::loops() const {
+  int64_t least = 1, most = tileRows;
+  std::optional<int64_t> tiles = knownTiles();
+  if (tiles) {
+    least = roots[0].rows() / *tiles;
+    most = llvm::divideCeilSigned(roots[0].rows(), *tiles);
   }
-  return llvm::to_vector(llvm::reverse(llvm::seq_inclusive(least, most)));
+  bool canBeMany = unroll > kFewUnroll && tiles.value_or(blockRows / tileRows) >= tilesOfMany();
+  bool isMany = canBeMany && tiles;
+  SmallVector<Loop> list;
+  for (bool isOfMany : {true, false})
+    for (int64_t rows = most; rows >= least; --rows)
+      if (bool isLarge = rows >= tileRows - 1; isOfMany ? canBeMany && isLarge : !(isMany && isLarge))
+        list.push_back({rows, isOfMany});
+  return list;
 }
 
 void ContractionEmitter::setUp(OpBuilder &b) {
@@ -169,7 +215,7 @@ void ContractionEmitter::setUp(OpBuilder &b) {
   Value x = roots[0].input->get();
   Type element = rowType();
   if (!isa<BlockArgument>(x) || width % depth != 0 || element != getElementTypeOrSelf(x.getType()))
-    scratch = allocate(blockRows, steps * depth, element);
+    scratch = allocate(blockRows, scratchWidth(), element);
   if (integers && integers->bias() != 0)
     corrections = allocate(blockRows, 1, b.getI32Type());
   for (size_t i = 0; i < roots.size(); ++i)
@@ -306,7 +352,7 @@ void ContractionEmitter::emitPanel(OpBuilder &b, Value panel, Value row, Value r
 
 /// One row and `rowPanels` panels from `panel` on, whose sums are rows of `tiles`.
 void ContractionEmitter::emitRow(OpBuilder &b, Value panel, Value row, Input input) {
-  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, kFewUnroll, integers);
   int64_t vectors = kernel.rowVectors();
   for (auto [root, tile] : llvm::zip_equal(roots, tiles)) {
     Value weight = context.argument(root.weight->get());
@@ -317,7 +363,7 @@ void ContractionEmitter::emitRow(OpBuilder &b, Value panel, Value row, Input inp
     if (corrections)
       std::fill(sums.begin(), sums.end(), correctionOf(b, kernel, constant(b, 0)));
     sums = kernel.run(b, {input.memref, {{input.firstRow}}}, streams, constant(b, 0), constant(b, steps),
-                      steps % 2 == 0, sums);
+                      steps % kFewUnroll == 0, sums);
     for (auto [n, sum] : llvm::enumerate(sums))
       vector::StoreOp::create(b, loc, sum, tile,
                               ValueRange{constant(b, n / vectors), constant(b, n % vectors * lanes)});
@@ -330,39 +376,51 @@ void ContractionEmitter::emitRow(OpBuilder &b, Value panel, Value row, Input inp
 /// The sums of a register tile, by the loop for its number of rows.
 void ContractionEmitter::multiply(OpBuilder &b, size_t root, Value panel, Input input, Rows tile,
                                   Value firstStep, Value lastStep) {
-  // The largest first: its region is that of all numbers that are no case.
-  SmallVector<int64_t> counts = countsOfRows();
-  auto choice = scf::IndexSwitchOp::create(b, loc, TypeRange(), tile.count, ArrayRef(counts).drop_front(),
-                                           counts.size() - 1);
-  for (auto [region, count] : llvm::zip_equal(choice->getRegions(), counts)) {
+  SmallVector<Loop> all = loops();
+  // Loops of many tiles are numbered behind the others.
+  auto numberOf = [&](Loop loop) { return loop.rows + (loop.isOfMany ? tileRows : 0); };
+  Value number = tile.count;
+  if (all.front().isOfMany) {
+    Value isMany =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, registerTiles, constant(b, tilesOfMany()));
+    Value isLarge =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, tile.count, constant(b, tileRows - 1));
+    number = arith::SelectOp::create(b, loc, arith::AndIOp::create(b, loc, isMany, isLarge),
+                                     addIndex(b, loc, number, tileRows), number);
+  }
+  // The region of the first is that of all numbers that are no case.
+  SmallVector<int64_t> cases = llvm::map_to_vector(ArrayRef(all).drop_front(), numberOf);
+  auto choice = scf::IndexSwitchOp::create(b, loc, TypeRange(), number, cases, cases.size());
+  for (auto [region, loop] : llvm::zip_equal(choice->getRegions(), all)) {
     OpBuilder inside = OpBuilder::atBlockBegin(&region.emplaceBlock());
-    emitRegisterTile(inside, root, panel, input, tile, count, firstStep, lastStep);
+    emitRegisterTile(inside, root, panel, input, tile, loop, firstStep, lastStep);
     scf::YieldOp::create(inside, loc);
   }
 }
 
-/// Places that a register tile asks for in two steps: all that these read where that is little beside their
+/// Places that a register tile asks for in a turn: all that it reads in one where that is little beside its
 /// products, of which those of integers have no registers to spare.
-int64_t ContractionEmitter::placesAhead(int64_t rows, int64_t stepBytes) const {
-  int64_t lines = std::max<int64_t>(2 * stepBytes / 64, 1);
-  return std::min({lines, rows, integers ? int64_t(1) : int64_t(4)});
+int64_t ContractionEmitter::placesAhead(Loop loop) const {
+  if (loop.isOfMany)
+    return 1;
+  return std::min({linesOf(kFewUnroll), loop.rows, integers ? int64_t(1) : int64_t(4)});
 }
 
 /// What a register tile asks for of the weights that all rows need next, behind the steps that they need now.
 /// Each tile takes its share, so that they come from memory evenly: while a first tile waits for it, and
 /// while the others find theirs in the cache.
-MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value tile,
-                                               int64_t rows, Value firstStep, Value lastStep) {
+MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value panel, Value tile, Loop loop,
+                                               Value firstStep, Value lastStep) {
   auto type = cast<MemRefType>(weight.getType());
-  int64_t step = type.getShape().back(), line = 512 / type.getElementTypeBitWidth();
-  int64_t places = placesAhead(rows, step * 64 / line);
-  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, 2 * step / places), registerTiles);
+  int64_t step = type.getShape().back(), line = 8 * kLineBytes / type.getElementTypeBitWidth();
+  int64_t places = placesAhead(loop), turn = stepsOfTurn(loop);
+  Value stride = arith::CeilDivUIOp::create(b, loc, constant(b, turn * step / places), registerTiles);
   // Tiles too few to ask for all leave it: a part of the stream in the cache would only break it. Then it is
   // the same line each time, which costs nothing that could be measured.
   Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, stride, constant(b, line));
   stride = arith::SelectOp::create(b, loc, areFew, constant(b, 0), stride);
   Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
-  Value all = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, 2)),
+  Value all = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, turn)),
                                     constant(b, places));
   Value before = arith::MulIOp::create(b, loc, arith::MulIOp::create(b, loc, tile, all), stride);
   Value first =
@@ -376,10 +434,12 @@ Value ContractionEmitter::correctionOf(OpBuilder &b, const MicroKernel &kernel, 
   return vector::BroadcastOp::create(b, loc, kernel.sumType(b), start);
 }
 
-/// The accumulators of `tile`'s rows, which are `count`, over the steps [firstStep, lastStep) of k.
+/// The accumulators of `tile`'s rows, of which `loop` is for so many, over the steps [firstStep, lastStep)
+/// of k.
 void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel, Input input, Rows tile,
-                                          int64_t count, Value firstStep, Value lastStep) {
-  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, integers);
+                                          Loop loop, Value firstStep, Value lastStep) {
+  int64_t count = loop.rows, turn = stepsOfTurn(loop);
+  MicroKernel kernel(loc, lanes, tileColumns / lanes, depth, turn, integers);
   Value weight = context.argument(roots[root].weight->get());
   int64_t vectors = kernel.rowVectors();
   SmallVector<Value> sums = kernel.zeros(b, count), tileRow;
@@ -408,13 +468,14 @@ void ContractionEmitter::emitRegisterTile(OpBuilder &b, size_t root, Value panel
         });
     sums = SmallVector<Value>(start.getResults());
   }
-  bool isEven = steps % 2 == 0 && (!cutsSteps() || blockSteps % 2 == 0) && (!cutsFew() || fewSteps % 2 == 0);
+  bool isWhole =
+      steps % turn == 0 && (!cutsSteps() || blockSteps % turn == 0) && (!cutsFew() || fewSteps % turn == 0);
   // One row asks for what it reads itself.
   std::optional<MicroKernel::Ahead> ahead;
   if (count > 1 && !(integers && integers->parts() > 1))
-    ahead = aheadOf(b, weight, panel, tile.number, count, firstStep, lastStep);
+    ahead = aheadOf(b, weight, panel, tile.number, loop, firstStep, lastStep);
   sums = kernel.run(b, rows, MicroKernel::Columns{weight, {panel}, constant(b, 0)}, firstStep, lastStep,
-                    isEven, sums, ahead ? &*ahead : nullptr);
+                    isWhole, sums, ahead ? &*ahead : nullptr);
   for (auto [n, sum] : llvm::enumerate(sums))
     vector::StoreOp::create(b, loc, sum, tiles[root],
                             ValueRange{tileRow[n / vectors], constant(b, n % vectors * lanes)});

@@ -76,8 +76,8 @@ LogicalResult emitKernel(func::FuncOp spec) {
   if (!emit)
     return spec.emitOpError("names the unknown kernel template \"") << config.getTemplateName() << '"';
   size_t members = llvm::StringSwitch<size_t>(config.getTemplateName())
-                       .Case("attention", 7)
-                       .Case("contraction", 6)
+                       .Case("attention", 8)
+                       .Case("contraction", 7)
                        .Default(0);
   if (config.getTile().size() != 2 || config.getBlock().size() != members)
     return spec.emitOpError("expected a config with a tile of 2 members and a block of ")

@@ -47,9 +47,8 @@ Value MicroKernel::opaqueIndex(OpBuilder &b, Location loc, Value index, bool sta
 }
 
 SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, ArrayRef<Columns> panels, Value first,
-                                    Value last, bool isEven, ValueRange sums, const Ahead *ahead) const {
-  // Two steps at a time: more would be unrolled into spills, fewer leave loop overhead.
-  Value one = arith::ConstantIndexOp::create(b, loc, 1), two = arith::ConstantIndexOp::create(b, loc, 2);
+                                    Value last, bool isWhole, ValueRange sums, const Ahead *ahead) const {
+  Value one = arith::ConstantIndexOp::create(b, loc, 1);
   // Several panels are streams enough for the processor's own prefetching.
   bool asksAhead = rows.leading.size() == 1 && panels.size() == 1;
   size_t share = sums.size() / panels.size();
@@ -60,7 +59,7 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, ArrayRef<Col
       SmallVector<Value> next(carried.slice(i * share, share));
       for (int64_t n = 0; n < count; ++n) {
         // In front of the steps it would keep loads of AArch64 in pairs that spill.
-        if (n == 1 && ahead)
+        if (ahead && count > 1 && n == count / 2)
           prefetchAhead(b, *ahead, arith::SubIOp::create(b, loc, at, first));
         next = step(b, rows, columns, addIndex(b, loc, at, n), next, {n, asksAhead});
       }
@@ -80,13 +79,15 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, ArrayRef<Col
   assert(!(isNarrow && ahead) && "nothing is asked for in steps of i4");
   if (isNarrow)
     return loop(first, last, one, 1, sums);
-  Value even = last;
-  if (!isEven) {
-    Value odd = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), one);
-    even = arith::SubIOp::create(b, loc, last, odd);
+  assert(llvm::isPowerOf2_64(unroll) && unroll > 1 && "a turn takes 2, 4, ... steps");
+  Value end = last;
+  if (!isWhole) {
+    Value rest = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first),
+                                       arith::ConstantIndexOp::create(b, loc, unroll - 1));
+    end = arith::SubIOp::create(b, loc, last, rest);
   }
-  ValueRange pairs = loop(first, even, two, 2, sums);
-  return isEven ? pairs : loop(even, last, one, 1, pairs);
+  ValueRange turns = loop(first, end, arith::ConstantIndexOp::create(b, loc, unroll), unroll, sums);
+  return isWhole ? turns : loop(end, last, one, 1, turns);
 }
 
 /// The element a[row, at], or the `count` neighbours of a dot product, in every lane.
@@ -138,10 +139,10 @@ void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indice
                              /*isDataCache=*/true);
 }
 
-/// The places that belong to step `step` of the loop, an even one.
+/// The places that belong to the turn of the loop that begins at step `step`.
 void MicroKernel::prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) const {
-  Value pair = arith::DivUIOp::create(b, loc, step, arith::ConstantIndexOp::create(b, loc, 2));
-  Value number = arith::MulIOp::create(b, loc, pair, arith::ConstantIndexOp::create(b, loc, ahead.places));
+  Value turn = arith::DivUIOp::create(b, loc, step, arith::ConstantIndexOp::create(b, loc, unroll));
+  Value number = arith::MulIOp::create(b, loc, turn, arith::ConstantIndexOp::create(b, loc, ahead.places));
   for (int64_t i = 0; i < ahead.places; ++i) {
     SmallVector<Value> indices(ahead.leading);
     Value distance = arith::MulIOp::create(b, loc, addIndex(b, loc, number, i), ahead.stride);

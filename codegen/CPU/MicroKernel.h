@@ -23,12 +23,13 @@ namespace mlir::transformer {
 
 /// sums[i, v] += sum over steps of a[i, step] * b[step, v], where v is a vector of
 /// `lanes` columns and a step `depth` values of k: 1, or 2 for dot products of pairs
-/// of bf16 (AVX512-BF16, BFDOT), or what products of integers take.
+/// of bf16 (AVX512-BF16, BFDOT), or what products of integers take. A turn of the loop takes
+/// `unroll` steps.
 class MicroKernel {
 public:
-  MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth,
+  MicroKernel(Location loc, int64_t lanes, int64_t vectors, int64_t depth, int64_t unroll = 2,
               std::optional<IntegerProducts> integers = std::nullopt)
-      : loc(loc), lanes(lanes), vectors(vectors), depth(depth), integers(integers) {}
+      : loc(loc), lanes(lanes), vectors(vectors), depth(depth), unroll(unroll), integers(integers) {}
 
   /// Rows of a in memory: [.., steps * depth] at `indices` but for the last.
   struct Rows {
@@ -42,9 +43,9 @@ public:
     Value column;
   };
 
-  /// What is asked for meanwhile: `places` of some memory for each two steps, `first` and
-  /// then every `stride` elements. They come to the second-level cache. Not for i4, whose
-  /// steps are not taken in twos.
+  /// What is asked for meanwhile: `places` of some memory in each turn, `first` and then
+  /// every `stride` elements. They come to the second-level cache. Not for i4, a turn of
+  /// which is one step.
   struct Ahead {
     Value memref;
     SmallVector<Value> leading; ///< indices but the last
@@ -58,10 +59,10 @@ public:
   }
   /// Sums of `rows` rows, all zero.
   SmallVector<Value> zeros(OpBuilder &b, int64_t rows) const;
-  /// The sums after the steps [first, last); `isEven` promises an even number of them. Several panels of
-  /// columns have their sums one behind the other.
+  /// The sums after the steps [first, last); `isWhole` promises that they are whole turns. Several panels
+  /// of columns have their sums one behind the other.
   SmallVector<Value> run(OpBuilder &b, const Rows &rows, ArrayRef<Columns> panels, Value first, Value last,
-                         bool isEven, ValueRange sums, const Ahead *ahead = nullptr) const;
+                         bool isWhole, ValueRange sums, const Ahead *ahead = nullptr) const;
 
   /// sum + x y, lane by lane: of dot products of `depth` neighbours where it is more than one.
   static Value multiplyAdd(OpBuilder &b, Location loc, int64_t depth, Value x, Value y, Value sum);
@@ -89,7 +90,7 @@ private:
   Value broadcastRow(OpBuilder &b, const Rows &rows, size_t row, Value at, int64_t count) const;
 
   Location loc;
-  int64_t lanes, vectors, depth;
+  int64_t lanes, vectors, depth, unroll;
   std::optional<IntegerProducts> integers;
 };
 

@@ -78,6 +78,9 @@ constexpr int64_t kBlockRows = 132, kLeastBlockRows = 24;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 
+/// Steps of k in a turn of a product loop: fewer would leave its own instructions.
+constexpr int64_t kUnroll = 2;
+
 /// Rows of floats that wait for weights more than for multiplications, at most.
 constexpr int64_t kFewRows = 16;
 
@@ -299,6 +302,11 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return std::max(rows * parts / cores, least);
   }
 
+  /// Steps of k in a turn of a product loop of floats. Of 16 registers most hold few sums, so that a step has
+  /// nearly as many other instructions as products, and those of the loop itself are felt where instructions
+  /// are what a core has too few of: when another thread runs on it.
+  int64_t unroll() const { return vectorRegisters < 32 ? 2 * kUnroll : kUnroll; }
+
   /// Of bf16, in vectors of one width on each architecture: AVX512-BF16, BFDOT.
   bool multipliesPairs() const { return nativeBF16 && (vectorBytes == 64 || vectorBytes == 16); }
 
@@ -327,12 +335,14 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
     int64_t stepBytes = columns * depth * weight.getIntOrFloatBitWidth() / 8;
     auto inParts = [&](int64_t most) -> int64_t {
-      return llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), 2);
+      return llvm::alignTo(llvm::divideCeilSigned(steps, llvm::divideCeilSigned(steps, most)), unroll());
     };
     int64_t fewRows = root.isInteger() || root.rows() > kFewRows ? 1 : kFewRows;
+    bool isPlain = input.isF32() && weight.isF32();
     return LoweringConfigAttr::get(&getContext(), "contraction", {rows, columns},
                                    {block, inParts(panelBytes() / stepBytes), depth, fewRows,
-                                    inParts(turnBytes() / stepBytes), rowPanels},
+                                    inParts(turnBytes() / stepBytes), isPlain ? unroll() : kUnroll,
+                                    rowPanels},
                                    lanes(), grainOf(root.depth() * columns));
   }
 
@@ -385,7 +395,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     }
     return LoweringConfigAttr::get(&getContext(), "attention", {kAttentionTileRows, columns},
                                    {positions, block, dots ? 2 : 1, deterministic ? block : 1,
-                                    splitsOf(op, kvHeads), kSplitKeys, byRows},
+                                    splitsOf(op, kvHeads), kSplitKeys, dots ? kUnroll : unroll(), byRows},
                                    lanes(), grainOf(operations));
   }
 

@@ -56,7 +56,7 @@ func.func private @append(%k: tensor<?x?x2x8xf32>, %c: !transformer.kv_cache<2 x
 // -----
 
 func.func private @unpacked(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor<?x16xf32>) -> tensor<?x16xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x16xf32>) -> tensor<?x16xf32>
   // expected-error @+1 {{expected weights packed as #transformer.packed<16 x 1>, but got 'tensor<16x16xf32>'}}
@@ -72,7 +72,7 @@ func.func private @unpacked(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: ten
 
 // -----
 
-// expected-error @+1 {{expected a config with a tile of 2 members and a block of 7, but got #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>}}
+// expected-error @+1 {{expected a config with a tile of 2 members and a block of 8, but got #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>}}
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x2x8xf32>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], vector = 8, grain = 1>} {
   %0 = transformer.attention %q, %k, %k scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, tensor<?x?x2x8xf32>, tensor<?x?x2x8xf32> -> tensor<?x?x4x8xf32>
@@ -85,7 +85,7 @@ func.func private @attention(%q: tensor<?x?x4x8xf32>, %k: tensor<?x?x2x8xf32>, %
 #w = affine_map<(d0, d1, d2) -> (d1, d2)>
 #y = affine_map<(d0, d1, d2) -> (d0, d1)>
 func.func private @unbiased(%x: tensor<?x16xi8>, %w: tensor<16x16xi8, #transformer.packed<16 x 4>>, %o: tensor<?x16xi32>) -> tensor<?x16xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4, 1], vector = 16, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4, 2, 1], vector = 16, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x16xi32>) -> tensor<?x16xi32>
   // expected-error @+1 {{expected weights packed as #transformer.packed<16 x 4, bias 128>, but got 'tensor<16x16xi8, #transformer.packed<16 x 4>>'}}

@@ -131,7 +131,7 @@ func.func private @tiles(%x: tensor<?x16xf32>, %w: tensor<16x16xf32>, %o: tensor
 // CHECK: vector.fma
 // CHECK: vector.store %{{.*}}, %[[O]]
 func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<2 x 8 x bf16, full>, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1, 1, 256, 0], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [4, 32, 1, 1, 1, 256, 2, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !transformer.kv_cache<2 x 8 x bf16, full> -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
 }
@@ -153,7 +153,7 @@ func.func private @attention(%q: tensor<?x?x4x8xf32>, %c: !transformer.kv_cache<
 // CHECK: %[[NEW:.*]] = vector.reduction <or>
 // CHECK: scf.if %[[NEW]]
 func.func private @by_rows(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<1 x 64 x f32, full>, %o: tensor<?x1x2x64xf32>) -> tensor<?x1x2x64xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [1, 16, 1, 1, 1, 256, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [2, 16], block = [1, 16, 1, 1, 1, 256, 2, 1], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<1 x 64 x f32, full> -> tensor<?x1x2x64xf32>
   return %0 : tensor<?x1x2x64xf32>
 }
@@ -178,7 +178,7 @@ func.func private @by_rows(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<1
 // CHECK: arith.andi %[[WORDS]]
 // CHECK: vector.fma
 func.func private @widened_keys(%q: tensor<?x1x8x64xf32>, %c: !transformer.kv_cache<1 x 64 x bf16, full>, %o: tensor<?x1x8x64xf32>) -> tensor<?x1x8x64xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 64, 1, 1, 1, 256, 0], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 64, 1, 1, 1, 256, 2, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x8x64xf32>, !transformer.kv_cache<1 x 64 x bf16, full> -> tensor<?x1x8x64xf32>
   return %0 : tensor<?x1x8x64xf32>
 }
@@ -220,7 +220,7 @@ func.func private @append(%n: index, %k: tensor<?x?x2x8xf32>, %c: !transformer.k
 // CHECK: arith.maximumf
 // CHECK-NOT: arith.maximumf
 func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index
   %m = tensor.dim %x, %c0 : tensor<?x16xf32>
@@ -269,7 +269,7 @@ func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #tran
 // CHECK: %{{.*}}:4 = scf.for
 // CHECK: memref.prefetch %[[W]]{{.*}}, locality<1>
 func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 4, 8, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 4, 8, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x32xf32>) -> tensor<?x32xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<32x16xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x32xf32>) {
@@ -279,6 +279,79 @@ func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.
     linalg.yield %s : f32
   } -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// In a block of four register tiles or more, those of three rows and of two have loops of four steps a turn (four lines of
+// weights), each of which asks for one line; fewer tiles and one row have those of two steps. Seventeen steps are four
+// turns and one more.
+// CHECK: func private @many(%{{.*}}: memref<?x17xf32>, %[[W:.*]]: memref<2x17x16xf32>
+// CHECK: %[[MANY:.*]] = arith.cmpi uge, %{{.*}}, %c4{{.*}} : index
+// CHECK: %[[LARGE:.*]] = arith.cmpi uge, %[[COUNT:.*]], %c2{{.*}} : index
+// CHECK: %[[BOTH:.*]] = arith.andi %[[MANY]], %[[LARGE]] : i1
+// CHECK: %[[BEHIND:.*]] = arith.addi %[[COUNT]], %c3{{.*}} : index
+// CHECK: %[[LOOP:.*]] = arith.select %[[BOTH]], %[[BEHIND]], %[[COUNT]] : index
+// CHECK: scf.index_switch %[[LOOP]]
+// CHECK-NEXT: case 5 {
+// CHECK: %{{.*}}:4 = scf.for %{{.*}} step %c4
+// CHECK-COUNT-16: vector.fma
+// CHECK-NOT: vector.fma
+// CHECK: %{{.*}}:4 = scf.for %{{.*}} step %c1
+// CHECK-COUNT-4: vector.fma
+// CHECK-NOT: vector.fma
+// CHECK: case 3 {
+// CHECK: step %c2
+// CHECK: case 2 {
+// CHECK: step %c2
+// CHECK: case 1 {
+// CHECK: step %c2
+// CHECK: default {
+// CHECK: %{{.*}}:6 = scf.for %{{.*}} step %c4
+// CHECK-COUNT-12: vector.fma
+// CHECK: memref.prefetch %[[W]]{{.*}}, locality<1>
+// CHECK-NOT: prefetch
+// CHECK-COUNT-12: vector.fma
+// CHECK: %{{.*}}:6 = scf.for %{{.*}} step %c1
+func.func private @many(%x: tensor<?x17xf32>, %w: tensor<32x17xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [3, 16], block = [12, 18, 1, 1, 18, 4, 1], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x17xf32>, tensor<32x17xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
+}
+
+// -----
+
+#x = affine_map<(d0, d1, d2) -> (d0, d2)>
+#w = affine_map<(d0, d1, d2) -> (d1, d2)>
+#y = affine_map<(d0, d1, d2) -> (d0, d1)>
+// It is known that all register tiles have two rows and are many: there is one loop. Widened rows of a page stand a line
+// more than that apart.
+// CHECK: func private @apart(%{{.*}}: memref<8x1024xbf16>
+// CHECK: memref.alloca() {{.*}} : memref<8x1040xf32>
+// CHECK-NOT: case
+// CHECK: step %c4
+func.func private @apart(%x: tensor<8x1024xbf16>, %w: tensor<16x1024xf32, #transformer.packed<16 x 1>>, %o: tensor<8x16xf32>) -> tensor<8x16xf32>
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 1024, 1, 1, 16, 4, 1], vector = 8, grain = 1>} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<8x16xf32>) -> tensor<8x16xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<8x1024xbf16>, tensor<16x1024xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<8x16xf32>) {
+  ^bb0(%a: bf16, %b: f32, %c: f32):
+    %l = arith.extf %a : bf16 to f32
+    %p = arith.mulf %l, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<8x16xf32>
+  return %0 : tensor<8x16xf32>
 }
 
 // -----
@@ -305,7 +378,7 @@ func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.
 // CHECK: scf.for %{{.*}} = %[[MIDDLE]] to
 // CHECK: scf.index_switch
 func.func private @streams(%x: tensor<?x16xf32>, %w: tensor<48x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x48xf32>) -> tensor<?x48xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2, 2], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x48xf32>) -> tensor<?x48xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xf32>, tensor<48x16xf32, #transformer.packed<16 x 1>>) outs(%f : tensor<?x48xf32>) {
@@ -333,7 +406,7 @@ func.func private @streams(%x: tensor<?x16xf32>, %w: tensor<48x16xf32, #transfor
 // CHECK: memref.load %[[SCRATCH]]
 // CHECK: vector.fma
 func.func private @widened(%x: tensor<3x16xbf16>, %w: tensor<32x16xbf16, #transformer.packed<16 x 1>>, %o: tensor<3x32xf32>) -> tensor<3x32xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 1, 16, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<3x32xf32>) -> tensor<3x32xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<3x16xbf16>, tensor<32x16xbf16, #transformer.packed<16 x 1>>) outs(%f : tensor<3x32xf32>) {
@@ -375,7 +448,7 @@ func.func @entry(%x: tensor<?xf32>) -> tensor<?xf32> {
 // CHECK: llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%{{.*}}, %[[WEIGHTS]], %{{.*}})
 // CHECK: vector.store %{{.*}}, %[[TILE]]
 func.func private @bytes(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4, 1], vector = 16, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 4, 4, 1, 4, 2, 1], vector = 16, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<16 x 4, bias 128>>) outs(%f : tensor<?x32xi32>) {
@@ -402,7 +475,7 @@ func.func private @bytes(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.
 // CHECK: %[[WEIGHTS:.*]] = arith.extsi %[[BYTES]] : vector<16xi8> to vector<16xi16>
 // CHECK: llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[WEIGHTS]], %{{.*}})
 func.func private @pairs(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.packed<8 x 2>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 8], block = [8, 8, 2, 1, 8, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 8], block = [8, 8, 2, 1, 8, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi8, #transformer.packed<8 x 2>>) outs(%f : tensor<?x32xi32>) {
@@ -429,7 +502,7 @@ func.func private @pairs(%x: tensor<?x16xi8>, %w: tensor<32x16xi8, #transformer.
 // CHECK: %[[HIGH:.*]] = arith.shrui %[[BYTES]], %{{.*}} : vector<16xi8>
 // CHECK: llvm.call_intrinsic "llvm.aarch64.neon.sdot.v4i32.v16i8"(%{{.*}}, %[[HIGH]], %{{.*}})
 func.func private @halves(%x: tensor<?x16xi8>, %w: tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>, %o: tensor<?x32xi32>) -> tensor<?x32xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 4], block = [8, 2, 8, 1, 2, 1], vector = 4, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 4], block = [8, 2, 8, 1, 2, 2, 1], vector = 4, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x32xi32>) -> tensor<?x32xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x16xi8>, tensor<32x16xi4, #transformer.packed<4 x 8, bias 8>>) outs(%f : tensor<?x32xi32>) {

@@ -26,7 +26,7 @@ func.func @run(%x: tensor<?x8xf32>, %e: tensor<?x20xf32>) -> (tensor<?x20xf32>, 
   return %0, %1, %2 : tensor<?x20xf32>, tensor<?x20xf32>, tensor<?x20xf32>
 }
 func.func private @d(%x: tensor<?x8xf32>, %w: tensor<20x8xf32>, %o: tensor<?x20xf32>) -> tensor<?x20xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [6, 16], block = [132, 8, 1, 1, 8, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [6, 16], block = [132, 8, 1, 1, 8, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x20xf32>) -> tensor<?x20xf32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x8xf32>, tensor<20x8xf32>) outs(%f : tensor<?x20xf32>) {
@@ -83,7 +83,7 @@ func.func @run(%x: tensor<?x8xi8>, %e: tensor<?x20xi32>) -> (tensor<?x20xi32>, t
   return %0, %1 : tensor<?x20xi32>, tensor<?x20xi32>
 }
 func.func private @bytes(%x: tensor<?x8xi8>, %w: tensor<20x8xi8>, %o: tensor<?x20xi32>) -> tensor<?x20xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [12, 32], block = [96, 2, 4, 1, 2, 1], vector = 16, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [12, 32], block = [96, 2, 4, 1, 2, 2, 1], vector = 16, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x20xi32>) -> tensor<?x20xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x8xi8>, tensor<20x8xi8>) outs(%f : tensor<?x20xi32>) {
@@ -97,7 +97,7 @@ func.func private @bytes(%x: tensor<?x8xi8>, %w: tensor<20x8xi8>, %o: tensor<?x2
   return %0 : tensor<?x20xi32>
 }
 func.func private @halves(%x: tensor<?x8xi8>, %w: tensor<20x8xi4>, %o: tensor<?x20xi32>) -> tensor<?x20xi32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [4, 8], block = [132, 2, 4, 1, 2, 1], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [4, 8], block = [132, 2, 4, 1, 2, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0 : i32
   %f = linalg.fill ins(%zero : i32) outs(%o : tensor<?x20xi32>) -> tensor<?x20xi32>
   %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x8xi8>, tensor<20x8xi4>) outs(%f : tensor<?x20xi32>) {

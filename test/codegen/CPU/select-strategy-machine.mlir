@@ -14,15 +14,15 @@
 // Query rows of a task, which pass with their results, and keys of a tile, which stay; both stand on the stack and so
 // have a limit. All cores have a task of 512 positions, but none is too small. Decoding has four ranges of keys for each core.
 // SMALL: func private @attention
-// SMALL-SAME: block = [258, 128, 1, 1, 1, 256, 0]
+// SMALL-SAME: block = [258, 128, 1, 1, 1, 256, 2, 0]
 // MEDIUM: func private @attention
-// MEDIUM-SAME: block = [516, 256, 1, 1, 1, 256, 0]
+// MEDIUM-SAME: block = [516, 256, 1, 1, 1, 256, 2, 0]
 // LARGE: func private @attention
-// LARGE-SAME: block = [516, 256, 1, 1, 1, 256, 0]
+// LARGE-SAME: block = [516, 256, 1, 1, 1, 256, 2, 0]
 // CORES: func private @attention
-// CORES-SAME: block = [132, 256, 1, 1, 1, 256, 0]
+// CORES-SAME: block = [132, 256, 1, 1, 1, 256, 2, 0]
 // MANY: func private @attention
-// MANY-SAME: block = [66, 256, 1, 1, 1, 256, 0]
+// MANY-SAME: block = [66, 256, 1, 1, 1, 256, 2, 0]
 // SMALL: func private @narrow
 // SMALL-SAME: block = [516, 256,
 // MEDIUM: func private @narrow
@@ -30,9 +30,9 @@
 // LARGE: func private @narrow
 // LARGE-SAME: block = [516, 768,
 // MEDIUM: func private @decode
-// MEDIUM-SAME: block = [1, 64, 1, 1, 4, 256, 0]
+// MEDIUM-SAME: block = [1, 64, 1, 1, 4, 256, 2, 0]
 // CORES: func private @decode
-// CORES-SAME: block = [1, 64, 1, 1, 16, 256, 0]
+// CORES-SAME: block = [1, 64, 1, 1, 16, 256, 2, 0]
 func.func private @attention(%q: tensor<?x?x2x128xf32>, %k: tensor<?x?x2x128xf32>, %v: tensor<?x?x2x128xf32>, %o: tensor<?x?x2x128xf32>) -> tensor<?x?x2x128xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q, %k, %v scale 0.5 mask <causal> : tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32> -> tensor<?x?x2x128xf32>
   return %0 : tensor<?x?x2x128xf32>
@@ -59,11 +59,11 @@ func.func @run(%x: tensor<?x4096xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32>
 
 // Rows of a block, for all cores; steps of k whose weights stay for all of them, in equal parts; and those of a turn of few.
 // SMALL: func private @projection
-// SMALL-SAME: tile = [6, 64], block = [132, 256, 1, 16, 48, 1]
+// SMALL-SAME: tile = [6, 64], block = [132, 256, 1, 16, 48, 2, 1]
 // MEDIUM: func private @projection
-// MEDIUM-SAME: tile = [6, 64], block = [132, 1024, 1, 16, 48, 1]
+// MEDIUM-SAME: tile = [6, 64], block = [132, 1024, 1, 16, 48, 2, 1]
 // LARGE: func private @projection
-// LARGE-SAME: tile = [6, 64], block = [132, 2048, 1, 16, 72, 1]
+// LARGE-SAME: tile = [6, 64], block = [132, 2048, 1, 16, 72, 2, 1]
 // CORES: func private @projection
 // CORES-SAME: tile = [6, 64], block = [60, 1024, 1,
 // MANY: func private @projection

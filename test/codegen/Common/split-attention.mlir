@@ -13,7 +13,7 @@
 // CHECK-SAME: template = "attention_merge", tile = [1, 8]
 // CHECK: transformer.attention_merge %[[PARTS]] : tensor<?x3x4x10xf32> -> tensor<?x1x4x8xf32>
 func.func private @attn(%q: tensor<?x1x4x8xf32>, %c: !cache, %o: tensor<?x1x4x8xf32>) -> tensor<?x1x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 32, 1, 1, 3, 64, 0], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 32, 1, 1, 3, 64, 2, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x4x8xf32>, !cache -> tensor<?x1x4x8xf32>
   return %0 : tensor<?x1x4x8xf32>
 }
@@ -22,7 +22,7 @@ func.func private @attn(%q: tensor<?x1x4x8xf32>, %c: !cache, %o: tensor<?x1x4x8x
 // CHECK: func private @attn_bf16(%{{.*}}tensor<?x3x4x10xf32>) -> tensor<?x3x4x10xf32>
 // CHECK: func private @attn_bf16_merge(%{{.*}}: tensor<?x3x4x10xf32>, %{{.*}}: tensor<?x1x4x8xbf16>) -> tensor<?x1x4x8xbf16>
 func.func private @attn_bf16(%q: tensor<?x1x4x8xbf16>, %c: !cache, %o: tensor<?x1x4x8xbf16>) -> tensor<?x1x4x8xbf16>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 32, 1, 1, 3, 64, 0], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [1, 32, 1, 1, 3, 64, 2, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x4x8xbf16>, !cache -> tensor<?x1x4x8xbf16>
   return %0 : tensor<?x1x4x8xbf16>
 }
@@ -31,7 +31,7 @@ func.func private @attn_bf16(%q: tensor<?x1x4x8xbf16>, %c: !cache, %o: tensor<?x
 // CHECK: func private @prefill(%{{.*}}: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
 // CHECK-NOT: splits
 func.func private @prefill(%q: tensor<?x?x4x8xf32>, %c: !cache, %o: tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
-    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [8, 32, 1, 1, 1, 64, 0], vector = 8, grain = 1>} {
+    attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "attention", tile = [6, 16], block = [8, 32, 1, 1, 1, 64, 2, 0], vector = 8, grain = 1>} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x?x4x8xf32>, !cache -> tensor<?x?x4x8xf32>
   return %0 : tensor<?x?x4x8xf32>
 }

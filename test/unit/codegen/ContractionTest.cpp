@@ -116,14 +116,18 @@ TEST_P(ContractionTest, FewRowsOfPairs) {
         {1, 2, 3, 5, 8, 11, 16, 17});
 }
 
-/// Blocks of rows and their last ones.
+/// Blocks of rows and their last ones; steps that leave one, two and three after turns of four; rows of a
+/// page.
 TEST_P(ContractionTest, ManyRows) {
   check({{33, 65, "f32", "f32", "f32"},
+         {40, 67, "f32", "f32", "f32", /*isGated=*/true},
+         {20, 1024, "bf16", "bf16", "bf16"},
+         {18, 70, "f32", "f32", "f32"},
          {64, 128, "bf16", "bf16", "bf16"},
          {48, 31, "f32", "bf16", "f32"},
          {8, 32, "f32", "f32", "f32"},
          {24, 40, "bf16", "bf16", "f32", /*isGated=*/true}},
-        {20, 133, 300}, {23, 48, 131, 132, 133, 137, 264, 265, 300});
+        {20, 25, 133, 300}, {19, 23, 48, 131, 132, 133, 137, 264, 265, 300});
 }
 
 /// K is cut into cache blocks, and again for few rows.
