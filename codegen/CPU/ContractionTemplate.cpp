@@ -419,6 +419,9 @@ MicroKernel::Ahead ContractionEmitter::aheadOf(OpBuilder &b, Value weight, Value
   // the same line each time, which costs nothing that could be measured.
   Value areFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, stride, constant(b, line));
   stride = arith::SelectOp::create(b, loc, areFew, constant(b, 0), stride);
+  // Of several loops LLVM would keep all that they ask for in registers from outside of them.
+  if (loops().front().isOfMany)
+    stride = MicroKernel::opaqueIndex(b, loc, stride, /*staysInLoop=*/true);
   Value count = arith::SubIOp::create(b, loc, lastStep, firstStep);
   Value all = arith::MulIOp::create(b, loc, arith::DivUIOp::create(b, loc, count, constant(b, turn)),
                                     constant(b, places));
