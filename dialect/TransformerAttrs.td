@@ -132,16 +132,17 @@ def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowerin
     the least number of tasks worth handing to another thread. `block` of a contraction
     is the rows of a task, the steps of k between two stores of the accumulators,
     the k that a step sums (2 for dot products of bf16 pairs), how many rows are so
-    few that all their register tiles take turns, with the steps of a turn, and the panels
-    that one row is multiplied with together. That of an attention is the query positions
+    few that all their register tiles take turns, with the steps of a turn, the steps that
+    are written out in a loop over k of many register tiles, and the panels that one row is
+    multiplied with together. That of an attention is the query positions
     of a task, the keys of a tile, the k that a step sums, the positions that tiles begin
     at multiples of, the ranges that the keys of one position are split into, with the
-    least keys of each, and whether one position multiplies a whole key after the other (1)
+    least keys of each, the steps that are written out in a loop over k, and whether one position multiplies a whole key after the other (1)
     or several together, a few words of each (0).
 
     ```mlir
     #transformer.lowering_config<template = "rows", tile = [1, 16], vector = 16, grain = 8>
-    #transformer.lowering_config<template = "contraction", tile = [6, 64], block = [132, 1024, 2, 16, 64, 1], vector = 16, grain = 1>
+    #transformer.lowering_config<template = "contraction", tile = [6, 64], block = [132, 1024, 2, 16, 64, 2, 1], vector = 16, grain = 1>
     ```
   }];
   let parameters = (ins
