@@ -48,7 +48,6 @@ using namespace mlir::transformer;
 
 /// Steps of k in a turn of loops that wait for more than for instructions.
 static constexpr int64_t kFewUnroll = 2;
-static constexpr int64_t kLineBytes = 64;
 static constexpr int64_t kPageBytes = 4096;
 
 namespace {

@@ -18,8 +18,8 @@
 using namespace mlir;
 using namespace mlir::transformer;
 
-/// How far ahead of one row's products weights are asked for: a page. And what is asked for at a time.
-static constexpr int64_t kAheadBytes = 4096, kLineBytes = 64;
+/// How far ahead of one row's products weights are asked for: a page.
+static constexpr int64_t kAheadBytes = 4096;
 
 SmallVector<Value> MicroKernel::zeros(OpBuilder &b, int64_t rows) const {
   Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(sumType(b)));

@@ -21,6 +21,9 @@
 
 namespace mlir::transformer {
 
+/// What is asked for at a time.
+inline constexpr int64_t kLineBytes = 64;
+
 /// sums[i, v] += sum over steps of a[i, step] * b[step, v], where v is a vector of
 /// `lanes` columns and a step `depth` values of k: 1, or 2 for dot products of pairs
 /// of bf16 (AVX512-BF16, BFDOT), or what products of integers take. A turn of the loop takes
