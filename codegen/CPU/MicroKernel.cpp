@@ -79,14 +79,12 @@ SmallVector<Value> MicroKernel::run(OpBuilder &b, const Rows &rows, ArrayRef<Col
   assert(!(isNarrow && ahead) && "nothing is asked for in steps of i4");
   if (isNarrow)
     return loop(first, last, one, 1, sums);
-  assert(llvm::isPowerOf2_64(unroll) && unroll > 1 && "a turn takes 2, 4, ... steps");
-  Value end = last;
+  Value turn = arith::ConstantIndexOp::create(b, loc, unroll), end = last;
   if (!isWhole) {
-    Value rest = arith::AndIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first),
-                                       arith::ConstantIndexOp::create(b, loc, unroll - 1));
+    Value rest = arith::RemUIOp::create(b, loc, arith::SubIOp::create(b, loc, last, first), turn);
     end = arith::SubIOp::create(b, loc, last, rest);
   }
-  ValueRange turns = loop(first, end, arith::ConstantIndexOp::create(b, loc, unroll), unroll, sums);
+  ValueRange turns = loop(first, end, turn, unroll, sums);
   return isWhole ? turns : loop(end, last, one, 1, turns);
 }
 
