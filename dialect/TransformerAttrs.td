@@ -137,8 +137,9 @@ def Transformer_LoweringConfigAttr : Transformer_Attr<"LoweringConfig", "lowerin
     multiplied with together. That of an attention is the query positions
     of a task, the keys of a tile, the k that a step sums, the positions that tiles begin
     at multiples of, the ranges that the keys of one position are split into, with the
-    least keys of each, the steps that are written out in a loop over k, and whether one position multiplies a whole key after the other (1)
-    or several together, a few words of each (0).
+    least keys of each, the steps that are written out in a prompt's loops over k (no
+    matter for one position), and whether one position multiplies a whole key after the
+    other (1) or several together, a few words of each (0).
 
     ```mlir
     #transformer.lowering_config<template = "rows", tile = [1, 16], vector = 16, grain = 8>
