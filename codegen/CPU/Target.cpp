@@ -131,6 +131,9 @@ static void describeMultiplication(const llvm::MCSubtargetInfo &subtarget, CPUTa
   double cycles = llvm::MCSchedModel::getReciprocalThroughput(subtarget, costs);
   target.fmaPipes = std::clamp<int64_t>(std::lround(1 / cycles), 1, 4);
   target.fmaLatency = std::clamp(llvm::MCSchedModel::computeInstrLatency(subtarget, costs), 1, 8);
+  // LLVM has a Zen 4's model for a Zen 5, whose pipes are twice as wide (those of its mobile kin are not).
+  if (target.cpu == "znver5")
+    target.fmaPipes = 2;
 }
 
 /// What follows from the features and LLVM's model of the CPU alone. Few with AVX-512 have less than a

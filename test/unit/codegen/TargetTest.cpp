@@ -29,6 +29,7 @@ TEST(TargetTest, MultiplicationsOfNamedCPUs) {
     int64_t pipes, latency;
   };
   for (auto [cpu, pipes, latency] : {Case{"znver4", 1, 4}, // 512 bits take both pipes
+                                     {"znver5", 2, 4},
                                      {"znver3", 2, 4},
                                      {"znver1", 1, 5}, // so do 256 bits there
                                      {"haswell", 2, 5},
