@@ -10,12 +10,14 @@
 // stream, and what a task copies or packs would wait for memory line by line.
 // While a tile of keys is multiplied, each register tile of rows asks for its share
 // of what comes next: the next tile's keys and values, or the next task's first ones
-// and its queries. All of it comes to the second-level cache (a locality of 1), a
-// tile's time before it is read.
+// and its queries. It is read a tile's time later: of a prompt that is long, of one
+// position soon.
 //
 //===----------------------------------------------------------------------===//
 
 #include "codegen/CPU/AttentionEmitter.h"
+
+#include "codegen/CPU/Prefetched.h"
 
 #include "codegen/Common/GenericBuilder.h"
 
@@ -29,9 +31,10 @@ using namespace mlir::transformer;
 void AttentionEmitter::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indices, int64_t elements,
                                 bool isWritten) {
   Value column = indices.back();
+  uint32_t locality = localityOf(isDecode() ? Prefetched::Soon : Prefetched::Later);
   for (int64_t d = 0; d < elements; d += elementsOfLine(memref)) {
     indices.back() = addIndex(b, loc, column, d);
-    memref::PrefetchOp::create(b, loc, memref, indices, isWritten, /*localityHint=*/1, /*isDataCache=*/true);
+    memref::PrefetchOp::create(b, loc, memref, indices, isWritten, locality, /*isDataCache=*/true);
   }
 }
 

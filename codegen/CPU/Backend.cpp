@@ -103,18 +103,15 @@ static bool isExported(const llvm::GlobalValue &value) {
   return name == "xfm_module_init" || name.starts_with("xfm_entry_") || name.starts_with("xfm_arena_");
 }
 
-/// What is asked for long before its use (a locality of 1) comes to the second-level cache, and so does what
-/// kernels read as a stream (a locality of 2) where that is known to be faster; elsewhere it comes to the
-/// first.
+/// Makes what kernels ask for (`Prefetched`) come to the cache that the target says.
 static void choosePrefetches(llvm::Function &function, const CPUTarget &target) {
   for (llvm::Instruction &instruction : llvm::instructions(function)) {
     auto *prefetch = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
     if (!prefetch || prefetch->getIntrinsicID() != llvm::Intrinsic::prefetch)
       continue;
     auto *locality = llvm::cast<llvm::ConstantInt>(prefetch->getArgOperand(2));
-    bool second =
-        locality->getZExtValue() == 1 || (locality->getZExtValue() == 2 && target.prefetchesToSecondLevel());
-    prefetch->setArgOperand(2, llvm::ConstantInt::get(locality->getType(), second ? 2 : 3));
+    int64_t level = target.levelOf(static_cast<Prefetched>(locality->getZExtValue()));
+    prefetch->setArgOperand(2, llvm::ConstantInt::get(locality->getType(), level == 2 ? 2 : 3));
   }
 }
 

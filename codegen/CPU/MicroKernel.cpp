@@ -8,6 +8,7 @@
 
 #include "codegen/CPU/MicroKernel.h"
 
+#include "codegen/CPU/Prefetched.h"
 #include "codegen/Common/Evaluator.h"
 #include "codegen/Common/GenericBuilder.h"
 
@@ -133,8 +134,8 @@ void MicroKernel::prefetch(OpBuilder &b, Value memref, SmallVector<Value> indice
   Value &at = indices[indices.size() - 2];
   at = addIndex(b, loc, at, steps);
   bool isNarrow = integers && integers->parts() > 1;
-  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, /*localityHint=*/isNarrow ? 3 : 2,
-                             /*isDataCache=*/true);
+  uint32_t locality = localityOf(isNarrow ? Prefetched::Nearest : Prefetched::Stream);
+  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, locality, /*isDataCache=*/true);
 }
 
 /// The places that belong to the turn of the loop that begins at step `step`.
@@ -145,7 +146,7 @@ void MicroKernel::prefetchAhead(OpBuilder &b, const Ahead &ahead, Value step) co
     SmallVector<Value> indices(ahead.leading);
     Value distance = arith::MulIOp::create(b, loc, addIndex(b, loc, number, i), ahead.stride);
     indices.push_back(arith::AddIOp::create(b, loc, ahead.first, distance));
-    memref::PrefetchOp::create(b, loc, ahead.memref, indices, /*isWrite=*/false, /*localityHint=*/1,
+    memref::PrefetchOp::create(b, loc, ahead.memref, indices, /*isWrite=*/false, localityOf(Prefetched::Soon),
                                /*isDataCache=*/true);
   }
 }

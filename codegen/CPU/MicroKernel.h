@@ -47,8 +47,7 @@ public:
   };
 
   /// What is asked for meanwhile: `places` of some memory in each turn, `first` and then
-  /// every `stride` elements. They come to the second-level cache. Not for i4, a turn of
-  /// which is one step.
+  /// every `stride` elements. Not for i4, a turn of which is one step.
   struct Ahead {
     Value memref;
     SmallVector<Value> leading; ///< indices but the last

@@ -96,8 +96,9 @@ constexpr int64_t kAttentionTileRows = 6;
 /// first tile nobody asks for in time. Heads that share keys multiply each longer. Where keys
 /// are multiplied one after the other, they and their values are two streams by turns.
 constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 8 * 1024, kRowDecodeBytes = 4 * 1024;
-/// Heads with which a key is multiplied as it is read; more load too many queries for it.
-constexpr int64_t kMostHeadsByRows = 2;
+/// Heads with which a key is multiplied as it is read; more load too many queries for it. Sums of the lanes
+/// of two heads cost more than that gains where a key is fewer vectors.
+constexpr int64_t kMostHeadsByRows = 2, kLeastVectorsByRows = 4;
 
 /// Positions of a prompt that every core should have a task of.
 constexpr int64_t kPromptPositions = 512;
@@ -361,6 +362,13 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return std::max<int64_t>(kDecodeTasks * cores / (batch * kvHeads), 1);
   }
 
+  /// Whether one position's keys of `words` words are multiplied one after the other with all of `group`
+  /// query heads. AArch64 with its vectors of 16 bytes was not measured so.
+  bool readsByRows(int64_t group, int64_t words) const {
+    bool isX86 = vectorRegisters < 32 || vectorBytes == 64;
+    return isX86 && (group == 1 || (group <= kMostHeadsByRows && words >= kLeastVectorsByRows * lanes()));
+  }
+
   LoweringConfigAttr selectAttention(AttentionOp op) {
     auto query = cast<RankedTensorType>(op.getQuery().getType());
     int64_t kvHeads = op.getCache() ? op.getCache().getType().getHeads()
@@ -387,7 +395,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       bytesOfKey *= 2; // rows that are computed stand beside them
     int64_t most = std::max(scoredKeys(), 2 * columns);
     int64_t block = std::clamp(keyBytes() / bytesOfKey, 2 * columns, most) / columns * columns;
-    bool byRows = positions == 1 && vectorRegisters < 32 && group <= kMostHeadsByRows;
+    bool byRows = positions == 1 && readsByRows(group, headDim / (dots ? 2 : 1));
     if (positions == 1) {
       int64_t bytes = headDim * keys.getIntOrFloatBitWidth() / 8;
       int64_t ofTile = byRows ? kRowDecodeBytes : group > 1 ? kSharedDecodeBytes : kDecodeBytes;

@@ -9,6 +9,8 @@
 #ifndef CODEGEN_CPU_TARGET_H
 #define CODEGEN_CPU_TARGET_H
 
+#include "codegen/CPU/Prefetched.h"
+
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Target/TargetMachine.h"
@@ -47,9 +49,8 @@ struct CPUTarget {
   /// Products of integers that one instruction sums in vectors of `vectorBytes`: 4 of i8,
   /// 2 of i16, or 1 where there is none.
   int64_t int8Depth() const;
-  /// Whether what is prefetched long before its use should come no nearer than the second-level cache: the
-  /// misses that the first level keeps count of are fewer than memory could answer (24 on a Zen).
-  bool prefetchesToSecondLevel() const;
+  /// The level of the cache that this comes to, 1 or 2: the one measured to be faster.
+  int64_t levelOf(Prefetched what) const;
   /// Position-independent code of the small model.
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> createMachine() const;
 };

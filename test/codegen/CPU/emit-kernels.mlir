@@ -267,7 +267,7 @@ func.func private @contraction(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #tran
 // CHECK: default {
 // CHECK: vector.load %[[TILE]]
 // CHECK: %{{.*}}:4 = scf.for
-// CHECK: memref.prefetch %[[W]]{{.*}}, locality<1>
+// CHECK: memref.prefetch %[[W]]{{.*}}, locality<0>
 func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.packed<16 x 1>>, %o: tensor<?x32xf32>) -> tensor<?x32xf32>
     attributes {transformer.dispatch, transformer.config = #transformer.lowering_config<template = "contraction", tile = [2, 16], block = [8, 16, 1, 4, 8, 2, 1], vector = 8, grain = 1>} {
   %zero = arith.constant 0.0 : f32
@@ -312,7 +312,7 @@ func.func private @few(%x: tensor<?x16xf32>, %w: tensor<32x16xf32, #transformer.
 // CHECK: default {
 // CHECK: %{{.*}}:6 = scf.for %{{.*}} step %c4
 // CHECK-COUNT-12: vector.fma
-// CHECK: memref.prefetch %[[W]]{{.*}}, locality<1>
+// CHECK: memref.prefetch %[[W]]{{.*}}, locality<0>
 // CHECK-NOT: prefetch
 // CHECK-COUNT-12: vector.fma
 // CHECK: %{{.*}}:6 = scf.for %{{.*}} step %c1

@@ -2,6 +2,7 @@
 // for each two steps; attention for the next tile's keys and values, or the next task's with its queries, and for its
 // results before they are written.
 // RUN: tfopt %s --mcpu=znver4 --emit=asm -o - | FileCheck %s --check-prefix=ZEN --implicit-check-not=prefetcht0
+// RUN: tfopt %s --mcpu=znver5 --emit=asm -o - | FileCheck %s --check-prefix=SOON
 // RUN: tfopt %s --mcpu=neoverse-v1 --emit=asm -o - | FileCheck %s --check-prefix=ARM
 
 // ZEN: attention.task:
@@ -10,6 +11,16 @@
 // ZEN: vfmadd
 // ZEN: prefetcht1
 // ZEN: vfmadd
+
+// Of products a Zen 5 reads it soon enough to have it in the first-level cache.
+// SOON: attention.task:
+// SOON-NOT: prefetcht0
+// SOON-COUNT-16: prefetcht1
+// SOON-NOT: prefetcht0
+// SOON: generic.task:
+// SOON: vfmadd
+// SOON: prefetcht0
+// SOON: vfmadd
 
 // ARM: attention.task:
 // ARM: pldl2keep

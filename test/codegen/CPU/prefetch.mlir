@@ -1,15 +1,25 @@
 // RUN: tfopt %s --mcpu=znver4 --emit=asm -o - | FileCheck %s --check-prefix=SECOND --implicit-check-not=prefetcht0
+// RUN: tfopt %s --mcpu=znver5 --emit=asm -o - | FileCheck %s --check-prefix=SOON
 // RUN: tfopt %s --mcpu=sapphirerapids --emit=asm -o - | FileCheck %s --check-prefix=FIRST
 
-// Keys and values are asked for a tile's time before they are read, in the second-level cache: while keys are multiplied
-// the values of these keys and the keys two blocks on, and while values are, the next tile's keys. One row's weights are a
-// stream, which comes to the second-level cache of a Zen and to the first of others.
+// Keys and values are asked for a tile's time before they are read, in the second-level cache (of a Zen 5 in the first):
+// while keys are multiplied the values of these keys and the keys two blocks on, and while values are, the next tile's keys.
+// One row's weights are a stream, which comes to the second-level cache of a Zen and to the first of others.
 
 // SECOND: attention.task:
 // SECOND-COUNT-4: prefetcht1
 // SECOND: attention_merge.task:
 // SECOND: generic.task:
 // SECOND-COUNT-4: prefetcht1
+
+// SOON: attention.task:
+// SOON-NOT: prefetcht1
+// SOON-COUNT-4: prefetcht0
+// SOON-NOT: prefetcht1
+// SOON: attention_merge.task:
+// SOON-NOT: prefetcht0
+// SOON: generic.task:
+// SOON-COUNT-4: prefetcht1
 
 // FIRST: attention.task:
 // FIRST-NOT: prefetcht0

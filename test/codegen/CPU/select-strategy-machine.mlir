@@ -30,9 +30,9 @@
 // LARGE: func private @narrow
 // LARGE-SAME: block = [516, 768,
 // MEDIUM: func private @decode
-// MEDIUM-SAME: block = [1, 64, 1, 1, 4, 256, 2, 0]
+// MEDIUM-SAME: block = [1, 64, 1, 1, 4, 256, 2, 1]
 // CORES: func private @decode
-// CORES-SAME: block = [1, 64, 1, 1, 16, 256, 2, 0]
+// CORES-SAME: block = [1, 64, 1, 1, 16, 256, 2, 1]
 func.func private @attention(%q: tensor<?x?x2x128xf32>, %k: tensor<?x?x2x128xf32>, %v: tensor<?x?x2x128xf32>, %o: tensor<?x?x2x128xf32>) -> tensor<?x?x2x128xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q, %k, %v scale 0.5 mask <causal> : tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32>, tensor<?x?x2x128xf32> -> tensor<?x?x2x128xf32>
   return %0 : tensor<?x?x2x128xf32>

@@ -67,14 +67,32 @@ func.func private @attention(%q: tensor<?x?x2x8xf32>, %k: tensor<?x?x2x8xf32>, %
   return %0 : tensor<?x?x2x8xf32>
 }
 
-// One position where there are 16 registers: keys one after the other for one head or two.
+// One position reads keys one after the other for one head, on x86.
 // CHECK: func private @attend
 // CHECK-SAME: template = "attention", tile = [6, 16], block = [1, 16, 1, 1, 16, 256, 4, 1]
 // WIDE: func private @attend
-// WIDE-SAME: template = "attention", tile = [6, 64], block = [1, 64, 1, 1, 16, 256, 2, 0]
+// WIDE-SAME: template = "attention", tile = [6, 64], block = [1, 64, 1, 1, 16, 256, 2, 1]
+// SINGLES: func private @attend
+// SINGLES-SAME: template = "attention", tile = [6, 16], block = [1, 96, 1, 1, 16, 256, 2, 0]
 func.func private @attend(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<2 x 64 x f32, full>, %o: tensor<?x1x2x64xf32>) -> tensor<?x1x2x64xf32> attributes {transformer.dispatch} {
   %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<2 x 64 x f32, full> -> tensor<?x1x2x64xf32>
   return %0 : tensor<?x1x2x64xf32>
+}
+
+// And for two heads, where a key is four vectors or more.
+// CHECK: func private @two
+// CHECK-SAME: block = [1, 16, 1, 1, 32, 256, 4, 1]
+// WIDE: func private @two
+// WIDE-SAME: block = [1, 64, 1, 1, 32, 256, 2, 1]
+func.func private @two(%q: tensor<?x1x2x64xf32>, %c: !transformer.kv_cache<1 x 64 x f32, full>, %o: tensor<?x1x2x64xf32>) -> tensor<?x1x2x64xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x64xf32>, !transformer.kv_cache<1 x 64 x f32, full> -> tensor<?x1x2x64xf32>
+  return %0 : tensor<?x1x2x64xf32>
+}
+// WIDE: func private @two_short
+// WIDE-SAME: block = [1, 64, 1, 1, 32, 256, 2, 0]
+func.func private @two_short(%q: tensor<?x1x2x32xf32>, %c: !transformer.kv_cache<1 x 32 x f32, full>, %o: tensor<?x1x2x32xf32>) -> tensor<?x1x2x32xf32> attributes {transformer.dispatch} {
+  %0 = transformer.attention %q cache %c scale 0.5 mask <causal> : tensor<?x1x2x32xf32>, !transformer.kv_cache<1 x 32 x f32, full> -> tensor<?x1x2x32xf32>
+  return %0 : tensor<?x1x2x32xf32>
 }
 
 // CHECK: func private @grouped
