@@ -223,11 +223,9 @@ void ContractionEmitter::setUp(OpBuilder &b) {
 
 void ContractionEmitter::emit(OpBuilder &b) {
   setUp(b);
-  // Blocks of equal size, in whole register tiles.
+  // Blocks of equal size: one that is smaller would leave a thread idle.
   Value blocks = arith::CeilDivUIOp::create(b, loc, allRows, constant(b, blockRows));
   Value share = arith::CeilDivUIOp::create(b, loc, allRows, blocks);
-  share = arith::MulIOp::create(b, loc, arith::CeilDivUIOp::create(b, loc, share, constant(b, tileRows)),
-                                constant(b, tileRows));
   Value first = arith::DivUIOp::create(b, loc, context.begin, panels);
   Value last = arith::CeilDivUIOp::create(b, loc, context.end, panels);
   forLoop(b, first, last, 1, [&](OpBuilder &b, Value block) {

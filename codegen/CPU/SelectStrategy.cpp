@@ -74,7 +74,7 @@ constexpr int64_t kLeastL1Bytes = 8 * 1024, kLeastL2Bytes = 64 * 1024;
 /// their results, and for packed keys and values.
 constexpr int64_t kScratchBytes = 512 * 1024, kPackedKeyBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom, and the fewest where many cores want blocks.
-constexpr int64_t kBlockRows = 132, kLeastBlockRows = 24;
+constexpr int64_t kBlockRows = 516, kLeastBlockRows = 24;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 

@@ -201,13 +201,14 @@ static void multiplyAddSome(void *args, int64_t begin, int64_t end) {
   sinkOfSums = work.kernels.multiplyAdd(work.count * (end - begin));
 }
 
-/// Twice the last-level cache where that is known, within bounds that cost little time.
+/// Four times the last-level cache where that is known, of which less would come from it, within bounds that
+/// cost little time.
 static int64_t bytesToRead() {
   int64_t cache = 0;
 #ifdef _SC_LEVEL3_CACHE_SIZE
   cache = std::max<int64_t>(0, sysconf(_SC_LEVEL3_CACHE_SIZE));
 #endif
-  return std::clamp(2 * cache, 64 * blockBytes, 256 * blockBytes) / blockBytes * blockBytes;
+  return std::clamp(4 * cache, 64 * blockBytes, 512 * blockBytes) / blockBytes * blockBytes;
 }
 
 Limits measureLimits(int32_t threads) {

@@ -59,11 +59,11 @@ func.func @run(%x: tensor<?x4096xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32>
 
 // Rows of a block, for all cores; steps of k whose weights stay for all of them, in equal parts; and those of a turn of few.
 // SMALL: func private @projection
-// SMALL-SAME: tile = [6, 64], block = [132, 256, 1, 16, 48, 2, 1]
+// SMALL-SAME: tile = [6, 64], block = [252, 256, 1, 16, 48, 2, 1]
 // MEDIUM: func private @projection
-// MEDIUM-SAME: tile = [6, 64], block = [132, 1024, 1, 16, 48, 2, 1]
+// MEDIUM-SAME: tile = [6, 64], block = [252, 1024, 1, 16, 48, 2, 1]
 // LARGE: func private @projection
-// LARGE-SAME: tile = [6, 64], block = [132, 2048, 1, 16, 72, 2, 1]
+// LARGE-SAME: tile = [6, 64], block = [252, 2048, 1, 16, 72, 2, 1]
 // CORES: func private @projection
 // CORES-SAME: tile = [6, 64], block = [60, 1024, 1,
 // MANY: func private @projection
