@@ -46,44 +46,61 @@ static void futexWake(std::atomic<uint32_t> &word, int count) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-int32_t xfm::availableCores() {
-  // A set larger than cpu_set_t: the kernel refuses one smaller than its own.
-  constexpr int most = 16384;
-  cpu_set_t *set = CPU_ALLOC(most);
-  if (!set)
-    return 1;
-  int count = 0;
-  if (sched_getaffinity(0, CPU_ALLOC_SIZE(most), set) == 0)
-    count = CPU_COUNT_S(CPU_ALLOC_SIZE(most), set);
-  CPU_FREE(set);
-  return std::max(count, 1);
-}
-
-/// Keeps `thread` to the `index`-th core that this process may use. Without so many
-/// cores, or where the system refuses, the thread stays free: it is only slower.
-static void keepToCore(pthread_t thread, int32_t index) {
-  constexpr int most = 16384;
-  cpu_set_t *allowed = CPU_ALLOC(most), *one = CPU_ALLOC(most);
-  size_t size = CPU_ALLOC_SIZE(most);
-  if (allowed && one && sched_getaffinity(0, size, allowed) == 0) {
-    CPU_ZERO_S(size, one);
-    for (int core = 0; core < most; ++core)
-      if (CPU_ISSET_S(core, size, allowed) && index-- == 0) {
-        CPU_SET_S(core, size, one);
-        pthread_setaffinity_np(thread, size, one);
-        break;
-      }
+namespace {
+/// Cores that a thread may run on.
+class CoreSet {
+public:
+  /// Those of the calling thread; empty where the system does not say.
+  CoreSet() : set(CPU_ALLOC(most)) {
+    if (!set || sched_getaffinity(0, bytes(), set) != 0)
+      clear();
   }
-  CPU_FREE(allowed);
-  CPU_FREE(one);
-}
+  CoreSet(const CoreSet &) = delete;
+  CoreSet &operator=(const CoreSet &) = delete;
+  ~CoreSet() { CPU_FREE(set); }
+
+  int32_t count() const { return set ? CPU_COUNT_S(bytes(), set) : 0; }
+  void remove(int32_t core) {
+    if (set && core >= 0 && core < most)
+      CPU_CLR_S(static_cast<size_t>(core), bytes(), set);
+  }
+  /// Leaves the `index`-th of them, or none if they are fewer.
+  void keep(int32_t index) {
+    for (int32_t core = 0; set && core < most; ++core)
+      if (CPU_ISSET_S(static_cast<size_t>(core), bytes(), set) && index-- != 0)
+        remove(core);
+  }
+  /// Lets `thread` run on these alone. Where there are none, or the system refuses, it stays as free as it
+  /// is: that is only slower.
+  void apply(pthread_t thread) const {
+    if (count() > 0)
+      pthread_setaffinity_np(thread, bytes(), set);
+  }
+
+private:
+  /// A set larger than cpu_set_t: the kernel refuses one smaller than its own.
+  static constexpr int32_t most = 16384;
+  static constexpr size_t bytes() { return CPU_ALLOC_SIZE(most); }
+  void clear() {
+    if (set)
+      CPU_ZERO_S(bytes(), set);
+  }
+
+  cpu_set_t *set;
+};
+} // namespace
+
+int32_t xfm::availableCores() { return std::max(CoreSet().count(), 1); }
 
 Status ThreadPool::create(int32_t threads, bool affinity, std::unique_ptr<ThreadPool> &out) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool);
   // With fewer cores than threads a spinning thread keeps a working one from
   // its core.
-  if (threads <= availableCores())
+  if (threads <= availableCores()) {
     pool->spinTime = busyWait;
+    pool->leavesCaller = !affinity;
+    pool->callerCore = sched_getcpu();
+  }
 
   // Workers block every signal, so that a host's handlers run on its own threads.
   sigset_t all, before;
@@ -95,8 +112,11 @@ Status ThreadPool::create(int32_t threads, bool affinity, std::unique_ptr<Thread
     for (int32_t i = 1; i < threads; ++i) {
       pool->workers.emplace_back([self = pool.get()] { self->work(); });
       pthread_setname_np(pool->workers.back().native_handle(), "xfm-worker");
-      if (affinity)
-        keepToCore(pool->workers.back().native_handle(), i);
+      if (affinity) {
+        CoreSet own;
+        own.keep(i);
+        own.apply(pool->workers.back().native_handle());
+      }
     }
   } catch (const std::system_error &error) {
     status = fail(XFM_OUT_OF_MEMORY, "cannot start ", threads, " threads: ", error.code().message(),
@@ -123,6 +143,8 @@ void ThreadPool::parallelFor(xfm_task_fn fn, void *args, int64_t total, int64_t 
     fn(args, 0, total);
     return;
   }
+  if (leavesCaller)
+    callerCore.store(sched_getcpu(), std::memory_order_relaxed);
   int64_t share = piecesPerThread * threads();
   region.fn = fn;
   region.args = args;
@@ -192,13 +214,27 @@ void ThreadPool::waitUntilFinished() {
   callerSleeps.store(0, std::memory_order_relaxed);
 }
 
+void ThreadPool::sleepUntilRegion(uint32_t seen) {
+  sleepers.fetch_add(1);
+  while (epoch.load() == seen)
+    futexWait(epoch, seen);
+  sleepers.fetch_sub(1);
+}
+
 uint32_t ThreadPool::waitForRegion(uint32_t seen) {
-  if (!spin([&] { return epoch.load(std::memory_order_acquire) != seen; })) {
-    sleepers.fetch_add(1);
-    while (epoch.load() == seen)
-      futexWait(epoch, seen);
-    sleepers.fetch_sub(1);
+  if (spin([&] { return epoch.load(std::memory_order_acquire) != seen; }))
+    return epoch.load(std::memory_order_acquire);
+  if (!leavesCaller) {
+    sleepUntilRegion(seen);
+    return epoch.load(std::memory_order_acquire);
   }
+  // Where cores share no cache that the system knows of, as in virtual machines, a thread is woken on the
+  // core of whoever wakes it, and one of the two waits for milliseconds until they are parted.
+  CoreSet all, others;
+  others.remove(callerCore.load(std::memory_order_relaxed));
+  others.apply(pthread_self());
+  sleepUntilRegion(seen);
+  all.apply(pthread_self());
   return epoch.load(std::memory_order_acquire);
 }
 

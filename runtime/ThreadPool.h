@@ -55,6 +55,7 @@ private:
   void work();
   void runPieces();
   uint32_t waitForRegion(uint32_t seen);
+  void sleepUntilRegion(uint32_t seen);
   void waitUntilFinished();
   template <typename Done> bool spin(Done done) const;
 
@@ -67,8 +68,10 @@ private:
   alignas(64) std::atomic<uint32_t> epoch{0}; ///< regions so far (futex)
   std::atomic<int32_t> sleepers{0};
   std::atomic<bool> stopping{false};
+  std::atomic<int32_t> callerCore{-1}; ///< where the last region was started
 
   std::chrono::nanoseconds spinTime{0};
+  bool leavesCaller = false; ///< workers sleep on other cores than the caller's
   std::vector<std::thread> workers;
 };
 

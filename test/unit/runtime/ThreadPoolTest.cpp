@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <set>
 #include <thread>
+#include <unistd.h>
 
 using namespace xfm;
 
@@ -187,6 +188,59 @@ TEST(ThreadPool, RegionsAfterAPause) {
     ASSERT_EQ(sum.load(), 499500);
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+/// Cores that thread `id` of this process may use.
+static cpu_set_t coresOf(pid_t id) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(sched_getaffinity(id, sizeof set, &set), 0);
+  return set;
+}
+
+// A worker sleeps away from the core of its caller, on which it would be woken, and runs wherever it likes.
+TEST(ThreadPool, SleepsOnOtherCores) {
+  cpu_set_t all = coresOf(0), one = all;
+  if (CPU_COUNT(&all) < 2)
+    GTEST_SKIP() << "needs two cores";
+  std::unique_ptr<ThreadPool> pool = makePool(2);
+  int own = 0;
+  while (!CPU_ISSET(own, &all))
+    ++own;
+  CPU_ZERO(&one);
+  CPU_SET(own, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  struct Seen {
+    std::atomic<pid_t> worker{0};
+    std::atomic<int> cores{0};
+    pid_t caller = gettid();
+  } seen;
+  auto look = [](void *args, int64_t, int64_t) {
+    auto *seen = static_cast<Seen *>(args);
+    cpu_set_t running = coresOf(0);
+    if (gettid() == seen->caller) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      return;
+    }
+    seen->cores = CPU_COUNT(&running);
+    seen->worker = gettid();
+  };
+  for (int i = 0; i < 1000 && seen.worker == 0; ++i)
+    pool->parallelFor(look, &seen, 8, 1);
+  ASSERT_NE(seen.worker, 0);
+  EXPECT_EQ(seen.cores, CPU_COUNT(&all));
+  cpu_set_t asleep = all;
+  for (int i = 0; i < 1000 && CPU_ISSET(own, &asleep); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    asleep = coresOf(seen.worker);
+  }
+  EXPECT_FALSE(CPU_ISSET(own, &asleep));
+  EXPECT_EQ(CPU_COUNT(&asleep), CPU_COUNT(&all) - 1);
+  seen.worker = 0;
+  for (int i = 0; i < 1000 && seen.worker == 0; ++i)
+    pool->parallelFor(look, &seen, 8, 1);
+  EXPECT_EQ(seen.cores, CPU_COUNT(&all));
+  EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
 }
 
 TEST(ThreadPool, CreatedAndDestroyedAtOnce) {
