@@ -100,8 +100,9 @@ constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 8 * 1024, kRowD
 /// of two heads cost more than that gains where a key is fewer vectors.
 constexpr int64_t kMostHeadsByRows = 2, kLeastVectorsByRows = 4;
 
-/// Positions of a prompt that every core should have a task of.
-constexpr int64_t kPromptPositions = 512;
+/// Positions of a prompt that every core should have tasks of: one of attention, and so many of a product that
+/// none waits long for those that have one more.
+constexpr int64_t kPromptPositions = 512, kProductTasks = 8;
 /// Tasks of each core in a decoding step's attention, which are short.
 constexpr int64_t kDecodeTasks = 4;
 /// Keys of a range at least: several microseconds of reading.
@@ -297,10 +298,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return std::max<int64_t>(1, piece / std::max<int64_t>(operationsPerTask, 1));
   }
 
-  /// The most rows of a task, of `least` and more, that leave every core one of a prompt's, which has `rows`
+  /// The most rows of a task, of `least` and more, that leave every core `tasks` of a prompt's, which has `rows`
   /// rows and of each `parts` tasks.
-  int64_t sharedRows(int64_t rows, int64_t parts, int64_t least) const {
-    return std::max(rows * parts / cores, least);
+  int64_t sharedRows(int64_t rows, int64_t parts, int64_t tasks, int64_t least) const {
+    return std::max(rows * parts / (cores * tasks), least);
   }
 
   /// Steps of k in a turn of a product loop of floats. Of 16 registers most hold few sums, so that a step has
@@ -328,9 +329,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     // Rows that are computed stand on the stack; others are read where they are.
     bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
     int64_t blockRows = root.isInteger() && lanes() == 16 ? kByteBlockRows : kBlockRows;
-    blockRows =
-        std::min(blockRows, sharedRows(kPromptPositions, llvm::divideCeilSigned(root.columns(), columns),
-                                       kLeastBlockRows));
+    int64_t panels = llvm::divideCeilSigned(root.columns(), columns);
+    blockRows = std::min(blockRows, sharedRows(kPromptPositions, panels, kProductTasks, kLeastBlockRows));
     int64_t fit = isComputed ? scratchBytes() / std::max<int64_t>(rowBytes, 1) : blockRows;
     int64_t block = std::max(std::min(fit, blockRows) / rows, int64_t(1)) * rows;
     int64_t steps = llvm::divideCeilSigned(root.depth(), depth);
@@ -383,7 +383,7 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     int64_t columns = lanes() * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.
     int64_t rows = llvm::alignTo(std::min(queryBytes() / (headDim * 8),
-                                          sharedRows(kPromptPositions * group, kvHeads, kLeastAttentionRows)),
+                                          sharedRows(kPromptPositions * group, kvHeads, /*tasks=*/1, kLeastAttentionRows)),
                                  kAttentionTileRows);
     rows = std::min(rows, kAttentionRows);
     int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(rows / group, 1);
