@@ -75,6 +75,8 @@ constexpr int64_t kLeastL1Bytes = 8 * 1024, kLeastL2Bytes = 64 * 1024;
 constexpr int64_t kScratchBytes = 512 * 1024, kPackedKeyBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom, and the fewest where many cores want blocks.
 constexpr int64_t kBlockRows = 516, kLeastBlockRows = 24;
+/// The same where they are computed: a thread that begins in the middle of a block computes all of it again.
+constexpr int64_t kComputedBlockRows = 66;
 /// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 
@@ -100,8 +102,8 @@ constexpr int64_t kDecodeBytes = 24 * 1024, kSharedDecodeBytes = 8 * 1024, kRowD
 /// of two heads cost more than that gains where a key is fewer vectors.
 constexpr int64_t kMostHeadsByRows = 2, kLeastVectorsByRows = 4;
 
-/// Positions of a prompt that every core should have tasks of: one of attention, and so many of a product that
-/// none waits long for those that have one more.
+/// Positions of a prompt that every core should have tasks of: one of attention, and so many of a product
+/// that none waits long for those that have one more.
 constexpr int64_t kPromptPositions = 512, kProductTasks = 8;
 /// Tasks of each core in a decoding step's attention, which are short.
 constexpr int64_t kDecodeTasks = 4;
@@ -298,8 +300,8 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
     return std::max<int64_t>(1, piece / std::max<int64_t>(operationsPerTask, 1));
   }
 
-  /// The most rows of a task, of `least` and more, that leave every core `tasks` of a prompt's, which has `rows`
-  /// rows and of each `parts` tasks.
+  /// The most rows of a task, of `least` and more, that leave every core `tasks` of a prompt's, which has
+  /// `rows` rows and of each `parts` tasks.
   int64_t sharedRows(int64_t rows, int64_t parts, int64_t tasks, int64_t least) const {
     return std::max(rows * parts / (cores * tasks), least);
   }
@@ -328,7 +330,9 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
       rowBytes *= 2;
     // Rows that are computed stand on the stack; others are read where they are.
     bool isComputed = !isa<BlockArgument>(root.input->get()) || root.depth() % depth != 0 || isWidened;
-    int64_t blockRows = root.isInteger() && lanes() == 16 ? kByteBlockRows : kBlockRows;
+    int64_t blockRows = root.isInteger() && lanes() == 16 ? kByteBlockRows
+                        : isComputed                      ? kComputedBlockRows
+                                                          : kBlockRows;
     int64_t panels = llvm::divideCeilSigned(root.columns(), columns);
     blockRows = std::min(blockRows, sharedRows(kPromptPositions, panels, kProductTasks, kLeastBlockRows));
     int64_t fit = isComputed ? scratchBytes() / std::max<int64_t>(rowBytes, 1) : blockRows;
@@ -382,9 +386,10 @@ struct SelectStrategy : transformer::impl::SelectStrategyPassBase<SelectStrategy
                 query.getElementType().isBF16() && keys.isBF16() && values.isBF16() && headDim % 2 == 0;
     int64_t columns = lanes() * (vectorRegisters >= 32 ? 4 : 2);
     // Rows enough that packing keys costs little beside multiplying them.
-    int64_t rows = llvm::alignTo(std::min(queryBytes() / (headDim * 8),
-                                          sharedRows(kPromptPositions * group, kvHeads, /*tasks=*/1, kLeastAttentionRows)),
-                                 kAttentionTileRows);
+    int64_t rows =
+        llvm::alignTo(std::min(queryBytes() / (headDim * 8), sharedRows(kPromptPositions * group, kvHeads,
+                                                                        /*tasks=*/1, kLeastAttentionRows)),
+                      kAttentionTileRows);
     rows = std::min(rows, kAttentionRows);
     int64_t positions = query.getDimSize(1) == 1 ? 1 : std::max<int64_t>(rows / group, 1);
     // A few hundred keys and queries are the common case.

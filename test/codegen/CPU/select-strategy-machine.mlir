@@ -47,6 +47,7 @@ func.func private @decode(%q: tensor<1x1x2x64xf32>, %k: tensor<1x?x2x64xf32>, %v
   return %0 : tensor<1x1x2x64xf32>
 }
 
+#row = affine_map<(d0, d1) -> (d0, d1)>
 #x = affine_map<(d0, d1, d2) -> (d0, d2)>
 #w = affine_map<(d0, d1, d2) -> (d1, d2)>
 #y = affine_map<(d0, d1, d2) -> (d0, d1)>
@@ -59,13 +60,13 @@ func.func @run(%x: tensor<?x4096xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32>
 
 // Rows of a block, for all cores; steps of k whose weights stay for all of them, in equal parts; and those of a turn of few.
 // SMALL: func private @projection
-// SMALL-SAME: tile = [6, 64], block = [252, 256, 1, 16, 48, 2, 1]
+// SMALL-SAME: tile = [6, 64], block = [30, 256, 1, 16, 48, 2, 1]
 // MEDIUM: func private @projection
-// MEDIUM-SAME: tile = [6, 64], block = [252, 1024, 1, 16, 48, 2, 1]
+// MEDIUM-SAME: tile = [6, 64], block = [30, 1024, 1, 16, 48, 2, 1]
 // LARGE: func private @projection
-// LARGE-SAME: tile = [6, 64], block = [252, 2048, 1, 16, 72, 2, 1]
+// LARGE-SAME: tile = [6, 64], block = [30, 2048, 1, 16, 72, 2, 1]
 // CORES: func private @projection
-// CORES-SAME: tile = [6, 64], block = [60, 1024, 1,
+// CORES-SAME: tile = [6, 64], block = [24, 1024, 1,
 // MANY: func private @projection
 // MANY-SAME: tile = [6, 64], block = [24, 1024, 1,
 func.func private @projection(%x: tensor<?x4096xf32>, %w: tensor<64x4096xf32>, %o: tensor<?x64xf32>) -> tensor<?x64xf32> attributes {transformer.dispatch} {
@@ -101,4 +102,51 @@ func.func private @column(%x: tensor<?x64xf32>, %w: tensor<4x64xf32>, %o: tensor
     linalg.yield %s : f32
   } -> tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
+}
+
+// Of many columns, blocks are as large as pays: large where rows are read where they are, small where they are computed.
+// CORES: func private @wide
+// CORES-SAME: tile = [6, 64], block = [516, 64, 1,
+// CORES: func private @computed
+// CORES-SAME: tile = [6, 64], block = [66, 64, 1,
+// MANY: func private @wide
+// MANY-SAME: tile = [6, 64], block = [126, 64, 1,
+// MANY: func private @computed
+// MANY-SAME: tile = [6, 64], block = [66, 64, 1,
+transformer.weight @wide_w : tensor<8192x64xf32> from "model.safetensors"
+func.func @run_wide(%x: tensor<?x64xf32>, %o: tensor<?x8192xf32>) -> (tensor<?x8192xf32>, tensor<?x8192xf32>) {
+  %w = transformer.use @wide_w : tensor<8192x64xf32>
+  %0 = transformer.launch @wide ins(%x, %w : tensor<?x64xf32>, tensor<8192x64xf32>) outs(%o : tensor<?x8192xf32>) -> tensor<?x8192xf32>
+  %1 = transformer.launch @computed ins(%x, %w : tensor<?x64xf32>, tensor<8192x64xf32>) outs(%o : tensor<?x8192xf32>) -> tensor<?x8192xf32>
+  return %0, %1 : tensor<?x8192xf32>, tensor<?x8192xf32>
+}
+func.func private @wide(%x: tensor<?x64xf32>, %w: tensor<8192x64xf32>, %o: tensor<?x8192xf32>) -> tensor<?x8192xf32> attributes {transformer.dispatch} {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x8192xf32>) -> tensor<?x8192xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : tensor<?x64xf32>, tensor<8192x64xf32>) outs(%f : tensor<?x8192xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x8192xf32>
+  return %0 : tensor<?x8192xf32>
+}
+func.func private @computed(%x: tensor<?x64xf32>, %w: tensor<8192x64xf32>, %o: tensor<?x8192xf32>) -> tensor<?x8192xf32> attributes {transformer.dispatch} {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x64xf32>
+  %e = tensor.empty(%n) : tensor<?x64xf32>
+  %d = linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.addf %a, %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x64xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%o : tensor<?x8192xf32>) -> tensor<?x8192xf32>
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "parallel", "reduction"]} ins(%d, %w : tensor<?x64xf32>, tensor<8192x64xf32>) outs(%f : tensor<?x8192xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32):
+    %p = arith.mulf %a, %b : f32
+    %s = arith.addf %c, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<?x8192xf32>
+  return %0 : tensor<?x8192xf32>
 }

@@ -131,9 +131,9 @@ func.func @entry(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 
 // Weights by name can be packed: the contraction template, with the tile that wastes the least of its last panel.
 // CHECK: func private @projection
-// CHECK-SAME: template = "contraction", tile = [6, 16], block = [384, 64, 1, 16, 64, 4, 4], vector = 8
+// CHECK-SAME: template = "contraction", tile = [6, 16], block = [48, 64, 1, 16, 64, 4, 4], vector = 8
 // WIDE: func private @projection
-// WIDE-SAME: template = "contraction", tile = [8, 48], block = [128, 64, 1, 16, 64, 2, 1], vector = 16
+// WIDE-SAME: template = "contraction", tile = [8, 48], block = [24, 64, 1, 16, 64, 2, 1], vector = 16
 transformer.weight @projected : tensor<96x64xf32> from "model.safetensors"
 func.func @use_projection(%x: tensor<?x64xf32>, %o: tensor<?x96xf32>) -> tensor<?x96xf32> {
   %w = transformer.use @projected : tensor<96x64xf32>
@@ -154,11 +154,11 @@ func.func private @projection(%x: tensor<?x64xf32>, %w: tensor<96x64xf32>, %o: t
 
 // Products of bytes: the k of a step is what the target sums in one instruction, twice that of i4, which are two to a byte.
 // DOTS: func private @bytes
-// DOTS-SAME: template = "contraction", tile = [12, 32], block = [96, 16, 4, 1, 16, 2, 1], vector = 16
+// DOTS-SAME: template = "contraction", tile = [12, 32], block = [24, 16, 4, 1, 16, 2, 1], vector = 16
 // PAIRS: func private @bytes
-// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [384, 32, 2, 1, 32, 2, 4], vector = 8
+// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [48, 32, 2, 1, 32, 2, 4], vector = 8
 // SINGLES: func private @bytes
-// SINGLES-SAME: template = "contraction", tile = [6, 16], block = [384, 64, 1, 1, 64, 2, 1], vector = 4
+// SINGLES-SAME: template = "contraction", tile = [6, 16], block = [48, 64, 1, 1, 64, 2, 1], vector = 4
 transformer.weight @bytes.weight : tensor<96x64xi8> from "model.safetensors"
 func.func @use_bytes(%x: tensor<?x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32> {
   %w = transformer.use @bytes.weight : tensor<96x64xi8>
@@ -181,11 +181,11 @@ func.func private @bytes(%x: tensor<?x64xi8>, %w: tensor<96x64xi8>, %o: tensor<?
 }
 
 // DOTS: func private @halves
-// DOTS-SAME: template = "contraction", tile = [12, 32], block = [96, 8, 8, 1, 8, 2, 1], vector = 16
+// DOTS-SAME: template = "contraction", tile = [12, 32], block = [24, 8, 8, 1, 8, 2, 1], vector = 16
 // PAIRS: func private @halves
-// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [384, 16, 4, 1, 16, 2, 1], vector = 8
+// PAIRS-SAME: template = "contraction", tile = [4, 16], block = [48, 16, 4, 1, 16, 2, 1], vector = 8
 // SINGLES: func private @halves
-// SINGLES-SAME: template = "contraction", tile = [8, 8], block = [512, 32, 2, 1, 32, 2, 1], vector = 4
+// SINGLES-SAME: template = "contraction", tile = [8, 8], block = [64, 32, 2, 1, 32, 2, 1], vector = 4
 transformer.weight @halves.weight : tensor<96x64xi4> from "model.safetensors"
 func.func @use_halves(%x: tensor<?x64xi8>, %o: tensor<?x96xi32>) -> tensor<?x96xi32> {
   %w = transformer.use @halves.weight : tensor<96x64xi4>
@@ -213,7 +213,7 @@ func.func private @halves(%x: tensor<?x64xi8>, %w: tensor<96x64xi4>, %o: tensor<
 // DOTS: func private @one
 // DOTS-SAME: template = "contraction", tile = [1, 32]
 // PAIRS: func private @one
-// PAIRS-SAME: template = "contraction", tile = [1, 16], block = [384, 32, 2, 1, 32, 2, 4]
+// PAIRS-SAME: template = "contraction", tile = [1, 16], block = [48, 32, 2, 1, 32, 2, 4]
 func.func @use_few(%x: tensor<16x64xi8>, %o: tensor<16x96xi32>) -> tensor<16x96xi32> {
   %w = transformer.use @bytes.weight : tensor<96x64xi8>
   %0 = transformer.launch @few ins(%x, %w : tensor<16x64xi8>, tensor<96x64xi8>) outs(%o : tensor<16x96xi32>) -> tensor<16x96xi32>
@@ -279,11 +279,11 @@ func.func private @words(%x: tensor<?x64xi8>, %w: tensor<96x64xi16>, %o: tensor<
 
 // Floats too. Where there are more rows than few, none take turns.
 // CHECK: func private @seven
-// CHECK-SAME: template = "contraction", tile = [4, 16], block = [384, 64, 1, 16, 64, 4, 1]
+// CHECK-SAME: template = "contraction", tile = [4, 16], block = [48, 64, 1, 16, 64, 4, 1]
 // WIDE: func private @seven
-// WIDE-SAME: template = "contraction", tile = [7, 48], block = [126, 64, 1, 16, 64, 2, 1]
+// WIDE-SAME: template = "contraction", tile = [7, 48], block = [21, 64, 1, 16, 64, 2, 1]
 // CHECK: func private @seventeen
-// CHECK-SAME: template = "contraction", tile = [6, 16], block = [384, 64, 1, 1, 64, 4, 1]
+// CHECK-SAME: template = "contraction", tile = [6, 16], block = [48, 64, 1, 1, 64, 4, 1]
 func.func @use_seven(%x: tensor<7x64xf32>, %o: tensor<7x96xf32>) -> tensor<7x96xf32> {
   %w = transformer.use @projected : tensor<96x64xf32>
   %0 = transformer.launch @seven ins(%x, %w : tensor<7x64xf32>, tensor<96x64xf32>) outs(%o : tensor<7x96xf32>) -> tensor<7x96xf32>
@@ -322,11 +322,11 @@ func.func private @seventeen(%x: tensor<17x64xf32>, %w: tensor<96x64xf32>, %o: t
 // One row, which the step of one sequence has, is multiplied with several panels; a prompt is more rows. With 32 registers a
 // panel is wide enough.
 // CHECK: func private @step
-// CHECK-SAME: template = "contraction", tile = [6, 16], block = [384, 64, 1, 16, 64, 4, 4]
+// CHECK-SAME: template = "contraction", tile = [6, 16], block = [48, 64, 1, 16, 64, 4, 4]
 // WIDE: func private @step
-// WIDE-SAME: template = "contraction", tile = [8, 48], block = [128, 64, 1, 16, 64, 2, 1]
+// WIDE-SAME: template = "contraction", tile = [8, 48], block = [24, 64, 1, 16, 64, 2, 1]
 // CHECK: func private @prompt
-// CHECK-SAME: template = "contraction", tile = [6, 16], block = [384, 64, 1, 16, 64, 4, 1]
+// CHECK-SAME: template = "contraction", tile = [6, 16], block = [48, 64, 1, 16, 64, 4, 1]
 func.func @use_step(%x: tensor<?x1x64xf32>, %o: tensor<?x1x96xf32>) -> tensor<?x1x96xf32> {
   %w = transformer.use @projected : tensor<96x64xf32>
   %0 = transformer.launch @step ins(%x, %w : tensor<?x1x64xf32>, tensor<96x64xf32>) outs(%o : tensor<?x1x96xf32>) -> tensor<?x1x96xf32>
