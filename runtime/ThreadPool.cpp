@@ -52,8 +52,8 @@ class CoreSet {
 public:
   /// Those of the calling thread; empty where the system does not say.
   CoreSet() : set(CPU_ALLOC(most)) {
-    if (!set || sched_getaffinity(0, bytes(), set) != 0)
-      clear();
+    if (set && sched_getaffinity(0, bytes(), set) != 0)
+      CPU_ZERO_S(bytes(), set);
   }
   CoreSet(const CoreSet &) = delete;
   CoreSet &operator=(const CoreSet &) = delete;
@@ -81,10 +81,6 @@ private:
   /// A set larger than cpu_set_t: the kernel refuses one smaller than its own.
   static constexpr int32_t most = 16384;
   static constexpr size_t bytes() { return CPU_ALLOC_SIZE(most); }
-  void clear() {
-    if (set)
-      CPU_ZERO_S(bytes(), set);
-  }
 
   cpu_set_t *set;
 };
@@ -221,20 +217,23 @@ void ThreadPool::sleepUntilRegion(uint32_t seen) {
   sleepers.fetch_sub(1);
 }
 
-uint32_t ThreadPool::waitForRegion(uint32_t seen) {
-  if (spin([&] { return epoch.load(std::memory_order_acquire) != seen; }))
-    return epoch.load(std::memory_order_acquire);
-  if (!leavesCaller) {
-    sleepUntilRegion(seen);
-    return epoch.load(std::memory_order_acquire);
-  }
-  // Where cores share no cache that the system knows of, as in virtual machines, a thread is woken on the
-  // core of whoever wakes it, and one of the two waits for milliseconds until they are parted.
+/// Where cores share no cache that the system knows of, as in virtual machines, a thread is woken on the core
+/// of whoever wakes it, and one of the two waits for milliseconds until they are parted.
+void ThreadPool::sleepAwayFromCaller(uint32_t seen) {
   CoreSet all, others;
   others.remove(callerCore.load(std::memory_order_relaxed));
   others.apply(pthread_self());
   sleepUntilRegion(seen);
   all.apply(pthread_self());
+}
+
+uint32_t ThreadPool::waitForRegion(uint32_t seen) {
+  if (!spin([&] { return epoch.load(std::memory_order_acquire) != seen; })) {
+    if (leavesCaller)
+      sleepAwayFromCaller(seen);
+    else
+      sleepUntilRegion(seen);
+  }
   return epoch.load(std::memory_order_acquire);
 }
 

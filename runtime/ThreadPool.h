@@ -56,6 +56,7 @@ private:
   void runPieces();
   uint32_t waitForRegion(uint32_t seen);
   void sleepUntilRegion(uint32_t seen);
+  void sleepAwayFromCaller(uint32_t seen);
   void waitUntilFinished();
   template <typename Done> bool spin(Done done) const;
 

@@ -18,7 +18,6 @@
 #include "codegen/CPU/AttentionEmitter.h"
 
 #include "codegen/CPU/Prefetched.h"
-
 #include "codegen/Common/GenericBuilder.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"

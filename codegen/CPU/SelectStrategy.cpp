@@ -75,9 +75,9 @@ constexpr int64_t kLeastL1Bytes = 8 * 1024, kLeastL2Bytes = 64 * 1024;
 constexpr int64_t kScratchBytes = 512 * 1024, kPackedKeyBytes = 256 * 1024;
 /// Rows of a block: enough to read weights from memory seldom, and the fewest where many cores want blocks.
 constexpr int64_t kBlockRows = 516, kLeastBlockRows = 24;
-/// The same where they are computed: a thread that begins in the middle of a block computes all of it again.
+/// The most where rows are computed: a thread that begins in the middle of a block computes all of it again.
 constexpr int64_t kComputedBlockRows = 66;
-/// The same of bytes, whose sums are made faster than their rows come from a second-level cache.
+/// The most of bytes, whose sums are made faster than their rows come from a second-level cache.
 constexpr int64_t kByteBlockRows = 96;
 
 /// Steps of k in a turn of a product loop: fewer would leave its own instructions.

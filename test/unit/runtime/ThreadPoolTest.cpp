@@ -227,7 +227,7 @@ TEST(ThreadPool, SleepsOnOtherCores) {
   };
   for (int i = 0; i < 1000 && seen.worker == 0; ++i)
     pool->parallelFor(look, &seen, 8, 1);
-  ASSERT_NE(seen.worker, 0);
+  EXPECT_NE(seen.worker, 0); // goes on, to be free to use all cores again
   EXPECT_EQ(seen.cores, CPU_COUNT(&all));
   cpu_set_t asleep = all;
   for (int i = 0; i < 1000 && CPU_ISSET(own, &asleep); ++i) {
